@@ -1,0 +1,26 @@
+"""`python -m analysis PATH`: write the report of a study folder again, from its files alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from analysis.report import write_report
+from trainables.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the report of the study folder named on the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m analysis", description="Write the report of a study folder again.")
+    parser.add_argument("path", type=Path, metavar="PATH", help="a study folder, results/<stage>/<study>")
+    try:
+        print(write_report(parser.parse_args(argv).path))
+    except InputError as error:
+        print(f"python -m analysis: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

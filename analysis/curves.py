@@ -1,0 +1,63 @@
+"""The numbers behind each figure: frames in, tidy frames out. Nothing here draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.selection import ranked
+from analysis.store import StudyRecord
+from trainables.result import Metric
+
+WINDOW = 3  # epochs of the moving average
+
+
+def loss_curves(study: StudyRecord, metric: Metric, top: int = 4) -> pd.DataFrame:
+    """Return training and validation loss of the best trials and of trial 0, smoothed by a centred moving average.
+
+    Columns: trial, label, split (training, validation), epoch, loss, smooth; best trial first.
+    """
+    best = ranked(study.finished, metric).head(top)
+    if 0 in set(study.finished["trial"]) and 0 not in set(best["trial"]):
+        best = pd.concat([best, study.finished[study.finished["trial"] == 0]])
+    frames = []
+    for _, trial in best.iterrows():
+        curve = study.epochs[study.epochs["trial"] == trial["trial"]].sort_values("epoch")
+        for split, column in (("training", "train_loss"), ("validation", "val_loss")):
+            smooth = curve[column].rolling(WINDOW, center=True, min_periods=1).mean()
+            name = f"trial {trial['trial']}, {trial['arm']}" + (" (start)" if trial["trial"] == 0 else "")
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "trial": trial["trial"],
+                        "label": name,
+                        "split": split,
+                        "epoch": curve["epoch"],
+                        "loss": curve[column],
+                        "smooth": smooth,
+                    }
+                )
+            )
+    return pd.concat(frames, ignore_index=True)
+
+
+def axis_points(study: StudyRecord, metric: Metric, paths: Sequence[str]) -> pd.DataFrame:
+    """Return each trial's best validation value against every varied parameter it has (playbook: axis plots).
+
+    Columns: path, value, metric, arm, trial.
+    """
+    finished = study.finished
+    frames = []
+    for path in paths:
+        own = finished[finished[path].notna()]
+        frames.append(
+            pd.DataFrame(
+                {"path": path, "value": own[path], "metric": own[metric.name], "arm": own["arm"], "trial": own["trial"]}
+            )
+        )
+    return (
+        pd.concat(frames, ignore_index=True)
+        if frames
+        else pd.DataFrame(columns=["path", "value", "metric", "arm", "trial"])
+    )

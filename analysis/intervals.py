@@ -1,0 +1,69 @@
+"""Intervals for scores over pairs, where one hard chip spoils every pair it stands in.
+
+Pairs that share a chip are not independent, so the binomial interval is too narrow. The variance here sums over all
+pairs of pairs with a chip in common (dyadic cluster-robust variance: Aronow, Samii and Assenova 2015); the interval is
+Wilson's (1927) at the sample size that this variance amounts to.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z95 = 1.959964
+
+
+def dyadic_variance(residual: NDArray[np.float64], first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    """Return the variance of a mean over pairs from residuals (P,) and the picture numbers of both sides (P,).
+
+    Sums residual products over all pairs of pairs that share a picture, over P squared; at least the variance of
+    independent pairs, since a negative estimate only says that sharing does not matter.
+    """
+    count = len(residual)
+    if count == 0:
+        return math.nan
+    inside = first == second  # both sides flips of one picture: one node, not two
+    touching = np.zeros(int(max(first.max(), second.max())) + 1)
+    np.add.at(touching, first, residual)
+    np.add.at(touching, second[~inside], residual[~inside])
+    edge = np.minimum(first, second) * len(touching) + np.maximum(first, second)
+    _, index = np.unique(edge[~inside], return_inverse=True)
+    both = np.bincount(index, residual[~inside])  # pairs of the same two pictures share both and were counted twice
+    shared = float((touching**2).sum() - (both**2).sum())
+    return max(shared, float((residual**2).sum())) / count**2
+
+
+def ratio_interval(
+    hit: NDArray[np.bool_], counted: NDArray[np.bool_], first: NDArray[np.int64], second: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the 95 % interval of sum(hit) / sum(counted) over pairs; accuracy counts all pairs, Jaccard its union.
+
+    Without any residual variance (all right, or all wrong) as many independent looks are assumed as there are pictures.
+    """
+    total = int(counted.sum())
+    if total == 0:
+        return 0.0, 1.0
+    ratio = float((hit & counted).sum() / total)
+    residual = np.where(counted, hit - ratio, 0.0) * (len(hit) / total)
+    variance = dyadic_variance(residual, first, second)
+    pictures = len(np.union1d(first, second))
+    looks = ratio * (1 - ratio) / variance if variance > 0 else float(pictures)
+    return wilson(ratio, min(looks, float(total)))
+
+
+def difference_interval(
+    difference: NDArray[np.float64], first: NDArray[np.int64], second: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the 95 % interval of a mean difference (P,) between two models on the same pairs."""
+    mean = float(difference.mean())
+    half = Z95 * math.sqrt(dyadic_variance(difference - mean, first, second))
+    return mean - half, mean + half
+
+
+def wilson(share: float, looks: float) -> tuple[float, float]:
+    """Return Wilson's 95 % score interval of a share seen in `looks` independent looks."""
+    centre = (share + Z95**2 / (2 * looks)) / (1 + Z95**2 / looks)
+    half = Z95 / (1 + Z95**2 / looks) * math.sqrt(share * (1 - share) / looks + Z95**2 / (4 * looks**2))
+    return max(0.0, centre - half), min(1.0, centre + half)

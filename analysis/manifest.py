@@ -1,0 +1,99 @@
+"""What study.json says: the study, its data, and the machine, versions and command that made it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.store import SCHEMA, now
+from search_spaces.study import Study
+from search_spaces.tuner import Cluster
+from trainables.data import PreparedData, TrialData
+
+PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas")
+
+
+def manifest(
+    study: Study, data: PreparedData, trial_data: TrialData, options: Sequence[str], start_from: str, cluster: Cluster
+) -> dict[str, Any]:
+    """Return study.json as it stands when the study starts; `options` are the data's command-line arguments."""
+    return {
+        "schema": SCHEMA,
+        "stage": study.stage.name,
+        "name": study.name,
+        "question": study.stage.question,
+        "metric": asdict(study.stage.metric),
+        "parameters": study.stage.describe(),
+        "arms": [arm.name for arm in study.arms()],
+        "budget": asdict(study.budget),
+        "seed": study.seed,
+        "sampler": study.sampler,
+        "scheduler": study.scheduler,
+        "start": study.start.to_dict(),
+        "start_from": start_from,
+        "data": _data(data, trial_data, options),
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "hardware": _hardware(cluster),
+        "commit": _commit(),
+        "argv": ["python", *([Path(sys.argv[0]).name, *sys.argv[1:]])],
+        "started": now(),
+        "finished": None,
+    }
+
+
+def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> dict[str, Any]:
+    pairs = {"train": trial_data.train.pairs, "validation": trial_data.validation.pairs}
+    return {
+        "source": data.chips.source,
+        "digest": data.chips.digest(),
+        "classes": list(data.chips.classes),
+        "counts": data.chips.counts(),
+        "split": {"kind": data.split.kind, **data.split.sizes()},
+        "groups": len(np.unique(data.groups)),
+        "pairs": {name: {"count": len(p), "similar": p.similar_share} for name, p in pairs.items()},
+        "notes": list(data.notes),
+        "options": list(options),
+    }
+
+
+def _hardware(cluster: Cluster) -> dict[str, Any]:
+    return {
+        "processor": _processor(),
+        "CPUs": cluster.cpus,
+        "GPUs": cluster.gpus,
+        "nodes": cluster.nodes,
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    return found.group(1) if found else platform.processor() or "unknown"
+
+
+def _commit() -> str | None:
+    """The commit of this source tree, marked where it was changed since; None outside a repository."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True)
+        changed = subprocess.run(
+            [*git, "status", "--porcelain"], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() + (" (changed)" if changed.stdout.strip() else "")

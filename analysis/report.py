@@ -1,0 +1,256 @@
+"""From a study folder to its answer: best.json, report.json, the figures and one self-contained page."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis.curves import axis_points, loss_curves
+from analysis.diagnose import Finding, diagnose
+from analysis.evaluate import TestScore
+from analysis.plots import draw_axes, draw_losses, draw_pairs
+from analysis.published import PUBLISHED
+from analysis.selection import Adoption, judge, ranked
+from analysis.store import BEST_COLUMNS, SCHEMA, StudyRecord, read_study, write_json, write_text
+from search_spaces.domain import from_dict
+from search_spaces.stages import STAGES, stage_before
+from trainables.augment import gather
+from trainables.config import TrialConfig
+from trainables.data import PreparedData
+from trainables.result import Metric
+
+FIGURES = {
+    "losses.png": "Loss of the best trials and of the starting config (trial 0). "
+    "Thin: as measured; thick: moving average over 3 epochs.",
+    "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring is the selected one.",
+    "pairs.png": "Five training pairs, augmented as the report does: flips and greyscale, each with probability theta.",
+}
+REPORT_THETA = 0.7  # the report's augmentation, shown where the stage itself does not augment
+
+
+def write_report(
+    folder: Path, scores: Mapping[str, TestScore] | None = None, gain: Mapping[str, float] | None = None
+) -> Path:
+    """Judge the study in `folder` and write its answer; return the path of report.html.
+
+    Without `scores` (a report written again, or a run cut short) earlier test figures are kept as they are: nothing
+    here looks at the test split. A study without a finished trial gets a report that says so, and no best.json.
+    """
+    study = read_study(folder)
+    metric = Metric(**study.manifest["metric"])
+    findings = diagnose(study, metric)
+    report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED}
+    if study.finished.empty:
+        report |= {
+            "selected": None,
+            "baseline": None,
+            "verdict": "no trial finished: nothing can be said",
+            "test": None,
+        }
+    else:
+        report |= _judged(study, metric, findings)
+        report |= _tested(study, report, scores, gain)
+        _draw(study, metric, int(report["selected"]["trial"]))
+    report["findings"] = [asdict(finding) for finding in findings]
+    report["next"] = next_command(study, findings, bool(report["selected"] and report["selected"]["adopted"]))
+    write_json(folder / "report.json", report)
+    write_text(folder / "report.html", _page(study, metric, report))
+    return folder / "report.html"
+
+
+def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
+    """Return number and config of the best finished trial by validation."""
+    best = ranked(study.finished, Metric(**study.manifest["metric"])).iloc[0]
+    return int(best["trial"]), trial_config(study, best)
+
+
+def trial_config(study: StudyRecord, row: pd.Series[Any]) -> TrialConfig:
+    """Return the full config of a row of trials.csv: the study's start with the row's values."""
+    varied = [p["path"] for p in study.manifest["parameters"] if p["domain"] and pd.notna(row[p["path"]])]
+    own = {"seed": int(row["seed"]), "epochs": int(study.manifest["budget"]["epochs"])}
+    return TrialConfig.from_dict(study.manifest["start"]).override({path: row[path] for path in varied} | own)
+
+
+def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Write best.json, and return what report.json says about the selected and the starting config."""
+    best = ranked(study.finished, metric).iloc[0]
+    config = trial_config(study, best)
+    adoption = _adoption(study, metric, int(best["trial"]), findings)
+    val = {name.removeprefix("val_"): float(best[name]) for name in BEST_COLUMNS}
+    write_json(
+        study.path / "best.json",
+        {
+            "config": config.to_dict(),
+            "trial": int(best["trial"]),
+            "arm": best["arm"],
+            "val": {name: val[name] for name in ("loss", "accuracy", "jaccard")},
+            "adopted": adoption.adopted,
+            "why": adoption.why,
+        },
+    )
+    start = study.finished[study.finished["trial"] == 0]
+    baseline = {
+        "config": TrialConfig.from_dict(study.manifest["start"]).to_dict(),
+        "val": {n.removeprefix("val_"): float(start.iloc[0][n]) for n in BEST_COLUMNS} if len(start) else None,
+        "runs": _runs(study, "baseline"),
+    }
+    selected = {"trial": int(best["trial"]), "arm": best["arm"], "config": config.to_dict(), "val": val}
+    selected |= {"runs": _runs(study, "selected"), **asdict(adoption)}
+    return {"selected": selected, "baseline": baseline, "verdict": _verdict(adoption, findings)}
+
+
+def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
+    if not any(p["domain"] for p in study.manifest["parameters"]):
+        learned = not any(finding.id == "chance" and finding.severity == "fail" for finding in findings)
+        return Adoption(
+            learned,
+            "adopted: the starting point, better than chance" if learned else "not adopted: no better than chance",
+        )
+    if best == 0:
+        return Adoption(False, "not adopted: no trial beat the starting config; keep it")
+    selected, baseline = (
+        {run["seed"]: run[metric.name] for run in _runs(study, role)} for role in ("selected", "baseline")
+    )
+    return judge(metric, [(selected[seed], baseline[seed]) for seed in selected if seed in baseline])
+
+
+def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
+    """The finished new-seed runs of a finalist: seed, best epoch and validation figures."""
+    runs = study.repeats[(study.repeats["arm"] == role) & (study.repeats["status"] == "finished")]
+    columns = ["seed", "best_epoch", *BEST_COLUMNS]
+    return [{str(name): value for name, value in row.items()} for row in runs[columns].to_dict("records")]
+
+
+def _verdict(adoption: Adoption, findings: Sequence[Finding]) -> str:
+    doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
+    head = "adopt the selected config" if adoption.adopted else "keep the starting config"
+    return head + (f", with doubts: {', '.join(doubts)}" if doubts else "; every check passed")
+
+
+def _tested(
+    study: StudyRecord,
+    report: Mapping[str, Any],
+    scores: Mapping[str, TestScore] | None,
+    gain: Mapping[str, float] | None,
+) -> dict[str, Any]:
+    baseline = dict(report["baseline"])
+    if scores is None:
+        before = (
+            study.report if (study.report.get("selected") or {}).get("trial") == report["selected"]["trial"] else {}
+        )
+        baseline["test"] = (before.get("baseline") or {}).get("test")
+        return {"test": before.get("test"), "baseline": baseline, "gain": before.get("gain")}
+    baseline["test"] = asdict(scores.get("baseline", scores["selected"]))
+    return {"test": asdict(scores["selected"]), "baseline": baseline, "gain": gain}
+
+
+def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
+    """Return the command that the findings call for: the same stage made better, or the stage that follows."""
+    manifest = study.manifest
+    budget, stage = manifest["budget"], manifest["stage"]
+    warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
+    later = next((s.name for s in STAGES if (b := stage_before(s)) and b.name == stage), None)
+    command = ["python", "run_search.py", "--stage", stage]
+    again = ["--start", str(study.path / "best.json")] if adopted else []
+    if warned & {"chance", "training length"}:
+        command += [*again, "--trials", str(budget["trials"]), "--epochs", str(2 * budget["epochs"])]
+    elif warned & {"density", "boundary", "feasibility"}:
+        command += [*again, "--trials", str(2 * budget["trials"]), "--epochs", str(budget["epochs"])]
+    elif later:
+        command[-1] = later
+    else:
+        command += [*again, "--trials", str(budget["trials"]), "--seed", str(manifest["seed"] + 1)]
+    return shlex.join([*command, *manifest["data"]["options"]])
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
+    figures = study.path / "figures"
+    draw_losses(loss_curves(study, metric), figures / "losses.png")
+    domains = {p["path"]: from_dict(p["domain"]) for p in study.manifest["parameters"] if p["domain"]}
+    if domains:
+        points = axis_points(study, metric, list(domains))
+        draw_axes(points, domains, f"best {metric.name}", best, figures / "axes.png")
+
+
+def draw_training_pairs(data: PreparedData, theta: float, path: Path, count: int = 5) -> None:
+    """Draw the first training pairs as augmentation shows them to the network, before normalisation."""
+    part = data.part("train", data.split.train)
+    pairs = part.pairs
+    shown = min(count, len(pairs))
+    chips = np.concatenate([part.images[pairs.first[:shown]], part.images[pairs.second[:shown]]]).astype(np.float32)
+    low, high = chips.min((1, 2), keepdims=True), chips.max((1, 2), keepdims=True)
+    scaled = torch.from_numpy((chips - low) / np.maximum(high - low, 1e-12)).permute(0, 3, 1, 2)
+    theta = theta or REPORT_THETA
+    drawn = gather(scaled, torch.arange(2 * shown), theta, torch.Generator().manual_seed(data.seed))
+    images = drawn.permute(0, 2, 3, 1).clamp(0, 1).numpy()
+    titles = ["similar" if target == 0 else "different" for target in pairs.target[:shown]]
+    draw_pairs(images[:shown], images[shown:], titles, path)
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+
+def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": _percent, "number": _number, "domain": from_dict}
+    figures = {
+        caption: base64.b64encode((study.path / "figures" / name).read_bytes()).decode()
+        for name, caption in FIGURES.items()
+        if (study.path / "figures" / name).exists()
+    }
+    varied = [p["path"] for p in study.manifest["parameters"] if p["domain"]]
+    trials = study.trials
+    if len(study.finished):
+        order = list(ranked(study.finished, metric)["trial"])
+        rest = [trial for trial in trials["trial"] if trial not in set(order)]
+        trials = trials.set_index("trial").loc[[*order, *rest]].reset_index()
+    return environment.get_template("report.html.jinja").render(
+        manifest=study.manifest,
+        report=report,
+        metric=metric.name,
+        varied=varied,
+        chosen=_chosen(study, report),
+        trials=trials.astype(object).where(trials.notna(), None).to_dict("records"),
+        figures=figures,
+        path=study.path,
+    )
+
+
+def _chosen(study: StudyRecord, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The selected value of each varied parameter that exists in the selected arm."""
+    if not report["selected"]:
+        return {}
+    config = TrialConfig.from_dict(report["selected"]["config"])
+    return {
+        p["path"]: config.value(p["path"])
+        for p in study.manifest["parameters"]
+        if p["domain"] and all(config.value(path) == value for path, value in p.get("only_if", {}).items())
+    }
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _number(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)

@@ -1,0 +1,59 @@
+"""Which trial is best, and whether it earns adoption. Validation decides; the test split is never asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from trainables.result import Metric
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """Whether the candidate replaces the incumbent. `gain` is in units of the metric, positive is better."""
+
+    adopted: bool
+    why: str
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def ranked(finished: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """Return finished trials, best first by their best epoch; the earlier trial wins a tie."""
+    return finished.sort_values([metric.name, "trial"], ascending=[metric.goal == "min", True])
+
+
+def best_of_arms(finished: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """Return each arm's best trial, best arm first (playbook: compare the best trial of each study)."""
+    return ranked(finished, metric).drop_duplicates("arm")
+
+
+def judge(metric: Metric, runs: Sequence[tuple[float, float]]) -> Adoption:
+    """Compare retrained runs on validation, (candidate, incumbent) by seed (playbook: determining whether to adopt).
+
+    Both configs start from the same weights and see the same batches under one seed, so their difference within a
+    seed is free of most of what seeds change. Adopt if the mean gain is positive and its paired-t 95 % interval leaves
+    out zero. A single pair knows nothing of the spread: then a plain gain adopts, and the reason says so.
+    """
+    if not runs:
+        return Adoption(False, "not adopted: not retrained, so the gain cannot be told from luck")
+    gains = [metric.gain(candidate, incumbent) for candidate, incumbent in runs]
+    candidate, incumbent = np.mean(runs, axis=0)
+    gain = float(np.mean(gains))
+    head = "adopted" if gain > 0 else "not adopted"
+    change = f"{metric.name} {incumbent:.4f} to {candidate:.4f}"
+    if len(runs) == 1:
+        return Adoption(gain > 0, f"{head}: {change} in one new run each; the spread between seeds is unknown", gain)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1) * stats.sem(gains))
+    low, high = gain - half, gain + half
+    head = "adopted" if low > 0 else "not adopted"
+    tail = "" if low > 0 else "; the interval reaches zero" if gain > 0 else "; it is no better"
+    why = f"{head}: {change} over {len(runs)} new seeds, gain {gain:.4f} (95 % {low:.4f} to {high:.4f}){tail}"
+    return Adoption(low > 0, why, gain, low, high)

@@ -1,0 +1,160 @@
+"""A study folder: written as the run goes, read back as one `StudyRecord`. The schema is in results/README.md."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trainables.errors import InputError
+from trainables.result import EpochMetrics, Trial, TrialResult
+
+SCHEMA = 1
+BEST_COLUMNS = ("val_loss", "val_accuracy", "val_jaccard", "val_cosine")
+TRIAL_COLUMNS = ("trial", "arm", "status", "seed", "epochs", "best_epoch", *BEST_COLUMNS, "seconds", "reason")
+EPOCH_COLUMNS = ("trial", *(field.name for field in fields(EpochMetrics)))
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all: aside, to disk, then renamed."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    aside = path.with_name(f".{path.name}.part")
+    with open(aside, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raise InputError naming the file if it is missing, damaged or something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file of a study folder") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); it was damaged or edited") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}, expected a JSON object")
+    return content
+
+
+def append_line(path: Path, content: Mapping[str, Any]) -> None:
+    """Append one JSON object as a line."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+class TrialLog:
+    """Hears a run and appends to two CSV files: a row an epoch, a row a trial at its end, each flushed at once."""
+
+    def __init__(self, trials: Path, epochs: Path, paths: Sequence[str] = ()) -> None:
+        self._trials, self._epochs, self._paths = trials, epochs, tuple(paths)
+        _append(trials, (*TRIAL_COLUMNS, *self._paths))
+        _append(epochs, EPOCH_COLUMNS)
+
+    def started(self, trial: Trial) -> None:
+        """Nothing is known yet that a row could hold."""
+
+    def epoch(self, trial: Trial, metrics: EpochMetrics) -> None:
+        """Append the epoch."""
+        values = asdict(metrics)
+        _append(self._epochs, [trial.number, *(values[name] for name in EPOCH_COLUMNS[1:])])
+
+    def ended(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
+        """Append the trial; a trial without a finished epoch leaves its measured columns empty."""
+        trial, best = result.trial, result.best
+        _append(
+            self._trials,
+            [
+                trial.number,
+                trial.arm,
+                result.status,
+                trial.config.seed,
+                result.epochs,
+                best.epoch if best else "",
+                *(getattr(best, name) if best else "" for name in BEST_COLUMNS),
+                round(result.seconds, 3),
+                result.reason,
+                *(trial.overrides.get(path, "") for path in self._paths),
+            ],
+        )
+
+
+def _append(path: Path, row: Sequence[Any]) -> None:
+    with open(path, "a", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerow(row)
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study folder in memory. Frames have the columns of the CSV files; `best`, `report` are empty until written."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    repeats: pd.DataFrame
+    best: Mapping[str, Any]
+    report: Mapping[str, Any]
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """Return the trials that ran to their end, in order: the only ones that may be selected."""
+        return self.trials[self.trials["status"] == "finished"]
+
+
+def read_study(path: Path) -> StudyRecord:
+    """Read a study folder, finished or not; raise InputError if it is none."""
+    if not (path / "study.json").exists():
+        raise InputError(f"{path}: not a study folder (no study.json); give results/<stage>/<study>")
+    manifest = read_json(path / "study.json")
+    if manifest.get("schema") != SCHEMA:
+        raise InputError(f"{path}/study.json: schema {manifest.get('schema')!r}; this version reads schema {SCHEMA}")
+    return StudyRecord(
+        path,
+        manifest,
+        _read_csv(path / "trials.csv", TRIAL_COLUMNS),
+        _read_csv(path / "epochs.csv", EPOCH_COLUMNS),
+        _read_csv(path / "repeats.csv", TRIAL_COLUMNS),
+        read_json(path / "best.json") if (path / "best.json").exists() else {},
+        read_json(path / "report.json") if (path / "report.json").exists() else {},
+    )
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    if not path.exists():
+        return pd.DataFrame(columns=list(columns))
+    try:
+        frame = pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error}); it was damaged or edited") from error
+    missing = set(columns) - set(frame.columns)
+    if missing:
+        raise InputError(f"{path}: column {', '.join(sorted(missing))} is missing; it was damaged or edited")
+    return frame
+
+
+def adopted_config(results: Path, stage: str) -> Path | None:
+    """Return the best.json of the newest adopted study of `stage` in a results folder; None if there is none."""
+    adopted = []
+    for path in sorted((results / stage).glob("*/best.json")):
+        if read_json(path).get("adopted") is True:
+            adopted.append((str(read_json(path.parent / "study.json").get("finished") or ""), path))
+    return max(adopted)[1] if adopted else None

@@ -1,0 +1,203 @@
+"""Search hyperparameters of a Siamese verifier, one stage at a time.
+
+    python run_search.py --stage lr                     on the embedded simulated radar chips
+    python run_search.py --stage lr --data YOUR_IMAGES  on a folder of class folders, .zip, .npz or Statoil .json
+
+Progress goes to standard error; the last line of standard output is the path of the report.
+Exit status: 0 done, 1 no trial finished, 2 wrong usage or input that cannot be used, 130 ended by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from search_spaces.stage import Budget, Stage
+from search_spaces.stages import STAGES, stage_before, stage_named
+from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Study
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+
+SYNTHETIC = "synthetic"
+SMOKE = {"trials": 3, "epochs": 2, "repeats": 1}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the whole usage."""
+        raise InputError(f"{message}; see --help")
+
+
+def parser() -> Parser:
+    """Return the command line of docs/design, theme by theme."""
+    p = Parser(prog="run_search.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = p.add_argument_group("what is asked")
+    what.add_argument("--stage", metavar="STAGE", help=f"one of: {', '.join(stage.name for stage in STAGES)}")
+    what.add_argument(
+        "--start",
+        type=Path,
+        metavar="BEST.JSON",
+        help="start from this config (default: the newest adopted one of the stage before)",
+    )
+    what.add_argument("--list", action="store_true", help="list the stages and their questions, and exit")
+    what.add_argument(
+        "--dry-run", action="store_true", help="print the plan and its first trials, train nothing, write nothing"
+    )
+    what.add_argument(
+        "--smoke",
+        action="store_true",
+        help=f"go through every part in under a minute ({SMOKE['trials']} trials of {SMOKE['epochs']} epochs)",
+    )
+    data = p.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        default=SYNTHETIC,
+        metavar="PATH",
+        help="class folders, .zip, .npz (X_train, Y_train) or Statoil .json (default: simulated chips)",
+    )
+    data.add_argument(
+        "--split",
+        choices=("grouped", "random"),
+        default="grouped",
+        help="keep flipped copies on one side (default), or split chip by chip",
+    )
+    data.add_argument("--drop-small-classes", action="store_true", help="go on without classes of fewer than 10 chips")
+    data.add_argument("--skip-bad", action="store_true", help="go on without unreadable images, and list them")
+    search = p.add_argument_group("search")
+    search.add_argument(
+        "--trials", type=_positive, metavar="N", help="trials in all arms together (default: the stage's)"
+    )
+    search.add_argument("--epochs", type=_positive, metavar="N", help="epochs of every trial (default: the stage's)")
+    search.add_argument(
+        "--repeats",
+        type=_positive,
+        metavar="N",
+        help="new seeds with which both finalists are trained again (default: the stage's)",
+    )
+    search.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="seed of split, pairs, suggestions and training (default: 0)"
+    )
+    search.add_argument("--sampler", choices=SAMPLERS, default="qmc", help="quasi-random (default), TPE or random")
+    search.add_argument(
+        "--scheduler", choices=SCHEDULERS, default="none", help="asha stops weak trials early (default: none)"
+    )
+    where = p.add_argument_group("where")
+    where.add_argument(
+        "--results-dir",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where study folders go (default: results)",
+    )
+    where.add_argument("--study", metavar="NAME", help="name of the study folder (default: the time)")
+    where.add_argument("--address", metavar="ADDR", help="join this Ray cluster (default: this machine)")
+    where.add_argument("--cpus-per-trial", type=_amount, default=1.0, metavar="X", help="default: 1")
+    where.add_argument(
+        "--gpus-per-trial", type=_amount, metavar="X", help="default: a quarter of a GPU where there is one"
+    )
+    where.add_argument("--max-concurrent", type=_positive, metavar="N", help="trials at once (default: as many as fit)")
+    return p
+
+
+def _positive(text: str) -> int:
+    if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 999999999")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return float(text)
+
+
+def make_study(args: argparse.Namespace) -> tuple[Study, str]:
+    """Return the study that the arguments ask for, and a phrase on where its starting config comes from."""
+    if args.stage is None:
+        raise InputError(f"--stage is missing; the stages are {', '.join(stage.name for stage in STAGES)}")
+    stage = stage_named(args.stage)
+    default = stage.demo if args.data == SYNTHETIC else stage.budget
+    default = replace(default, **SMOKE) if args.smoke else default
+    budget = Budget(args.trials or default.trials, args.epochs or default.epochs, args.repeats or default.repeats)
+    name = args.study or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise InputError(f"--study {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
+    start, start_from = starting_config(args, stage)
+    return Study(stage, name, start, budget, args.seed, args.sampler, args.scheduler), start_from
+
+
+def starting_config(args: argparse.Namespace, stage: Stage) -> tuple[TrialConfig, str]:
+    """Return the config of --start, else the newest adopted one of the stage before, else the baseline."""
+    from analysis.store import adopted_config, read_json
+
+    path = args.start
+    before = stage_before(stage)
+    if path is None and before is not None:
+        path = adopted_config(args.results_dir, before.name)
+    if path is None:
+        return TrialConfig(), "the baseline's config"
+    content = read_json(path)
+    if "config" not in content:
+        raise InputError(f"{path}: has no 'config'; give the best.json of a study folder")
+    try:
+        return TrialConfig.from_dict(content["config"]), str(path)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def plan(study: Study, start_from: str) -> str:
+    """Return what would be run, for --dry-run."""
+    arms = study.arms()
+    share = [len(range(index, study.budget.trials, len(arms))) for index in range(len(arms))]
+    lines = [
+        f"stage {study.stage.name}: {study.stage.question}",
+        f"start: {start_from}",
+        f"budget: {study.budget.trials} trials of {study.budget.epochs} epochs; "
+        f"finalists again with {study.budget.repeats} new seeds",
+        "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
+    ]
+    for parameter in study.stage.parameters:
+        lines.append(f"  {parameter.role:10s} {parameter.path:24s} {parameter.domain or ''!s:32s} {parameter.because}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    try:
+        args = parser().parse_args(argv)
+        if args.list:
+            print("\n".join(f"{stage.name:16s} {stage.question}" for stage in STAGES))
+            return 0
+        study, start_from = make_study(args)
+        if args.dry_run:
+            print(plan(study, start_from))
+            return 0
+        from analysis.conduct import Source, Where, conduct  # torch and Ray load only now: wrong usage answers at once
+
+        source = Source(args.data, args.split, args.drop_small_classes, args.skip_bad)
+        resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent)
+        return conduct(study, start_from, source, Where(args.results_dir, args.address, resources))
+    except InputError as error:
+        print(f"run_search.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("run_search.py: ended by Ctrl-C", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

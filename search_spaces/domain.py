@@ -1,0 +1,129 @@
+"""The values a parameter may take, as data that samplers, checks and plots read alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from trainables.errors import ConfigError
+
+
+class Domain(Protocol):
+    """A set of values with an order in which it is sampled; as text it is what a reader wants to see of it."""
+
+    def contains(self, value: object) -> bool:
+        """Return whether `value` could have been sampled."""
+        ...
+
+    def position(self, value: Any) -> float:
+        """Return where `value` lies on the sampling scale: 0 at the low end, 1 at the high end."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return kind and bounds as plain values for study.json."""
+        ...
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Real numbers from `low` to `high`, evenly."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _check_bounds(self, self.low, self.high)
+
+    def contains(self, value: object) -> bool:
+        """Return whether `value` is a number within the bounds."""
+        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def position(self, value: float) -> float:
+        """Return the distance from `low` in units of the width."""
+        return (value - self.low) / (self.high - self.low)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return kind and bounds."""
+        return {"kind": "uniform", "low": self.low, "high": self.high}
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Positive numbers from `low` to `high`, evenly in their logarithm."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        _check_bounds(self, self.low, self.high)
+        if self.low <= 0:
+            raise ConfigError(f"{self!r}: a logarithmic range must start above 0")
+
+    def contains(self, value: object) -> bool:
+        """Return whether `value` is a number within the bounds."""
+        return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    def position(self, value: float) -> float:
+        """Return the distance from `low` in units of the logarithmic width; far below 0 for value 0."""
+        return math.log(max(value, 1e-300) / self.low) / math.log(self.high / self.low)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return kind and bounds."""
+        return {"kind": "log-uniform", "low": self.low, "high": self.high}
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}, log"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few named values."""
+
+    options: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.options) < 2 or len(set(self.options)) != len(self.options):
+            raise ConfigError(f"{self!r}: a choice needs at least two different options")
+
+    def contains(self, value: object) -> bool:
+        """Return whether `value` is one of the options."""
+        return value in self.options
+
+    def position(self, value: str) -> float:
+        """Return the option's place in the list."""
+        return self.options.index(value) / (len(self.options) - 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return kind and options."""
+        return {"kind": "choice", "options": list(self.options)}
+
+    def __str__(self) -> str:
+        return ", ".join(self.options)
+
+
+def from_dict(values: dict[str, Any]) -> Domain:
+    """Return the domain that `to_dict` wrote; raise ConfigError for anything else."""
+    try:
+        match values["kind"]:
+            case "uniform":
+                return Uniform(values["low"], values["high"])
+            case "log-uniform":
+                return LogUniform(values["low"], values["high"])
+            case "choice":
+                return Choice(tuple(values["options"]))
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{values!r} does not describe a domain") from error
+    raise ConfigError(f"{values!r} does not describe a domain")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_bounds(domain: object, low: float, high: float) -> None:
+    if not (_is_number(low) and _is_number(high) and math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ConfigError(f"{domain!r}: bounds must be finite numbers, the first below the second")

@@ -1,0 +1,83 @@
+"""A study: a stage with a budget, a seed and a way to sample; and the trials that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from search_spaces.stage import Arm, Budget, Parameter, Stage
+from trainables.config import TrialConfig
+from trainables.errors import ConfigError
+from trainables.result import Trial
+
+Sampler = Literal["qmc", "tpe", "random"]
+Scheduler = Literal["none", "asha"]
+SAMPLERS: tuple[Sampler, ...] = ("qmc", "tpe", "random")
+SCHEDULERS: tuple[Scheduler, ...] = ("none", "asha")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial takes, and how many run at once (None: from the machine)."""
+
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | None = None
+    max_concurrent: int | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one run asks. The same study on the same data suggests the same trials (sampler qmc or random)."""
+
+    stage: Stage
+    name: str
+    start: TrialConfig
+    budget: Budget
+    seed: int = 0
+    sampler: Sampler = "qmc"
+    scheduler: Scheduler = "none"
+
+    def __post_init__(self) -> None:
+        if not any(arm.holds(self.start) for arm in self.stage.arms()):
+            raise ConfigError(f"stage {self.stage.name}: the starting config belongs to none of its arms")
+
+    def arms(self) -> tuple[Arm, ...]:
+        """Return the stage's arms, the incumbent's first: trial 0 is the incumbent."""
+        return tuple(sorted(self.stage.arms(), key=lambda arm: not arm.holds(self.start)))
+
+    def arm_of(self, number: int) -> Arm:
+        """Return the arm of trial `number`; arms take turns, so shares differ by one trial at most."""
+        arms = self.arms()
+        return arms[number % len(arms)]
+
+    def trial(self, number: int, suggested: Mapping[str, Any]) -> Trial:
+        """Return trial `number`: the start config with its arm's values and the suggested nuisance values."""
+        arm = self.arm_of(number)
+        overrides = {**arm.values, **suggested}
+        own = {"epochs": self.budget.epochs, "seed": trial_seed(self.seed, number)}
+        config = self.start.override({**overrides, **own})
+        return Trial(number, arm.name, {p.path: config.value(p.path) for p in self.varied(arm)}, config)
+
+    def varied(self, arm: Arm) -> list[Parameter]:
+        """Return the parameters that exist in `arm`, scientific ones first."""
+        return [p for p in self.stage.varied if p.role == "scientific" or p in arm.nuisance]
+
+    def incumbent(self) -> Trial:
+        """Return trial 0: the starting config itself, at the study's number of epochs."""
+        arm = self.arm_of(0)
+        return self.trial(0, {p.path: self.start.value(p.path) for p in arm.nuisance})
+
+    def repeats(self, finalists: Mapping[str, TrialConfig]) -> list[Trial]:
+        """Return each finalist once for each repeat seed; all share these seeds, which no trial of the search had."""
+        seeds = [trial_seed(self.seed, -1 - repeat) for repeat in range(self.budget.repeats)]
+        runs = [(role, config.override({"seed": seed})) for seed in seeds for role, config in finalists.items()]
+        return [Trial(number, role, {}, config) for number, (role, config) in enumerate(runs)]
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Return the training seed of a trial: a function of study seed and trial number alone."""
+    stream, index = (1, -1 - number) if number < 0 else (0, number)
+    return int(np.random.SeedSequence([study_seed, stream, index]).generate_state(1, np.uint32)[0])

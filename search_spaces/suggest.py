@@ -1,0 +1,137 @@
+"""The only file that imports Optuna: one flat study for each arm, asked for values and told how trials ended."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from search_spaces.domain import Choice, Domain, LogUniform, Uniform
+from search_spaces.stage import Arm
+from search_spaces.study import Sampler, Study
+from trainables.result import EpochMetrics, Trial, TrialResult
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+class Suggester:
+    """Asks each arm's Optuna study in turn, and tells it the truth about every trial.
+
+    The storage is a journal file that only this process writes; each Optuna trial carries our trial number.
+    """
+
+    def __init__(self, study: Study, journal: Path) -> None:
+        self._study = study
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        self._arms = {
+            arm.name: optuna.create_study(
+                storage=storage,
+                sampler=_sampler(study.sampler, arm, study.seed + index),
+                study_name=f"{study.stage.name}/{study.name}/{arm.name}",
+                direction="minimize" if study.stage.metric.goal == "min" else "maximize",
+            )
+            for index, arm in enumerate(study.arms())
+        }
+        self._asked: dict[int, optuna.trial.Trial] = {}
+
+    def ask(self, number: int) -> Trial:
+        """Return trial `number`: the incumbent for 0, else its arm's next suggestion."""
+        arm = self._study.arm_of(number)
+        space = _space(arm)
+        trial = self._study.incumbent()
+        if number == 0:
+            # an incumbent outside the space (weight decay 0 on a log scale) is run, but has no place in the sampler
+            values = {p.path: trial.overrides[p.path] for p in arm.nuisance}
+            if all(p.domain is not None and p.domain.contains(values[p.path]) for p in arm.nuisance):
+                self._arms[arm.name].enqueue_trial(values)
+                asked = self._arms[arm.name].ask(space)
+            else:
+                asked = self._arms[arm.name].ask()
+        else:
+            asked = self._arms[arm.name].ask(space)
+            trial = self._study.trial(number, asked.params)
+        asked.set_user_attr("trial", number)
+        asked.set_user_attr("config", trial.config.to_dict())
+        self._asked[number] = asked
+        return trial
+
+    def tell(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
+        """Close a trial in its study: best value if finished, PRUNED with its curve if stopped, FAIL otherwise."""
+        asked = self._asked.pop(result.trial.number)
+        metric = self._study.stage.metric
+        for epoch in epochs:
+            asked.report(metric.value(epoch), epoch.epoch)
+        asked.set_user_attr("status", result.status)
+        study = self._arms[result.trial.arm]
+        if result.status == "finished" and result.best is not None:
+            study.tell(asked, metric.value(result.best))
+        else:
+            study.tell(asked, state=TrialState.PRUNED if result.status == "stopped" else TrialState.FAIL)
+
+    def close(self) -> None:
+        """Tell every trial that is still open FAIL, so that none is left running (Ctrl-C, a lost worker)."""
+        for number, asked in list(self._asked.items()):
+            self._arms[self._study.arm_of(number).name].tell(asked, state=TrialState.FAIL)
+        self._asked.clear()
+
+
+class FlatQMC(optuna.samplers.QMCSampler):
+    """Scrambled Halton points over a space that is known beforehand (playbook FAQ: quasi-random search).
+
+    Optuna's own sampler learns the space from the first trial, which it therefore draws at random; an arm's space is
+    data, so every point is quasi-random, and the k-th point is the same however many trials run at once.
+    """
+
+    def __init__(self, space: dict[str, BaseDistribution], seed: int) -> None:
+        super().__init__(qmc_type="halton", scramble=True, seed=seed, warn_independent_sampling=False)
+        self._space = space
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Return the arm's space."""
+        return self._space
+
+
+def _sampler(kind: Sampler, arm: Arm, seed: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if kind == "qmc":
+            return FlatQMC(_space(arm), seed)
+        if kind == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True)
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _space(arm: Arm) -> dict[str, BaseDistribution]:
+    return {p.path: _distribution(p.domain) for p in arm.nuisance if p.domain is not None}
+
+
+def _distribution(domain: Domain) -> BaseDistribution:
+    match domain:
+        case Uniform(low, high):
+            return FloatDistribution(low, high)
+        case LogUniform(low, high):
+            return FloatDistribution(low, high, log=True)
+        case Choice(options):
+            return CategoricalDistribution(options)
+    raise TypeError(f"no Optuna distribution for {domain!r}")
+
+
+def journal_states(journal: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return what the storage holds, an arm's study name to its trials (number, state, value): for checks and tests."""
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    return {
+        summary.study_name: [
+            {"trial": t.user_attrs.get("trial"), "state": t.state.name, "value": t.value, "params": t.params}
+            for t in optuna.load_study(study_name=summary.study_name, storage=storage).trials
+        ]
+        for summary in optuna.get_all_study_summaries(storage)
+    }

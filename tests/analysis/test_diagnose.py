@@ -1,0 +1,161 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.diagnose import diagnose
+from analysis.store import EPOCH_COLUMNS, TRIAL_COLUMNS, StudyRecord
+from search_spaces.stages import stage_named
+from trainables.result import Metric
+
+LOSS = Metric("val_loss", "min")
+PATHS = ["schedule.kind", "optimiser.lr", "schedule.gamma", "schedule.floor", "optimiser.weight_decay"]
+ARMS = ["constant", "exponential", "cosine"]
+
+
+def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
+    """A clean lr study: ranges searched evenly, the best in the middle, curves that settle at 60 % of the epochs."""
+    rng = np.random.default_rng(0)
+    rows, curves = [], []
+    for number in range(count):
+        arm = ARMS[number % 3]
+        share = (number // 3 + 0.5) / (count / 3)
+        lr = 2e-4 * 100**share
+        floor = 0.2 + 0.3 * abs(share - 0.5) + 0.02 * ARMS.index(arm)
+        values = curve(number) if curve else floor + 0.5 * np.exp(-np.arange(epochs) / 2) + rng.normal(0, 1e-4, epochs)
+        if not curve:
+            values[int(0.6 * epochs)] = floor - 0.001
+        best = int(np.argmin(values))
+        rows.append(
+            {
+                "trial": number,
+                "arm": arm,
+                "status": "finished",
+                "seed": number,
+                "epochs": epochs,
+                "best_epoch": best + 1,
+            }
+            | {"val_loss": values[best], "val_accuracy": 0.9, "val_jaccard": 0.8, "val_cosine": 0.9, "seconds": 1.0}
+            | {"reason": None, "schedule.kind": arm, "optimiser.lr": lr, "optimiser.weight_decay": 1e-3}
+            | {
+                "schedule.gamma": 0.9 if arm == "exponential" else None,
+                "schedule.floor": 0.1 if arm == "cosine" else None,
+            }
+        )
+        curves += [{"trial": number, "epoch": e + 1, "train_loss": v, "val_loss": v} for e, v in enumerate(values)]
+    trials = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *PATHS])
+    for name, values in changes.items():
+        column = name.replace("__", ".")
+        trials[column] = [value if value is not ... else old for value, old in zip(values, trials[column], strict=True)]
+    manifest = {
+        "parameters": stage_named("lr").describe(),
+        "arms": ARMS,
+        "data": {"pairs": {"validation": {"count": 600, "similar": 0.5}}, "notes": list(notes)},
+    }
+    runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"])
+    return StudyRecord(None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, {}, {})
+
+
+def severities(record):
+    return {finding.id: finding.severity for finding in diagnose(record, LOSS)}
+
+
+def test_a_clean_study_raises_no_alarm():
+    """A study with nothing wrong passes every check."""
+    assert set(severities(study()).values()) == {"ok"}
+
+
+@pytest.mark.parametrize(("bad", "severity"), [(5, "ok"), (6, "warn"), (14, "fail")])
+def test_diverged_trials_are_counted(bad, severity):
+    """From 20 % infeasible or failed trials on it warns, from 50 % on it fails, with the commonest reason."""
+    status = ["infeasible"] * bad + ["finished"] * (27 - bad)
+    record = study(status=status, reason=["loss not finite"] * bad + [None] * (27 - bad))
+    found = next(finding for finding in diagnose(record, LOSS) if finding.id == "feasibility")
+    assert found.severity == severity
+    assert severity == "ok" or "loss not finite" in found.evidence
+
+
+def test_a_study_without_a_finished_trial_fails_feasibility():
+    """All trials diverged: one finding, a failure, and no error."""
+    assert severities(study(status=["infeasible"] * 27)) == {"feasibility": "fail"}
+
+
+def test_a_best_value_at_an_end_of_its_range_is_suspicious():
+    """A best learning rate within 10 % of an end of the log scale warns; the closed end 0 of a floor does not."""
+    losses = [0.01 if n == 26 else ... for n in range(27)]
+    assert severities(study(val_loss=losses))["boundary"] == "warn"
+    floors = [0.001 if n == 14 else ... for n in range(27)]
+    losses = [0.01 if n == 14 else ... for n in range(27)]
+    assert severities(study(val_loss=losses, schedule__floor=floors))["boundary"] == "ok"
+
+
+def test_an_incumbent_outside_its_range_is_no_boundary():
+    """The baseline's weight decay of 0 is not in the range at all, so it cannot lie at its end."""
+    decay = [0.0 if n == 12 else ... for n in range(27)]
+    losses = [0.01 if n == 12 else ... for n in range(27)]
+    assert severities(study(val_loss=losses, optimiser__weight_decay=decay))["boundary"] == "ok"
+
+
+def test_chance_is_the_commoner_answer():
+    """52 % of 600 balanced pairs is no better than guessing; 90 % is not when nine pairs in ten differ."""
+    assert severities(study(val_accuracy=[0.52] * 27))["chance"] == "fail"
+    record = study()
+    record.manifest["data"]["pairs"]["validation"]["similar"] = 0.1
+    assert severities(record)["chance"] == "fail"
+
+
+def test_few_trials_an_arm_are_a_first_look():
+    """Seven trials an arm warn, nine do not."""
+    assert severities(study(count=21))["density"] == "warn"
+    assert severities(study(count=27))["density"] == "ok"
+
+
+def test_rising_validation_loss_is_overfitting():
+    """A curve that ends well above its early minimum warns; one that wobbles by 2 % does not."""
+
+    def rising(number):
+        epoch = np.arange(20)
+        return 0.3 + 0.3 * np.exp(-epoch) + 0.02 * epoch
+
+    assert severities(study(curve=rising))["overfitting"] == "warn"
+    assert (
+        severities(study(curve=lambda n: 0.3 + 0.3 * np.exp(-np.arange(20.0)) + 0.006 * (np.arange(20) % 2)))[
+            "overfitting"
+        ]
+        == "ok"
+    )
+
+
+@pytest.mark.parametrize(
+    ("best", "severity"), [(1, "warn"), (2, "warn"), (3, "ok"), (15, "ok"), (16, "warn"), (20, "warn")]
+)
+def test_best_epochs_early_or_late_are_said(best, severity):
+    """Leading trials best in the last quarter, or the first tenth, of 20 epochs warn."""
+    assert severities(study(best_epoch=[best] * 27))["training length"] == severity
+
+
+def test_a_gap_below_the_spread_of_seeds_is_not_settled():
+    """Arms that differ by 0.02 are settled if seeds spread by 0.001, and not if they spread by 0.05."""
+    for spread, severity in ((0.001, "ok"), (0.05, "note")):
+        runs = [("selected", "finished", 0.2 + spread * k) for k in (-1, 0, 1)]
+        assert severities(study(repeats=runs))["separation"] == severity
+
+
+def test_a_lucky_winner_is_found_out():
+    """New seeds that fall below the median trial warn; new seeds near the winner do not."""
+    near = [("selected", "finished", value) for value in (0.21, 0.22, 0.2)]
+    far = [("selected", "finished", value) for value in (0.21, 0.69, 0.2)]
+    assert severities(study(repeats=near))["retraining"] == "ok"
+    assert severities(study(repeats=far))["retraining"] == "warn"
+
+
+def test_notes_on_the_data_are_findings():
+    """What was noted when the data was read stands among the findings."""
+    assert "small set: 35 chips" in [f.evidence for f in diagnose(study(notes=["small set: 35 chips"]), LOSS)]
+
+
+def test_the_worst_comes_first():
+    """Findings are ordered fail, warn, note, ok."""
+    record = study(count=21, val_accuracy=[0.5] * 21, notes=["a note"])
+    order = [finding.severity for finding in diagnose(record, LOSS)]
+    assert order == sorted(order, key=["fail", "warn", "note", "ok"].index)
+    assert order[0] == "fail"

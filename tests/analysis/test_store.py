@@ -1,0 +1,105 @@
+import json
+
+import pytest
+
+from analysis.store import (
+    EPOCH_COLUMNS,
+    TRIAL_COLUMNS,
+    TrialLog,
+    adopted_config,
+    read_json,
+    read_study,
+    write_json,
+    write_text,
+)
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+from trainables.result import EpochMetrics, Trial, TrialResult
+
+EPOCH = EpochMetrics(1, 0.1 + 0.2, 1 / 3, 0.5, 0.25, 0.75, 1e-3, 1.5)
+
+
+def trial(number, arm="cosine"):
+    config = TrialConfig().override({"seed": 7 + number})
+    return Trial(number, arm, {"optimiser.lr": 0.1 / 3, "schedule.kind": arm}, config)
+
+
+def write_study(folder, **manifest):
+    folder.mkdir(parents=True)
+    write_json(folder / "study.json", {"schema": 1, "finished": None} | manifest)
+    log = TrialLog(folder / "trials.csv", folder / "epochs.csv", ["optimiser.lr", "schedule.kind", "schedule.gamma"])
+    log.epoch(trial(0), EPOCH)
+    log.ended(TrialResult(trial(0), "finished", 1, EPOCH, 1.5), [EPOCH])
+    log.ended(TrialResult(trial(1, 'odd, "name"\n'), "infeasible", 0, None, 0.0, "loss not finite, epoch 1"), [])
+    return folder
+
+
+def test_the_columns_are_the_contracts(tmp_path):
+    """trials.csv and epochs.csv have the contract's columns, in its order, then a column a varied parameter."""
+    folder = write_study(tmp_path / "s")
+    contract = "trial,arm,status,seed,epochs,best_epoch,val_loss,val_accuracy,val_jaccard,val_cosine,seconds,reason"
+    header = (folder / "trials.csv").read_text().splitlines()[0]
+    assert header == contract + ",optimiser.lr,schedule.kind,schedule.gamma"
+    assert ",".join(TRIAL_COLUMNS) == contract
+    assert ",".join(EPOCH_COLUMNS) == "trial,epoch,train_loss,val_loss,val_accuracy,val_jaccard,val_cosine,lr,seconds"
+    assert (folder / "epochs.csv").read_text().splitlines()[0] == ",".join(EPOCH_COLUMNS)
+
+
+def test_rows_come_back_exact(tmp_path):
+    """Numbers survive to the last bit, odd names unharmed; a trial without an epoch has a row with empty figures."""
+    study = read_study(write_study(tmp_path / "s"))
+    assert study.epochs.iloc[0]["train_loss"] == 0.1 + 0.2
+    assert study.trials.iloc[0]["optimiser.lr"] == 0.1 / 3
+    assert study.trials.iloc[0]["val_loss"] == 1 / 3
+    failed = study.trials.iloc[1]
+    assert failed["arm"] == 'odd, "name"\n'
+    assert failed["reason"] == "loss not finite, epoch 1"
+    assert failed[["val_loss", "best_epoch", "schedule.gamma"]].isna().all()
+    assert study.finished["trial"].tolist() == [0]
+
+
+def test_rows_are_there_as_soon_as_they_are_known(tmp_path):
+    """Another reader sees each epoch at once: a run that dies leaves what it had."""
+    log = TrialLog(tmp_path / "t.csv", tmp_path / "e.csv")
+    for number in range(3):
+        log.epoch(trial(0), EPOCH)
+        assert len((tmp_path / "e.csv").read_text().splitlines()) == number + 2
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    """A write that fails midway leaves the old content and no other file of that name."""
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\udc80")
+    assert read_json(path) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda f: (f / "study.json").unlink(), "not a study folder"),
+        (lambda f: (f / "study.json").write_text("{"), "study.json: not valid JSON"),
+        (lambda f: (f / "study.json").write_text("[]"), "expected a JSON object"),
+        (lambda f: (f / "study.json").write_text(json.dumps({"schema": 99})), "schema 99"),
+        (lambda f: (f / "trials.csv").write_text("a,b\n1,2\n"), "trials.csv: column .* is missing"),
+        (lambda f: (f / "epochs.csv").write_text('a\n"1\n'), "epochs.csv"),
+    ],
+)
+def test_a_damaged_folder_is_one_clear_line(tmp_path, damage, said):
+    """A file that is missing, damaged or of another version raises an InputError naming it."""
+    folder = write_study(tmp_path / "s")
+    damage(folder)
+    with pytest.raises(InputError, match=said):
+        read_study(folder)
+
+
+def test_the_newest_adopted_config_is_found(tmp_path):
+    """Of several studies of a stage the one that finished last and was adopted gives the config; else there is none."""
+    assert adopted_config(tmp_path, "baseline") is None
+    for name, finished, adopted in (("z", "2026-01-01", True), ("a", "2026-02-01", True), ("b", "2026-03-01", False)):
+        folder = write_study(tmp_path / "baseline" / name, finished=finished)
+        write_json(folder / "best.json", {"adopted": adopted})
+    assert adopted_config(tmp_path, "baseline") == tmp_path / "baseline" / "a" / "best.json"

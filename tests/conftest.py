@@ -1,0 +1,53 @@
+"""Shared material: small real chip sets, and the real data that lies beside the project where there is any."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.data import ChipSet, PreparedData, TrialData, prepare
+from trainables.synthetic import simulate
+from trainables.training import DeviceData
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+torch.set_num_threads(1)
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real image sets; users do not have it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the real image sets in {SHARED}")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def chips() -> ChipSet:
+    """Sixty simulated chips."""
+    return simulate(60, seed=3)
+
+
+@pytest.fixture(scope="session")
+def prepared(chips: ChipSet) -> PreparedData:
+    return prepare(chips, "grouped", seed=0)
+
+
+@pytest.fixture(scope="session")
+def trial_data(prepared: PreparedData) -> TrialData:
+    return prepared.for_trials()
+
+
+@pytest.fixture(scope="session")
+def device_data(trial_data: TrialData) -> DeviceData:
+    return DeviceData.of(trial_data)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)

@@ -1,0 +1,49 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces.domain import Choice, LogUniform, Uniform, from_dict
+from trainables.errors import ConfigError
+
+bounds = st.tuples(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3)).filter(lambda b: b[0] * 1.01 < b[1])
+
+
+@given(bounds, st.floats(0, 1), st.sampled_from([Uniform, LogUniform]))
+def test_position_is_the_share_of_the_sampling_scale(ends, share, kind):
+    """The value at a share of the scale has that position, the ends are 0 and 1, and both are contained."""
+    low, high = ends
+    value = low + share * (high - low) if kind is Uniform else low * (high / low) ** share
+    domain = kind(low, high)
+    assert domain.position(value) == pytest.approx(share, abs=1e-6)
+    assert domain.contains(low)
+    assert domain.contains(high)
+    assert not domain.contains(high * 1.001)
+    assert not domain.contains("text")
+    assert from_dict(domain.to_dict()) == domain
+
+
+def test_a_choice_is_its_options():
+    """A choice contains its options alone, in order from 0 to 1, and survives its description."""
+    choice = Choice(("a", "b", "c"))
+    assert [choice.position(option) for option in choice.options] == [0, 0.5, 1]
+    assert not choice.contains("d")
+    assert from_dict(choice.to_dict()) == choice
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Uniform(1, 1),
+        lambda: Uniform(2, 1),
+        lambda: Uniform(0, float("inf")),
+        lambda: LogUniform(0, 1),
+        lambda: Choice(("a",)),
+        lambda: Choice(("a", "a")),
+        lambda: from_dict({"kind": "normal"}),
+        lambda: from_dict({"low": 1}),
+    ],
+)
+def test_impossible_domains_are_refused(make):
+    """Empty, endless or unknown domains raise ConfigError when they are made."""
+    with pytest.raises(ConfigError):
+        make()

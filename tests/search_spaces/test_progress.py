@@ -1,0 +1,50 @@
+import io
+import re
+
+from search_spaces.progress import Progress
+from trainables.config import TrialConfig
+from trainables.result import EpochMetrics, Metric, Trial, TrialResult
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def run(stream):
+    """Three trials of two epochs: one finished, one diverged after an epoch, one running."""
+    with Progress("search", 5, 2, Metric("val_loss", "min"), stream) as progress:
+        trials = [Trial(n, "cosine", {"optimiser.lr": 0.01}, TrialConfig()) for n in range(3)]
+        epoch = EpochMetrics(1, 0.5, 0.4, 0.9, 0.8, 0.9, 0.01, 1.0)
+        for trial in trials:
+            progress.started(trial)
+            progress.epoch(trial, epoch)
+        progress.epoch(trials[0], epoch)
+        progress.ended(TrialResult(trials[0], "finished", 2, epoch, 2.0), [epoch])
+        progress.ended(TrialResult(trials[1], "infeasible", 1, None, 1.0, "loss not finite"), [epoch])
+        return progress.line()
+
+
+def test_the_line_says_done_running_left_best_and_time():
+    """Counts, the best trial with its value and config, and the time left stand in one line."""
+    line = run(Terminal())
+    assert line.startswith("search: 2 done, 1 running, 2 left | ")
+    assert re.search(r"\d+:\d\d left", line)
+    assert "best is 0: val_loss 0.4000, accuracy 90.0% (lr 0.01)" in line
+
+
+def test_a_terminal_gets_one_line_redrawn():
+    """On a terminal the line is rewritten in place and ends on a fresh line, never wider than the terminal."""
+    stream = Terminal()
+    run(stream)
+    drawn = stream.getvalue()
+    assert drawn.count("\n") == 1
+    assert drawn.endswith("\n")
+    assert all(len(part) <= 80 for part in drawn.replace("\x1b[K", "").split("\r"))
+
+
+def test_anything_but_a_terminal_stays_quiet():
+    """A log file gets nothing."""
+    stream = io.StringIO()
+    run(stream)
+    assert stream.getvalue() == ""

@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+
+from search_spaces.__main__ import page
+from search_spaces.domain import Choice, Uniform
+from search_spaces.stage import Budget, Parameter, Stage
+from search_spaces.stages import STAGES, stage_before, stage_named
+from trainables.config import TrialConfig
+from trainables.errors import ConfigError
+from trainables.result import Metric
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_a_stage_is_one_question_with_reasons(stage):
+    """Every stage asks one question, and every parameter is a legal path with a role and a reason."""
+    assert stage.question.endswith("?")
+    for parameter in stage.parameters:
+        assert parameter.because
+        TrialConfig().value(parameter.path)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_every_value_of_a_stage_makes_a_legal_config(stage):
+    """Both ends of every range and every option are accepted by TrialConfig."""
+    for parameter in stage.varied:
+        domain = parameter.domain
+        values = domain.options if isinstance(domain, Choice) else (domain.low, domain.high)
+        for value in values:
+            TrialConfig().override({parameter.path: value})
+
+
+def test_the_lr_stage_has_an_arm_for_each_schedule_with_its_own_constant():
+    """constant, exponential and cosine; gamma belongs to exponential alone, floor to cosine alone."""
+    arms = {arm.name: [p.path for p in arm.nuisance] for arm in stage_named("lr").arms()}
+    shared = ["optimiser.lr", "optimiser.weight_decay"]
+    assert arms == {
+        "constant": shared,
+        "exponential": ["optimiser.lr", "schedule.gamma", "optimiser.weight_decay"],
+        "cosine": ["optimiser.lr", "schedule.floor", "optimiser.weight_decay"],
+    }
+
+
+def test_arms_are_all_combinations_of_scientific_values():
+    """Two scientific parameters of two options make four arms; none makes one, named after the stage."""
+    two = (
+        Parameter("schedule.kind", "scientific", Choice(("constant", "cosine")), "x"),
+        Parameter("init.kind", "scientific", Choice(("default", "he")), "x"),
+    )
+    budget = Budget(4, 2)
+    stage = Stage("s", "q?", two, Metric("val_loss", "min"), budget, budget)
+    assert [arm.name for arm in stage.arms()] == [
+        "constant + default",
+        "constant + he",
+        "cosine + default",
+        "cosine + he",
+    ]
+    assert [arm.name for arm in stage_named("baseline").arms()] == ["baseline"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Parameter("no.such", "fixed", None, "x"),
+        lambda: Parameter("epochs", "fixed", None, ""),
+        lambda: Parameter("epochs", "fixed", Uniform(1, 2), "x"),
+        lambda: Parameter("optimiser.lr", "nuisance", None, "x"),
+        lambda: Parameter("optimiser.lr", "scientific", Uniform(1, 2), "x"),
+        lambda: stage_named("lrr"),
+    ],
+)
+def test_a_senseless_stage_is_refused(make):
+    """Unknown paths, missing reasons, roles without ranges and unknown stages raise ConfigError."""
+    with pytest.raises(ConfigError):
+        make()
+
+
+def test_stages_follow_one_another():
+    """The stage before lr is baseline, and nothing comes before that."""
+    assert stage_before(stage_named("lr")).name == "baseline"
+    assert stage_before(stage_named("baseline")) is None
+
+
+def test_the_page_of_stages_is_up_to_date():
+    """docs/stages.md is what `make docs` would write now."""
+    assert (Path(__file__).parents[2] / "docs" / "stages.md").read_text(encoding="utf-8") == page()

@@ -1,0 +1,175 @@
+"""A real local Ray running small trainables with known answers."""
+
+import os
+
+import pytest
+from ray import tune
+
+from search_spaces.stage import Budget
+from search_spaces.stages import stage_named
+from search_spaces.study import Resources, Study
+from search_spaces.suggest import Suggester, journal_states
+from search_spaces.tuner import Cluster, TrialRun, fit_resources, ray_cluster, run_trials
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+EPOCHS = 3
+STUDY = Study(stage_named("lr"), "s", TrialConfig(), Budget(9, EPOCHS))
+
+
+class Bowl(tune.Trainable):
+    """A bowl in the learning rate whose third trial diverges and whose fourth breaks."""
+
+    def setup(self, config, data, threads):
+        self.offset = data["offset"]
+        self.reset_config(config)
+
+    def reset_config(self, new_config):
+        self.number, self.lr, self.epoch = new_config["number"], new_config["config"]["optimiser"]["lr"], 0
+        return True
+
+    def step(self):
+        self.epoch += 1
+        if self.number == 2 and self.epoch == 2:
+            return {"infeasible": "loss not finite in epoch 2", "done": True}
+        if self.number == 3:
+            raise RuntimeError("disk on fire")
+        loss = (self.lr - 0.01) ** 2 + self.offset - self.epoch / 100
+        measured = dict.fromkeys(("train_loss", "val_accuracy", "val_jaccard", "val_cosine", "lr"), 0.5)
+        return measured | {
+            "epoch": self.epoch,
+            "val_loss": loss,
+            "seconds": float(os.getpid()),
+            "done": self.epoch == EPOCHS,
+        }
+
+    def save_checkpoint(self, checkpoint_dir):
+        pass
+
+
+class Notes:
+    """Writes down what it hears."""
+
+    def __init__(self, suggester=None):
+        self.heard, self.results, self.suggester = [], {}, suggester
+
+    def started(self, trial):
+        self.heard.append(("started", trial.number))
+
+    def epoch(self, trial, metrics):
+        self.heard.append(("epoch", trial.number, metrics.epoch))
+
+    def ended(self, result, epochs):
+        self.heard.append(("ended", result.trial.number))
+        self.results[result.trial.number] = (result, list(epochs))
+        if self.suggester:
+            self.suggester.tell(result, epochs)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with ray_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def ran(cluster, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    suggester = Suggester(STUDY, folder / "journal")
+    notes = Notes(suggester)
+    whole = run_trials(
+        TrialRun(
+            trainable=Bowl,
+            data={"offset": 1.0},
+            source=suggester,
+            count=9,
+            metric=STUDY.stage.metric,
+            resources=fit_resources(Resources(max_concurrent=2), cluster),
+            observers=[notes],
+            scratch=folder / "ray",
+        )
+    )
+    return notes, whole, folder
+
+
+def test_every_trial_ends_once_with_its_status(ran):
+    """Nine trials end once each: one infeasible, one failed with its reason, the rest finished with every epoch."""
+    notes, whole, _ = ran
+    assert whole
+    assert sorted(n for event, n, *_ in notes.heard if event == "ended") == list(range(9))
+    status = {number: result.status for number, (result, _) in notes.results.items()}
+    assert status == dict.fromkeys(range(9), "finished") | {2: "infeasible", 3: "failed"}
+    assert "disk on fire" in notes.results[3][0].reason
+    assert notes.results[2][0].reason == "loss not finite in epoch 2"
+    for number, (result, epochs) in notes.results.items():
+        if status[number] == "finished":
+            assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+            assert result.best.epoch == 3
+            assert result.best.val_loss == pytest.approx((result.trial.config.optimiser.lr - 0.01) ** 2 + 1 - 0.03)
+
+
+def test_events_of_a_trial_come_in_order(ran):
+    """Started, its epochs one by one, ended: for every trial."""
+    notes, _, _ = ran
+    for number in (0, 1, 8):
+        own = [event for event in notes.heard if event[1] == number]
+        assert own == [("started", number), *[("epoch", number, e) for e in (1, 2, 3)], ("ended", number)]
+
+
+def test_no_trial_is_left_running_in_optuna(ran):
+    """Complete, failed and infeasible trials are told as such; none is RUNNING, none has a value that is not a number."""
+    _, _, folder = ran
+    states = {t["trial"]: t["state"] for arm in journal_states(folder / "journal").values() for t in arm}
+    assert states == dict.fromkeys(range(9), "COMPLETE") | {2: "FAIL", 3: "FAIL"}
+
+
+def test_worker_processes_are_reused(ran):
+    """Finished trials ran in fewer processes than there are trials."""
+    notes, _, _ = ran
+    pids = {epochs[0].seconds for number, (_, epochs) in notes.results.items() if number not in (2, 3)}
+    assert len(pids) <= 4
+
+
+def test_ray_leaves_no_files_behind(ran):
+    """The scratch folder of Ray's own state is gone after the run."""
+    _, _, folder = ran
+    assert sorted(path.name for path in folder.iterdir()) == ["journal"]
+
+
+def test_asha_stops_weak_trials_which_end_as_stopped(cluster, tmp_path):
+    """With ASHA some trials end early, as `stopped` with the epochs they had, and PRUNED in Optuna."""
+    suggester = Suggester(STUDY, tmp_path / "journal")
+    notes = Notes(suggester)
+    run_trials(
+        TrialRun(
+            Bowl,
+            {"offset": 0.0},
+            suggester,
+            9,
+            STUDY.stage.metric,
+            fit_resources(Resources(max_concurrent=1), cluster),
+            [notes],
+            tmp_path / "ray",
+            scheduler="asha",
+            max_epochs=EPOCHS,
+        )
+    )
+    stopped = [number for number, (result, _) in notes.results.items() if result.status == "stopped"]
+    assert stopped
+    assert all(0 < notes.results[number][0].epochs < EPOCHS for number in stopped)
+    states = {t["trial"]: t["state"] for arm in journal_states(tmp_path / "journal").values() for t in arm}
+    assert {states[number] for number in stopped} == {"PRUNED"}
+
+
+def test_resources_are_filled_in_from_the_machine():
+    """One CPU a trial fills the CPUs; a GPU is shared by four; too much is refused in one line."""
+    assert fit_resources(Resources(), Cluster(8, 0, 1)) == Resources(1.0, 0.0, 8)
+    assert fit_resources(Resources(), Cluster(16, 2, 1)) == Resources(1.0, 0.25, 8)
+    assert fit_resources(Resources(cpus_per_trial=2.0), Cluster(8, 0, 1)).max_concurrent == 4
+    assert fit_resources(Resources(max_concurrent=3), Cluster(8, 0, 1)).max_concurrent == 3
+    with pytest.raises(InputError, match="a trial of 16 CPUs and 0 GPUs does not fit"):
+        fit_resources(Resources(cpus_per_trial=16), Cluster(8, 0, 1))
+    with pytest.raises(InputError, match="1 GPUs does not fit"):
+        fit_resources(Resources(gpus_per_trial=1.0), Cluster(8, 0, 1))

@@ -1,0 +1,77 @@
+"""The shape of the house, read from the source: who may import whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = [
+    path for package in ("trainables", "search_spaces", "analysis") for path in sorted((ROOT / package).glob("*.py"))
+]
+SHARED_WORDS = {"trainables.config", "trainables.result", "trainables.errors"}
+
+
+def imports(path):
+    """Every module a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def importers_of(package):
+    return {
+        f"{path.parent.name}/{path.name}" for path in FILES for name in imports(path) if name.split(".")[0] == package
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_imports_form_a_chain(path):
+    """trainables imports neither other package; search_spaces of trainables only config, result, errors; no one run_search."""
+    names = set(imports(path))
+    package = path.parent.name
+    assert "run_search" not in names
+    if package == "trainables":
+        assert not [name for name in names if name.split(".")[0] in ("search_spaces", "analysis")]
+    if package == "search_spaces":
+        assert not [name for name in names if name.split(".")[0] == "analysis"]
+        assert {name for name in names if name.split(".")[0] == "trainables"} <= SHARED_WORDS
+
+
+@pytest.mark.parametrize("name", ["config", "result", "errors"])
+def test_the_shared_words_need_only_the_standard_library(name):
+    """config, result and errors import nothing but the standard library and each other."""
+    allowed = {"__future__", "collections.abc", "dataclasses", "math", "typing", *SHARED_WORDS}
+    assert set(imports(ROOT / "trainables" / f"{name}.py")) <= allowed
+
+
+def test_each_big_library_lives_in_few_files():
+    """optuna in one file, ray in two, seaborn and matplotlib in one; search_spaces never imports torch."""
+    assert importers_of("optuna") == {"search_spaces/suggest.py"}
+    assert importers_of("ray") == {"search_spaces/tuner.py", "trainables/siamese.py"}
+    assert importers_of("seaborn") == importers_of("matplotlib") == {"analysis/plots.py"}
+    assert not [name for name in importers_of("torch") if name.startswith("search_spaces/")]
+
+
+def test_the_training_core_needs_neither_ray_nor_optuna():
+    """Everything that trainables.training loads runs on a machine with torch alone."""
+    seen, waiting = set(), ["trainables.training", "trainables.synthetic", "trainables.readers"]
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        found = set(imports(ROOT / (name.replace(".", "/") + ".py")))
+        assert not {n.split(".")[0] for n in found} & {"ray", "optuna", "wandb", "pandas", "seaborn"}
+        waiting += [n for n in found if n.startswith("trainables.") and n not in seen]
+
+
+def test_only_evaluate_reads_the_test_split():
+    """No file but analysis/evaluate.py takes the test part of a split; splits.py and data.py define and count it."""
+    readers = {
+        f"{path.parent.name}/{path.name}"
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "test"
+    }
+    assert readers <= {"analysis/evaluate.py", "trainables/splits.py"}

@@ -1,0 +1,319 @@
+"""The command line as a user types it, in a process of its own; real Ray where something is trained."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from run_search import main
+from trainables.config import TrialConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def search(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_search.py"), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def images(root, counts, size=(20, 20)):
+    """Class folders of random pictures: every class brighter than the one before."""
+    rng = np.random.default_rng(0)
+    for number, (name, count) in enumerate(counts.items()):
+        (root / name).mkdir(parents=True)
+        for index in range(count):
+            pixels = rng.integers(0, 60, (*size, 3)) + 80 * number
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.png")
+    return root
+
+
+# --- wrong usage and unusable input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--stage", "lrr"], "unknown stage 'lrr'; the stages are baseline, lr"),
+        ([], "--stage is missing; the stages are baseline, lr"),
+        (["--stage", "lr", "--trials", "0"], "--trials: '0' is not a whole number from 1"),
+        (["--stage", "lr", "--epochs", "-3"], "--epochs"),
+        (["--stage", "lr", "--trials", "many"], "'many' is not a whole number from 1"),
+        (["--stage", "lr", "--seed", "1.5"], "--seed"),
+        (["--stage", "lr", "--sampler", "grid"], "invalid choice: 'grid'"),
+        (["--stage", "lr", "--study", "../up"], "--study '../up'"),
+        (["--stage", "lr", "--nonsense"], "--nonsense"),
+        (["--stage", "lr", "--data", "nowhere"], "nowhere: no such file or folder"),
+        (["--stage", "lr", "--data", "empty"], "empty: no images found"),
+        (["--stage", "lr", "--data", "one"], "one: only one class to compare ('cat')"),
+        (["--stage", "lr", "--data", "tiny"], "fewer than 10 chips in class 'dog' (3)"),
+        (["--stage", "lr", "--data", "cut"], "unreadable or truncated image"),
+        (["--stage", "lr", "--start", "nowhere.json"], "nowhere.json: cannot be read"),
+        (["--stage", "lr", "--start", "bad.json"], "bad.json: optimiser.lr is -1"),
+        (["--stage", "lr", "--start", "other.json"], "other.json: has no 'config'"),
+        (["--stage", "lr", "--study", "taken", "--smoke"], "results/lr/taken: a study of that name is there already"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_2(tmp_path, monkeypatch, capsys, arguments, said):
+    """Every mistake exits 2 with one line that names it on standard error, and leaves no half-written study."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    images(tmp_path / "one", {"cat": 12})
+    images(tmp_path / "tiny", {"cat": 12, "dog": 3})
+    images(tmp_path / "cut", {"cat": 12, "dog": 12})
+    whole = (tmp_path / "cut" / "dog" / "5.png").read_bytes()
+    (tmp_path / "cut" / "dog" / "5.png").write_bytes(whole[:100])
+    (tmp_path / "bad.json").write_text(json.dumps({"config": {"optimiser": {"lr": -1}}}))
+    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "results" / "lr" / "taken").mkdir(parents=True)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert [path.name for path in (tmp_path / "results").rglob("*")] == ["lr", "taken"]
+
+
+def test_list_and_dry_run_write_nothing(tmp_path, monkeypatch, capsys):
+    """--list names the stages with their questions; --dry-run shows arms, shares and reasons; neither leaves a file."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["--list"]) == 0
+    listed = capsys.readouterr().out
+    assert "baseline" in listed
+    assert "Which learning rate and schedule" in listed
+    assert main(["--stage", "lr", "--dry-run", "--trials", "10"]) == 0
+    planned = capsys.readouterr().out
+    assert "constant (4 trials), exponential (3 trials), cosine (3 trials)" in planned
+    assert "nuisance   optimiser.lr" in planned
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_starts_from_the_newest_adopted_config_before_it(tmp_path, monkeypatch, capsys):
+    """Without --start the lr stage takes the adopted baseline study's config and says so; --start wins over it."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "results" / "baseline" / "b"
+    folder.mkdir(parents=True)
+    config = TrialConfig().override({"optimiser.lr": 0.005}).to_dict()
+    (folder / "best.json").write_text(json.dumps({"config": config, "adopted": True}))
+    (folder / "study.json").write_text(json.dumps({"finished": "2026-01-01T00:00:00+00:00"}))
+    assert main(["--stage", "lr", "--dry-run"]) == 0
+    assert "start: results/baseline/b/best.json" in capsys.readouterr().out
+    (tmp_path / "mine.json").write_text(json.dumps({"config": config}))
+    assert main(["--stage", "lr", "--dry-run", "--start", "mine.json"]) == 0
+    assert "start: mine.json" in capsys.readouterr().out
+
+
+# --- a whole study ---------------------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, its text, and its tags."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.text, self.tags = [], "", []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """`--stage lr --smoke` on class folders with an awkward name, and what it left."""
+    root = tmp_path_factory.mktemp("smoke")
+    images(root / "chips", {"<b>cat & co": 30, "dog": 30})
+    began = time.monotonic()
+    done = search("--stage", "lr", "--smoke", "--study", "s", "--data", "chips", "--repeats", "2", cwd=root)
+    return root, done, time.monotonic() - began
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+class TestSmoke:
+    def test_the_last_line_of_standard_output_is_the_report(self, smoke):
+        """Exit 0; standard output is the report's path and nothing else; standard error has no noise of Ray's."""
+        root, done, _ = smoke
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "results/lr/s/report.html\n"
+        assert (root / "results/lr/s/report.html").is_file()
+        assert not re.search(r"ray|warning|traceback|deprecat", done.stderr, re.IGNORECASE)
+        assert "verdict:" in done.stderr
+
+    def test_it_takes_under_a_minute(self, smoke):
+        """--smoke goes through every part within its promised minute."""
+        assert smoke[2] < 60
+
+    def test_the_folder_is_the_contracts(self, smoke):
+        """Every file of the contract is there, with the keys and columns it promises, and no leftovers beside them."""
+        folder = smoke[0] / "results" / "lr" / "s"
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "best.json", "checkpoints", "epochs.csv", "figures", "optuna.journal", "repeat_epochs.csv", "repeats.csv",
+            "report.html", "report.json", "study.json", "trials.csv",
+        ]  # fmt: skip
+        study, best, report = (
+            json.loads((folder / f"{name}.json").read_text()) for name in ("study", "best", "report")
+        )
+        assert set(study) >= {
+            "schema", "stage", "question", "parameters", "arms", "budget", "seed", "sampler", "scheduler", "start",
+            "data", "versions", "hardware", "commit", "argv", "started", "finished",
+        }  # fmt: skip
+        assert set(study["data"]) >= {"source", "digest", "classes", "counts", "split", "groups"}
+        assert set(study["parameters"][0]) >= {"path", "role", "domain", "because"}
+        assert set(best) == {"config", "trial", "arm", "val", "adopted", "why"}
+        assert set(best["val"]) == {"loss", "accuracy", "jaccard"}
+        assert TrialConfig.from_dict(best["config"]).to_dict() == best["config"]
+        assert set(report) >= {"selected", "baseline", "verdict", "findings", "test", "published", "next"}
+        assert set(report["findings"][0]) == {"id", "severity", "evidence", "advice"}
+        test = report["test"]
+        assert set(test) >= {
+            "accuracy",
+            "jaccard",
+            "accuracy_interval",
+            "jaccard_interval",
+            "tp",
+            "tn",
+            "fp",
+            "fn",
+            "threshold",
+        }
+        assert test["tp"] + test["tn"] + test["fp"] + test["fn"] == test["pairs"] == 5 * study["data"]["split"]["test"]
+        assert report["next"].startswith("python run_search.py --stage lr ")
+        assert "--data chips" in report["next"]
+        assert len((smoke[0] / "results" / "test_ledger.jsonl").read_text().splitlines()) == 1
+
+    def test_selection_is_the_best_validation_loss(self, smoke):
+        """best.json is the finished row of lowest val_loss, which is the lowest of that trial's epochs."""
+        folder = smoke[0] / "results" / "lr" / "s"
+        trials, epochs = pd.read_csv(folder / "trials.csv"), pd.read_csv(folder / "epochs.csv")
+        best = json.loads((folder / "best.json").read_text())
+        assert trials["status"].tolist() == ["finished"] * 3
+        assert best["trial"] == trials.loc[trials["val_loss"].idxmin(), "trial"]
+        for _, trial in trials.iterrows():
+            own = epochs[epochs["trial"] == trial["trial"]]
+            assert own["epoch"].tolist() == [1, 2]
+            assert trial["val_loss"] == own["val_loss"].min()
+            assert trial["best_epoch"] == own.loc[own["val_loss"].idxmin(), "epoch"]
+
+    def test_a_trial_can_be_trained_again_from_its_row(self, smoke):
+        """The best trial's config and the data give its recorded validation loss again, to the last bit."""
+        import torch
+
+        from trainables.data import prepare
+        from trainables.readers import read_chips
+        from trainables.training import DeviceData, train
+
+        root = smoke[0]
+        best = json.loads((root / "results/lr/s/best.json").read_text())
+        torch.set_num_threads(1)
+        data = DeviceData.of(prepare(read_chips(root / "chips"), "grouped", 0).for_trials())
+        losses = [epoch.val_loss for epoch in train(TrialConfig.from_dict(best["config"]), data)]
+        assert min(losses) == best["val"]["loss"]
+
+    def test_the_page_stands_alone_and_shows_names_as_text(self, smoke):
+        """The page refers to nothing outside itself, has three pictures, and shows a class name with markup as text."""
+        page = Page()
+        text = (smoke[0] / "results/lr/s/report.html").read_text(encoding="utf-8")
+        page.feed(text)
+        assert len(page.links) == 3
+        assert all(link.startswith("data:image/png;base64,") for link in page.links)
+        assert "<b>cat & co 30" in page.text
+        assert "b" not in page.tags[page.tags.index("dl") :]  # the data section: no tag made of a name
+        assert "script" not in page.tags
+
+    def test_the_report_can_be_written_again(self, smoke):
+        """`python -m analysis` on the folder gives the same report without data, and without another look at the test."""
+        root = smoke[0]
+        shutil.copytree(root / "results", root / "moved")
+        before = json.loads((root / "moved/lr/s/report.json").read_text())
+        again = subprocess.run(
+            [sys.executable, "-m", "analysis", "moved/lr/s"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert again.returncode == 0, again.stderr
+        assert again.stdout == "moved/lr/s/report.html\n"
+        after = json.loads((root / "moved/lr/s/report.json").read_text())
+        before.pop("next"), after.pop("next")  # names the folder
+        assert after == before
+        assert len((root / "moved" / "test_ledger.jsonl").read_text().splitlines()) == 1
+
+    def test_the_same_command_gives_the_same_trials(self, smoke):
+        """Run again under another name, every trial has the same config and, to the bit, the same figures."""
+        root = smoke[0]
+        done = search("--stage", "lr", "--smoke", "--study", "again", "--data", "chips", "--repeats", "2", cwd=root)
+        assert done.returncode == 0, done.stderr
+        one, two = (pd.read_csv(root / f"results/lr/{name}/trials.csv").sort_values("trial") for name in ("s", "again"))
+        pd.testing.assert_frame_equal(one.drop(columns="seconds"), two.drop(columns="seconds"), check_exact=True)
+
+    def test_a_study_that_diverges_everywhere_exits_1(self, smoke):
+        """If no trial finishes, the exit status is 1, each trial is a row with its reason, and the page says so."""
+        root = smoke[0]
+        config = TrialConfig().override({"optimiser.lr": 1e30, "init.kind": "he"}).to_dict()
+        (root / "wild.json").write_text(json.dumps({"config": config}))
+        done = search(
+            "--stage", "baseline", "--smoke", "--study", "wild", "--data", "chips", "--start", "wild.json", cwd=root
+        )
+        assert done.returncode == 1, done.stderr
+        assert done.stdout.splitlines()[-1] == "results/baseline/wild/report.html"
+        trials = pd.read_csv(root / "results/baseline/wild/trials.csv")
+        assert trials["status"].tolist() == ["infeasible"] * 3
+        assert trials["reason"].str.contains("not finite").all()
+        assert "No trial finished" in (root / "results/baseline/wild/report.html").read_text()
+        assert not (root / "results/baseline/wild/best.json").exists()
+
+    def test_ctrl_c_keeps_what_is_done(self, smoke):
+        """One interrupt ends the run within 30 seconds, without a traceback, exit 130; finished rows and a report remain."""
+        root = smoke[0]
+        command = [
+            sys.executable,
+            str(ROOT / "run_search.py"),
+            "--stage",
+            "lr",
+            "--data",
+            "chips",
+            "--trials",
+            "400",
+            "--epochs",
+            "2",
+            "--study",
+            "cut",
+        ]
+        process = subprocess.Popen(
+            command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        rows = root / "results/lr/cut/trials.csv"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (rows.exists() and len(rows.read_text().splitlines()) > 3):
+            time.sleep(0.2)
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert time.monotonic() - began < 30
+        assert process.returncode == 130, err
+        assert "Traceback" not in err
+        assert out.splitlines()[-1] == "results/lr/cut/report.html"
+        trials = pd.read_csv(rows)
+        assert 3 <= len(trials) < 400
+        assert trials["trial"].is_unique

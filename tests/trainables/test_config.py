@@ -1,0 +1,74 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainables.config import TrialConfig
+from trainables.errors import ConfigError, InputError
+
+overrides = st.fixed_dictionaries(
+    {},
+    optional={
+        "optimiser.lr": st.floats(0, 10, allow_nan=False),
+        "optimiser.weight_decay": st.floats(0, 1),
+        "schedule.kind": st.sampled_from(["constant", "exponential", "cosine"]),
+        "schedule.gamma": st.floats(0, 1),
+        "augmentation.theta": st.floats(0, 1),
+        "init.kind": st.sampled_from(["default", "he"]),
+        "epochs": st.integers(1, 1000),
+        "seed": st.integers(0, 2**63 - 1),
+    },
+)
+
+
+@given(overrides)
+def test_a_config_survives_json_unchanged(values):
+    """to_dict, JSON and from_dict give back an equal config, to the last bit of every number."""
+    config = TrialConfig().override(values)
+    assert TrialConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert all(config.value(path) == value for path, value in values.items())
+
+
+def test_the_default_is_the_reports_baseline():
+    """Adam 0.001, no schedule, no decay, no augmentation, 20 epochs, batch 64, bce (report, section 1.9)."""
+    config = TrialConfig()
+    assert (config.optimiser.kind, config.optimiser.lr, config.optimiser.weight_decay) == ("adam", 0.001, 0.0)
+    assert (config.schedule.kind, config.augmentation.theta, config.init.kind) == ("constant", 0.0, "default")
+    assert (config.epochs, config.batch_size, config.loss.kind) == (20, 64, "bce")
+
+
+def test_a_config_is_frozen():
+    """No field of a config or of its parts can be assigned."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrialConfig().optimiser.lr = 1.0
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("optimiser.rate", 0.1, "unknown configuration path 'optimiser.rate'"),
+        ("optimiser", 0.1, "names a group"),
+        ("optimiser.lr", -1.0, "optimiser.lr is -1.0"),
+        ("optimiser.lr", float("nan"), "optimiser.lr is nan"),
+        ("optimiser.lr", True, "must be a number"),
+        ("optimiser.lr", "0.1", "must be a number"),
+        ("schedule.kind", "linear", "constant, exponential, cosine"),
+        ("schedule.kind", ["cosine"], "constant, exponential, cosine"),
+        ("augmentation.theta", 1.5, "0 to 1"),
+        ("epochs", 0, "epochs is 0"),
+        ("epochs", 2.5, "whole number"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(path, value, said):
+    """Every illegal path or value raises a ConfigError that names it and, where it can, what would be right."""
+    with pytest.raises(ConfigError, match=said):
+        TrialConfig().override({path: value})
+
+
+@pytest.mark.parametrize("content", [[], "lr", {"optimiser": 3}, {"optimiser": {"lr": {}}}, {"nothing": 1}])
+def test_a_config_that_was_never_written_is_refused(content):
+    """from_dict turns any foreign JSON into an InputError, never into another exception."""
+    with pytest.raises(InputError):
+        TrialConfig.from_dict(content)

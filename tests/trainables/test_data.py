@@ -1,0 +1,115 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.data import ChipSet, channel_statistics, load, prepare
+from trainables.errors import InputError
+from trainables.synthetic import simulate
+
+
+def with_labels(labels, classes, images=None):
+    labels = np.array(labels, dtype=np.int64)
+    images = simulate(len(labels), seed=5).images if images is None else images
+    return ChipSet(images, labels, classes, "somewhere")
+
+
+def test_a_trial_never_sees_a_test_chip(prepared):
+    """No image of the test split is among the arrays that travel to trials, nor any of its flips."""
+    data = prepared.for_trials()
+    seen = {image.tobytes() for part in (data.train, data.validation) for image in part.images}
+    assert not seen & {prepared.chips.images[index].tobytes() for index in prepared.split.test}
+    train_and_val = np.concatenate([prepared.split.train, prepared.split.validation])
+    assert not set(prepared.groups[train_and_val]) & set(prepared.groups[prepared.split.test])
+
+
+def test_normalisation_comes_from_the_training_split_alone(prepared, trial_data):
+    """Training chips have mean 0 and deviation 1 in each channel; statistics change with them and with no other chip."""
+    tensors = load(trial_data.train, trial_data)
+    assert torch.allclose(tensors.images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
+    assert torch.allclose(tensors.images.std((0, 2, 3)), torch.ones(3), atol=1e-3)
+    images = prepared.chips.images.copy()
+    images[prepared.split.test] += 5
+    images[prepared.split.validation] -= 5
+    changed = dataclasses.replace(prepared, chips=dataclasses.replace(prepared.chips, images=images))
+    assert np.array_equal(changed.for_trials().mean, trial_data.mean)
+    assert np.array_equal(changed.for_trials().sd, trial_data.sd)
+
+
+def test_channel_statistics_equal_numpys():
+    """Mean and deviation equal numpy's in float64 for bytes and floats; a constant channel divides by no zero."""
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
+    images[..., 2] = 7
+    mean, sd = channel_statistics(images)
+    assert mean == pytest.approx(images.reshape(-1, 3).mean(0))
+    assert sd[:2] == pytest.approx(images.reshape(-1, 3).std(0)[:2])
+    assert sd[2] > 0
+
+
+def test_loaded_images_are_channels_last_without_a_copy(trial_data):
+    """(M, 75, 75, 3) arrays become (M, 3, 75, 75) tensors whose memory is channels_last."""
+    images = load(trial_data.train, trial_data).images
+    assert images.shape[1:] == (3, 75, 75)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_equal_seeds_prepare_equal_data(chips):
+    """Split and pairs are a function of the seed: equal for equal seeds, different for another."""
+    one, two, other = (prepare(chips, "grouped", seed) for seed in (4, 4, 5))
+    assert np.array_equal(one.split.train, two.split.train)
+    assert np.array_equal(one.for_trials().train.pairs.second, two.for_trials().train.pairs.second)
+    assert not np.array_equal(one.split.train, other.split.train)
+
+
+def test_digests_tell_data_apart(chips):
+    """The digest is stable, and changes with one pixel, one label or one class name."""
+    pixel, label = chips.images.copy(), chips.labels.copy()
+    pixel[0, 0, 0, 0] += 1
+    label[0] = 1 - label[0]
+    variants = [
+        dataclasses.replace(chips, images=pixel),
+        dataclasses.replace(chips, labels=label),
+        dataclasses.replace(chips, classes=("x", "ship")),
+    ]
+    assert dataclasses.replace(chips).digest() == chips.digest()
+    assert len({chips.digest(), *(variant.digest() for variant in variants)}) == 4
+
+
+def test_a_small_class_is_refused_by_name_or_left_out():
+    """A class of nine chips is named with its count; with drop_small_classes it goes, is noted, and labels stay right."""
+    chips = with_labels([0] * 12 + [1] * 9 + [2] * 14, ("a", "tiny", "c"))
+    with pytest.raises(InputError, match=r"'tiny' \(9\).*--drop-small-classes"):
+        prepare(chips, "grouped", 0)
+    data = prepare(chips, "grouped", 0, drop_small_classes=True)
+    assert data.chips.counts() == {"a": 12, "c": 14}
+    assert np.array_equal(data.chips.images[data.chips.labels == 1], chips.images[chips.labels == 2])
+    assert any("tiny" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(("labels", "classes"), [([0] * 30, ("only",)), ([0] * 30 + [1] * 3, ("only", "tiny"))])
+def test_one_class_is_refused(labels, classes):
+    """One class, or one left after dropping small ones, cannot be verified: InputError that says so."""
+    with pytest.raises(InputError, match="only one class"):
+        prepare(with_labels(labels, classes), "grouped", 0, drop_small_classes=True)
+
+
+def test_copies_of_too_few_pictures_are_refused():
+    """Twenty flips of two pictures leave nothing to test on: InputError that names the reason and --split random."""
+    pictures = simulate(2, seed=5).images
+    images = np.stack([pictures[n % 2][:: (-1) ** (n // 2)] for n in range(20)])
+    with pytest.raises(InputError, match=r"only 2 pictures.*--split random"):
+        prepare(with_labels([n % 2 for n in range(20)], ("a", "b"), images), "grouped", 0)
+
+
+def test_notes_tell_of_copies_conflicts_and_small_sets(chips):
+    """Copies, one picture under two labels, and a small test split are each said."""
+    images, labels = (
+        np.concatenate([chips.images, chips.images[:4, ::-1]]),
+        np.concatenate([chips.labels, chips.labels[:4]]),
+    )
+    labels[60] = 1 - labels[60]
+    notes = " | ".join(prepare(with_labels(labels, chips.classes, images), "grouped", 0).notes)
+    assert "4 of 64 chips are flips or turns of others; kept together" in notes
+    assert "1 pictures stand in more than one class" in notes
+    assert "small set" in notes

@@ -1,0 +1,51 @@
+import math
+
+import pytest
+import torch
+from scipy import stats
+from torch import Generator, nn
+
+from trainables.initialisers import INITIALISERS, initialise
+from trainables.model import SiameseNetwork
+
+ALPHA = 1e-3  # the seeds are fixed, so a failure is a wrong distribution, not bad luck
+
+
+def drawn(kind, layer, parameter):
+    generator = Generator().manual_seed(11)
+    values = []
+    while sum(v.numel() for v in values) < 4000:
+        initialise(layer, kind, generator)
+        values.append(getattr(layer, parameter).detach().flatten().clone())
+    return torch.cat(values).numpy()
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 3), nn.Linear(30, 18)])
+def test_default_is_uniform_in_the_fan_in(layer):
+    """Weights and biases follow U(-1/sqrt(fan in), 1/sqrt(fan in)) (Kolmogorov-Smirnov at 0.001)."""
+    bound = 1 / math.sqrt(layer.weight[0].numel())
+    for parameter in ("weight", "bias"):
+        assert stats.kstest(drawn("default", layer, parameter), "uniform", (-bound, 2 * bound)).pvalue > ALPHA
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs"), [(nn.Conv2d(3, 5, 3), 3), (nn.Conv2d(5, 7, 3), 5), (nn.Linear(30, 18), 30)]
+)
+def test_he_is_the_reports_normal(layer, inputs):
+    """Weights follow N(0, 2/D), biases N(0.5, 2/D), D the input channels or features (Kolmogorov-Smirnov at 0.001)."""
+    sd = math.sqrt(2 / inputs)
+    assert stats.kstest(drawn("he", layer, "weight"), "norm", (0, sd)).pvalue > ALPHA
+    assert stats.kstest(drawn("he", layer, "bias"), "norm", (0.5, sd)).pvalue > ALPHA
+
+
+@pytest.mark.parametrize("kind", list(INITIALISERS))
+def test_the_generator_decides_the_weights(kind):
+    """Equal seeds give equal weights whatever torch's global state; another seed gives others in every layer."""
+    one, two, other = SiameseNetwork(), SiameseNetwork(), SiameseNetwork()
+    initialise(one, kind, Generator().manual_seed(5))
+    torch.manual_seed(99)
+    initialise(two, kind, Generator().manual_seed(5))
+    initialise(other, kind, Generator().manual_seed(6))
+    for a, b, c in zip(one.parameters(), two.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainables.splits import near_duplicates, split_chips
+from trainables.synthetic import simulate
+
+
+def turned(image, k):
+    """One of the eight flips and quarter turns."""
+    return np.rot90(image[:, ::-1] if k >= 4 else image, k % 4)
+
+
+@given(st.lists(st.integers(0, 30), min_size=10, max_size=80), st.integers(0, 2**32), st.integers(2, 4))
+def test_a_grouped_split_partitions_and_keeps_groups_together(groups, seed, classes):
+    """Every chip is in exactly one part, and no group is in two."""
+    groups = np.array(groups)
+    labels = groups % classes
+    split = split_chips(labels, groups, "grouped", np.random.default_rng(seed))
+    parts = [split.train, split.validation, split.test]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(groups)))
+    homes = [set(groups[part].tolist()) for part in parts]
+    assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
+
+
+@pytest.mark.parametrize("kind", ["grouped", "random"])
+def test_parts_are_64_16_20_in_every_class(kind):
+    """Without duplicates each class is split 64 / 16 / 20 % to within a chip; 4,113 chips leave 823 for the test."""
+    labels = np.array([0] * 2064 + [1] * 2049)
+    split = split_chips(labels, np.arange(4113), kind, np.random.default_rng(0))
+    assert split.sizes() == {"train": 2632, "validation": 658, "test": 823}
+    assert (labels[split.test] == 0).sum() == 413
+
+
+def test_a_random_split_separates_copies():
+    """`random`, the report's way, ignores groups: of 200 pictures in three copies some straddle the split."""
+    groups = np.repeat(np.arange(200), 3)
+    split = split_chips(groups % 2, groups, "random", np.random.default_rng(0))
+    assert set(groups[split.train]) & set(groups[split.test])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_flips_and_turns_are_found_and_nothing_else(dtype):
+    """All eight views of a chip are one group, also after rounding noise of one grey level; other chips are not."""
+    images = simulate(40, seed=1).images
+    if dtype == np.uint8:
+        images = ((images + 1) * 100).clip(1, 254).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(-1, 2, images.shape) / (1 if dtype == np.uint8 else 255)
+    copies = np.stack([turned(image, k % 8) for k, image in enumerate(images)])
+    copies = (copies + noise * 0.9).astype(dtype)
+    groups = near_duplicates(np.concatenate([images, copies]))
+    assert (groups[:40] == groups[40:]).all()
+    assert len(set(groups.tolist())) == 40
+
+
+def test_all_eight_views_are_one_group():
+    """A picture and its seven other views form a single group."""
+    image = simulate(1, seed=2).images[0]
+    assert len(set(near_duplicates(np.stack([turned(image, k) for k in range(8)])).tolist())) == 1
+
+
+def test_real_faces_and_digits_have_no_false_duplicates(shared_data):
+    """400 different face photographs are 400 groups: likeness of a person is not sameness of a picture."""
+    from trainables.readers import read_chips
+
+    faces = read_chips(shared_data / "att_faces" / "att_faces.zip")
+    assert len(set(near_duplicates(faces.images).tolist())) == 400

@@ -1,0 +1,113 @@
+import math
+
+import pytest
+import torch
+
+from trainables.augment import gather
+from trainables.config import TrialConfig
+from trainables.errors import Diverged
+from trainables.losses import LOSSES
+from trainables.training import DeviceData, Member, train, validate
+
+CONFIG = TrialConfig().override(
+    {
+        "epochs": 3,
+        "optimiser.lr": 0.003,
+        "optimiser.weight_decay": 1e-3,
+        "schedule.kind": "exponential",
+        "augmentation.theta": 0.7,
+        "seed": 8,
+    }
+)
+
+
+def measured(config, data):
+    """All metrics but the wall time."""
+    return [(m.train_loss, m.val_loss, m.val_accuracy, m.val_jaccard, m.val_cosine, m.lr) for m in train(config, data)]
+
+
+def test_a_config_trains_the_same_twice(device_data):
+    """Equal config and data give equal metrics and weights to the bit on the CPU, whatever torch's global seed."""
+    members = [Member.fresh(CONFIG), Member.fresh(CONFIG)]
+    runs = []
+    for seed, member in enumerate(members):
+        torch.manual_seed(seed)
+        runs.append([(m.train_loss, m.val_loss) for m in train(CONFIG, device_data, member)])
+    assert runs[0] == runs[1]
+    for a, b in zip(members[0].model.parameters(), members[1].model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_another_seed_trains_otherwise(device_data):
+    """The seed decides weights, order and augmentation: another one gives other losses."""
+    assert measured(CONFIG, device_data) != measured(CONFIG.override({"seed": 9}), device_data)
+
+
+def test_training_can_be_taken_up_where_it_stopped(device_data):
+    """An iterator left after one epoch and resumed with its member gives the uninterrupted run to the bit."""
+    member = Member.fresh(CONFIG)
+    first = [next(train(CONFIG, device_data, member)).val_loss]
+    rest = [m.val_loss for m in train(CONFIG, device_data, member)]
+    assert first + rest == [m.val_loss for m in train(CONFIG, device_data)]
+
+
+def test_an_epoch_equals_a_plain_loop(device_data):
+    """One epoch equals a textbook loop (contiguous memory, torch's Adam, same draws): the loss to 1e-4, and each
+    layer's weights to 2 % of how far they moved; Adam magnifies rounding where gradients are near zero.
+    """
+    config = CONFIG.override({"epochs": 1, "batch_size": 16})
+    member, reference, untrained = Member.fresh(config), Member.fresh(config), Member.fresh(config)
+    metrics = next(train(config, device_data, member))
+    data, model = device_data.train, reference.model
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.003, weight_decay=1e-3)
+    order = torch.randperm(len(data.target), generator=reference.generator)
+    total = 0.0
+    for start in range(0, len(order), 16):
+        pairs = order[start : start + 16]
+        both = torch.cat([data.first[pairs], data.second[pairs]])
+        chips = gather(data.images, both, 0.7, reference.generator)
+        logits = model(chips[: len(pairs)].contiguous(), chips[len(pairs) :].contiguous()).squeeze(1)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, data.target[pairs])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        total += loss.item() * len(pairs)
+    assert metrics.train_loss == pytest.approx(total / len(order), rel=1e-4)
+    for a, b, c in zip(member.model.parameters(), model.parameters(), untrained.model.parameters(), strict=True):
+        assert (a - b).norm() < 0.02 * (b - c).norm()
+
+
+def test_validation_equals_pair_by_pair_forward(device_data):
+    """Encoding each chip once and comparing embeddings gives the loss and probabilities of a forward per pair."""
+    model = Member.fresh(CONFIG).model
+    data = device_data.validation
+    loss, probability = validate(model, data, LOSSES["bce"])
+    with torch.no_grad():
+        expected = torch.cat(
+            [model(data.images[a][None], data.images[b][None])[0] for a, b in zip(data.first, data.second, strict=True)]
+        )
+    assert torch.allclose(probability, torch.sigmoid(expected), atol=1e-6)
+    reference = torch.nn.functional.binary_cross_entropy_with_logits(expected, data.target)
+    assert loss == pytest.approx(reference.item(), rel=1e-5)
+
+
+def test_training_learns(device_data):
+    """Ten epochs bring the training loss well below that of a coin, 0.693."""
+    last = list(train(CONFIG.override({"epochs": 10, "augmentation.theta": 0.0}), device_data))[-1]
+    assert last.train_loss < 0.5
+
+
+def test_a_rate_beyond_reason_diverges(device_data):
+    """A learning rate of 1e30 raises Diverged with the epoch, and yields no metric that is not a number."""
+    epochs = []
+    with pytest.raises(Diverged, match="not finite in epoch"):
+        epochs.extend(train(CONFIG.override({"optimiser.lr": 1e30, "init.kind": "he"}), device_data))
+    assert all(math.isfinite(m.train_loss) and math.isfinite(m.val_loss) for m in epochs)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_trains_as_the_cpu_does(trial_data, device_data):
+    """On a GPU the losses of three epochs follow the CPU's to within 2 %."""
+    on_gpu = [m.train_loss for m in train(CONFIG, DeviceData.of(trial_data, "cuda"))]
+    assert on_gpu == pytest.approx([m.train_loss for m in train(CONFIG, device_data)], rel=0.02)

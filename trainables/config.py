@@ -1,0 +1,142 @@
+"""One configuration of the Siamese verifier, whole and frozen: what a trial trains and `best.json` stores.
+
+A value is named by its path ("optimiser.lr"); search spaces, CSV columns and overrides all use these paths. The legal
+values stand beside each field as data and are checked once, when the object is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainables.errors import ConfigError
+
+
+def _one_of(default: str, *others: str) -> Any:
+    return field(default=default, metadata={"choices": (default, *others)})
+
+
+def _number(default: float, low: float, high: float = math.inf) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+class _Checked:
+    """Checks every field against its metadata; a part of a `TrialConfig` inherits this and nothing else."""
+
+    def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, entry.name)
+            _check(f"{type(self).__name__.lower()}.{entry.name}", value, entry)
+
+
+def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:
+    if "choices" in entry.metadata:
+        if value not in entry.metadata["choices"]:
+            raise ConfigError(f"{name} is {value!r}; it can be {', '.join(entry.metadata['choices'])}")
+    elif "low" in entry.metadata:
+        low, high = entry.metadata["low"], entry.metadata["high"]
+        whole = isinstance(entry.default, int)
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            raise ConfigError(f"{name} is {value!r}; it must be a {'whole ' if whole else ''}number")
+        if not (math.isfinite(value) and low <= value <= high):
+            raise ConfigError(f"{name} is {value!r}; it must lie in {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class Loss(_Checked):
+    """Which loss is minimised: `bce`, binary cross entropy of sigmoid(out) (report, equation 1)."""
+
+    kind: str = _one_of("bce")
+
+
+@dataclass(frozen=True)
+class Optimiser(_Checked):
+    """Adam; `weight_decay` is torch's L2 form, added to the gradient (report, section 1.6)."""
+
+    kind: str = _one_of("adam")
+    lr: float = _number(1e-3, 0.0)
+    weight_decay: float = _number(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Schedule(_Checked):
+    """Learning rate over epochs; `gamma` is read by `exponential`, `floor` (last / first rate) by `cosine`."""
+
+    kind: str = _one_of("constant", "exponential", "cosine")
+    gamma: float = _number(0.9, 0.0, 1.0)
+    floor: float = _number(0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Augmentation(_Checked):
+    """Each of horizontal flip, vertical flip and greyscale hits a chip with probability `theta` (report, 1.2)."""
+
+    theta: float = _number(0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Init(_Checked):
+    """How weights start: `default` is torch's, `he` the report's (section 1.4)."""
+
+    kind: str = _one_of("default", "he")
+
+
+@dataclass(frozen=True)
+class TrialConfig(_Checked):
+    """Everything that decides a training run: same config, same data, same CPU result to the bit.
+
+    The defaults are the report's baseline (section 1.9): Adam at 0.001, no schedule, no augmentation, 20 epochs,
+    batches of 64 pairs.
+    """
+
+    loss: Loss = field(default_factory=Loss)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    schedule: Schedule = field(default_factory=Schedule)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    init: Init = field(default_factory=Init)
+    batch_size: int = _number(64, 1)
+    epochs: int = _number(20, 1)
+    seed: int = _number(0, 0, 2**63 - 1)
+
+    def value(self, path: str) -> Any:
+        """Return the value at a path such as "optimiser.lr"; raise ConfigError for an unknown one."""
+        return _value(self, path)
+
+    def override(self, values: Mapping[str, Any]) -> TrialConfig:
+        """Return a copy with each path of `values` set; raise ConfigError for an unknown path or bad value."""
+        config = self
+        for path, value in values.items():
+            _value(self, path)
+            head, _, tail = path.partition(".")
+            part = dataclasses.replace(getattr(config, head), **{tail: value}) if tail else value
+            config = dataclasses.replace(config, **{head: part})
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
+        """Return the config that `to_dict` wrote; raise ConfigError for anything it could not have written."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"a config is a JSON object, not {type(values).__name__}")
+        flat: dict[str, Any] = {}
+        for head, part in values.items():
+            flat |= {f"{head}.{key}": v for key, v in part.items()} if isinstance(part, Mapping) else {head: part}
+        return cls().override(flat)
+
+
+def _value(config: TrialConfig, path: str) -> Any:
+    value: Any = config
+    for name in path.split("."):
+        names = {entry.name for entry in dataclasses.fields(value)} if dataclasses.is_dataclass(value) else set()
+        if name not in names:
+            raise ConfigError(f"unknown configuration path {path!r}")
+        value = getattr(value, name)
+    if dataclasses.is_dataclass(value):
+        raise ConfigError(f"configuration path {path!r} names a group; name one value, such as {path}.kind")
+    return value

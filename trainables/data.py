@@ -1,0 +1,187 @@
+"""From chips to what a trial trains on: one set of images, its split, its pairs, as plain arrays that travel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.errors import InputError
+from trainables.pairs import Pairs, draw_pairs
+from trainables.splits import Split, near_duplicates, split_chips
+
+Images = NDArray[np.uint8] | NDArray[np.float32]
+
+MIN_CHIPS_PER_CLASS = 10
+SMALL_TEST_SPLIT = 50
+STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3}
+
+
+@dataclass(frozen=True)
+class ChipSet:
+    """Labelled chips as read: `images` (N, 75, 75, 3) uint8 or float32, `labels` (N,) index into `classes`."""
+
+    images: Images
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    source: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of chips of each class."""
+        return {name: int((self.labels == index).sum()) for index, name in enumerate(self.classes)}
+
+    def digest(self) -> str:
+        """Return a SHA-256 over pixels, labels and class names: equal digests are equal data."""
+        digest = hashlib.sha256(repr((self.images.dtype.str, self.images.shape, self.classes)).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One side of a split: `images` (M, 75, 75, 3) as read, `labels` (M,), and pairs of indices into them."""
+
+    images: Images
+    labels: NDArray[np.int64]
+    pairs: Pairs
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """All that a trial may see: training and validation, and the training split's channel means and deviations (3,).
+
+    Plain numpy arrays: Ray shares one copy of them among the workers of a node.
+    """
+
+    train: Part
+    validation: Part
+    mean: NDArray[np.float32]
+    sd: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A chip set, how it is split, and the seed of its pairs. `analysis.evaluate` alone makes the test part."""
+
+    chips: ChipSet
+    split: Split
+    groups: NDArray[np.int64]
+    seed: int
+    notes: tuple[str, ...] = field(default=())
+
+    def part(self, name: str, indices: NDArray[np.int64]) -> Part:
+        """Return chips at `indices` with their pairs; `name` picks the stream of random numbers."""
+        labels = self.chips.labels[indices]
+        return Part(self.chips.images[indices], labels, draw_pairs(labels, _rng(self.seed, name)))
+
+    def for_trials(self) -> TrialData:
+        """Return what travels to the trials: the training and validation parts, never the test part."""
+        train = self.part("train", self.split.train)
+        mean, sd = channel_statistics(train.images)
+        return TrialData(train, self.part("validation", self.split.validation), mean, sd)
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """One part on a device: normalised `images` (M, 3, 75, 75) in channels_last memory, pairs (P,)."""
+
+    images: Tensor
+    first: Tensor
+    second: Tensor
+    target: Tensor
+
+
+def _rng(seed: int, stream: str) -> np.random.Generator:
+    return np.random.default_rng([seed, STREAMS[stream]])
+
+
+def prepare(chips: ChipSet, split: str, seed: int, drop_small_classes: bool = False) -> PreparedData:
+    """Check the classes, find near-duplicates, split by `seed`; raise InputError where a fair split is impossible."""
+    chips = _checked_classes(chips, drop_small_classes)
+    groups = near_duplicates(chips.images)
+    parts = split_chips(chips.labels, groups, split, _rng(seed, "split"))
+    for part, size in parts.sizes().items():
+        if size < 2:
+            raise InputError(
+                f"{chips.source}: the {part} split would hold {size} chips, because {len(chips)} chips are flips or "
+                f"turns of only {len(np.unique(groups))} pictures; add pictures, or use --split random"
+            )
+    return PreparedData(chips, parts, groups, seed, (*chips.notes, *_warnings(chips, groups, parts)))
+
+
+def _checked_classes(chips: ChipSet, drop_small: bool) -> ChipSet:
+    small = {name: n for name, n in chips.counts().items() if n < MIN_CHIPS_PER_CLASS}
+    notes = chips.notes
+    if small and len(chips.classes) > 1:
+        named = ", ".join(f"{name!r} ({n})" for name, n in small.items())
+        if not drop_small:
+            raise InputError(
+                f"{chips.source}: fewer than {MIN_CHIPS_PER_CLASS} chips in class {named}; "
+                "add chips, or leave such classes out with --drop-small-classes"
+            )
+        notes = (*notes, f"left out classes with fewer than {MIN_CHIPS_PER_CLASS} chips: {named}")
+        classes = tuple(name for name in chips.classes if name not in small)
+        kept = np.isin(np.array(chips.classes)[chips.labels], classes)
+        renumber = np.cumsum([name in classes for name in chips.classes]) - 1
+        chips = ChipSet(chips.images[kept], renumber[chips.labels[kept]], classes, chips.source, notes)
+    if len(chips.classes) < 2:
+        raise InputError(
+            f"{chips.source}: {'only one class' if chips.classes else 'no class'} to compare"
+            f"{f' ({chips.classes[0]!r})' if chips.classes else ''}; a verifier needs at least two classes, "
+            "one folder of images each"
+        )
+    return chips
+
+
+def _warnings(chips: ChipSet, groups: NDArray[np.int64], split: Split) -> list[str]:
+    notes = []
+    copies = len(chips) - len(np.unique(groups))
+    if copies:
+        kept = "kept together" if split.kind == "grouped" else "NOT kept together (--split random)"
+        notes.append(f"{copies} of {len(chips)} chips are flips or turns of others; {kept}")
+    labels_of = Counter(group for group, _ in set(zip(groups.tolist(), chips.labels.tolist(), strict=True)))
+    conflicts = sum(count > 1 for count in labels_of.values())
+    if conflicts:
+        notes.append(f"{conflicts} pictures stand in more than one class")
+    if split.sizes()["test"] < SMALL_TEST_SPLIT:
+        notes.append(
+            f"small set: {len(chips)} chips leave {split.sizes()['validation']} for validation and "
+            f"{split.sizes()['test']} for the test; expect wide intervals, and no fine differences between configs"
+        )
+    return notes
+
+
+def channel_statistics(images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and standard deviation of each channel over (N, H, W, 3), as float32 (3,); sd at least 1e-6."""
+    pixels = images.reshape(-1, 3)
+    mean = pixels.mean(0, dtype=np.float64)
+    square = np.zeros(3)
+    for block in np.array_split(pixels, max(1, len(pixels) // 2**20)):  # blocks, so that uint8 never doubles in memory
+        square += ((block - mean) ** 2).sum(0)
+    return mean.astype(np.float32), np.maximum(np.sqrt(square / len(pixels)), 1e-6).astype(np.float32)
+
+
+def normalised(images: Images, data: TrialData) -> Tensor:
+    """Return chips (M, H, W, 3) as a normalised float tensor (M, 3, H, W), a channels_last view without a copy."""
+    return torch.from_numpy((images.astype(np.float32) - data.mean) / data.sd).permute(0, 3, 1, 2)
+
+
+def load(part: Part, data: TrialData, device: str = "cpu") -> Tensors:
+    """Normalise one part with the training statistics of `data` and put it on `device`, once for many trials."""
+    pairs = part.pairs
+    return Tensors(
+        normalised(part.images, data).to(device),
+        torch.tensor(pairs.first).to(device),
+        torch.tensor(pairs.second).to(device),
+        torch.tensor(pairs.target).to(device),
+    )

@@ -1,0 +1,318 @@
+"""Reading a user's images: class folders, the same in a .zip, `input_data.npz`, Statoil `train.json` (also zipped).
+
+A folder, a zip and a single file are all a `Collection`: named members, each with a way to read it. What the members
+are decides how they are read, so an npz in a folder or a json in a zip works too.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torchvision.transforms.v2 import functional as vision
+
+from trainables.data import ChipSet
+from trainables.errors import InputError
+from trainables.model import SIDE
+from trainables.render import render_bands
+
+IMAGE_ENDINGS = frozenset(ending for ending, _ in Image.registered_extensions().items()) - {".pdf", ".mpg", ".mpeg"}
+BAND_VALUES = SIDE * SIDE
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a collection: its path inside it, and how to read its bytes."""
+
+    path: PurePosixPath
+    read: Callable[[], bytes]
+
+    @property
+    def ending(self) -> str:
+        """The lower-case file ending, with its dot."""
+        return self.path.suffix.lower()
+
+
+def read_chips(path: Path, skip_bad: bool = False, progress: Progress | None = None) -> ChipSet:
+    """Read a folder, .zip, .npz or .json into a `ChipSet`; images are resized to 75 x 75.
+
+    `skip_bad` leaves unreadable images out and notes them; `progress` hears (done, total). Raises InputError, naming
+    the file or record and what would be right.
+    """
+    members = list(_visible(_members(path)))
+    for kind, reader in ((".npz", _read_npz), (".json", _read_json)):
+        found = [member for member in members if member.ending == kind]
+        if found and not any(member.ending in IMAGE_ENDINGS for member in members):
+            return reader(found, str(path))
+    return _read_folders([m for m in members if m.ending in IMAGE_ENDINGS], str(path), skip_bad, progress)
+
+
+def _members(path: Path) -> Iterator[Member]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; --data takes a folder of class folders, .zip, .npz or .json")
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                yield Member(PurePosixPath(file.relative_to(path).as_posix()), file.read_bytes)
+    elif path.suffix.lower() == ".zip":
+        yield from _zip_members(path)
+    elif path.suffix.lower() in (".npz", ".json"):
+        yield Member(PurePosixPath(path.name), path.read_bytes)
+    else:
+        raise InputError(
+            f"{path}: not a kind of data that can be read; give a folder of class folders, .zip, .npz or .json"
+        )
+
+
+def _zip_members(path: Path) -> Iterator[Member]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(
+            f"{path}: not a readable zip file ({error}); make it again, or give the unpacked folder"
+        ) from error
+    for info in archive.infolist():
+        inside = PurePosixPath(info.filename.replace("\\", "/"))
+        if inside.is_absolute() or ".." in inside.parts or (inside.parts and ":" in inside.parts[0]):
+            raise InputError(
+                f"{path}: the member {info.filename!r} points outside the zip; make the zip again from a folder"
+            )
+        if not info.is_dir():
+            yield Member(inside, _zip_reader(archive, info, path))
+
+
+def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            return archive.read(info)
+        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+            raise InputError(f"{path}: cannot unpack {info.filename!r} ({error})") from error
+        except Exception as error:  # zlib, lzma and bz2 each raise their own
+            raise InputError(f"{path}: cannot unpack {info.filename!r} ({type(error).__name__}: {error})") from error
+
+    return read
+
+
+def _visible(members: Iterator[Member]) -> Iterator[Member]:
+    for member in members:
+        if not any(part.startswith((".", "__MACOSX")) for part in member.path.parts):
+            yield member
+
+
+# --- class folders ---------------------------------------------------------------------------------------------------
+
+
+def _read_folders(members: Sequence[Member], source: str, skip_bad: bool, progress: Progress | None) -> ChipSet:
+    if not members:
+        raise InputError(f"{source}: no images found; expected one folder of images for each class")
+    names = _class_names([member.path for member in members], source)
+    classes = tuple(sorted(set(names)))
+    images, labels, bad = [], [], []
+    for done, (member, name) in enumerate(zip(members, names, strict=True), start=1):
+        try:
+            images.append(decode_image(member.read()))
+            labels.append(classes.index(name))
+        except (InputError, ValueError) as error:
+            if not skip_bad:
+                raise InputError(
+                    f"{source}: {member.path}: {error}; mend or remove it, or go on without such files with --skip-bad"
+                ) from error
+            bad.append(str(member.path))
+        if progress:
+            progress(done, len(members))
+    if not images:
+        raise InputError(f"{source}: none of the {len(members)} images can be read")
+    present = sorted(set(labels))
+    notes = (f"skipped {len(bad)} unreadable images: {', '.join(bad)}",) if bad else ()
+    numbers = np.searchsorted(present, labels).astype(np.int64)
+    return ChipSet(np.stack(images), numbers, tuple(classes[label] for label in present), source, notes)
+
+
+def _class_names(paths: Sequence[PurePosixPath], source: str) -> list[str]:
+    """The class of an image is the first folder below the folder that all images share."""
+    shared = 0
+    while all(len(path.parts) > shared + 2 for path in paths) and len({path.parts[shared] for path in paths}) == 1:
+        shared += 1
+    loose = [path for path in paths if len(path.parts) < shared + 2]
+    if loose:
+        raise InputError(
+            f"{source}: the image {str(loose[0])!r} lies in no class folder; put each class in a folder of its own"
+        )
+    return [path.parts[shared] for path in paths]
+
+
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """Decode any image into (75, 75, 3) uint8, upright, resized with antialiasing; raise InputError if unreadable."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise InputError(f"unreadable or truncated image ({_first_line(error)})") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"absurdly large image ({_first_line(error)})") from error
+    pixels = vision.pil_to_tensor(_eight_bit(upright).convert("RGB"))
+    resized = vision.resize(pixels, [SIDE, SIDE], antialias=True)
+    return np.asarray(resized.permute(1, 2, 0).contiguous())
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Bring 16-bit, 32-bit and float greys to 0..255: 16 bits by their range, the others by the image's own."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("NaN or infinite pixels")
+    if image.mode.startswith("I;16") or (image.mode == "I" and values.min() >= 0 and 255 < values.max() <= 65535):
+        return Image.fromarray((values / 257).round().astype(np.uint8))
+    low, high = values.min(), values.max()
+    return Image.fromarray(((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+# --- input_data.npz --------------------------------------------------------------------------------------------------
+
+
+def _read_npz(members: Sequence[Member], source: str) -> ChipSet:
+    if len(members) > 1:
+        raise InputError(f"{source}: {len(members)} npz files; give the one with X_train and Y_train")
+    try:
+        with np.load(io.BytesIO(members[0].read()), allow_pickle=False) as arrays:
+            missing = {"X_train", "Y_train"} - set(arrays.files)
+            if missing:
+                raise InputError(
+                    f"{source}: no array {' or '.join(sorted(missing))}; "
+                    f"it holds {', '.join(arrays.files) or 'nothing'}"
+                )
+            images, labels = arrays["X_train"], arrays["Y_train"]
+    except InputError:
+        raise
+    except Exception as error:  # numpy raises many kinds on damaged files
+        raise InputError(f"{source}: not a readable npz file ({_first_line(error)})") from error
+    numbers = _npz_labels(labels, source)
+    chips = _npz_images(images, source)
+    if len(chips) != len(numbers):
+        raise InputError(f"{source}: X_train holds {len(chips)} images, Y_train {len(numbers)} labels; they must match")
+    names, index = np.unique(numbers, return_inverse=True)
+    return ChipSet(chips, index.astype(np.int64), tuple(f"{name:g}" for name in names), source)
+
+
+def _npz_images(images: NDArray[np.generic], source: str) -> NDArray[np.uint8] | NDArray[np.float32]:
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape or images.dtype.kind not in "uif":
+        raise InputError(
+            f"{source}: X_train has shape {images.shape} of {images.dtype}; expected (N, height, width, 3) numbers"
+        )
+    if images.dtype != np.uint8:
+        if images.dtype.kind in "ui" and images.min() >= 0 and images.max() <= 255:
+            images = images.astype(np.uint8)
+        else:
+            images = images.astype(np.float32)
+            bad = np.flatnonzero(~np.isfinite(images).all((1, 2, 3)))
+            if len(bad):
+                raise InputError(
+                    f"{source}: X_train[{bad[0]}] has NaN or infinite pixels "
+                    f"({len(bad)} such images); remove or mend them"
+                )
+    images = np.broadcast_to(images, (*images.shape[:3], 3))
+    if images.shape[1:3] != (SIDE, SIDE):
+        tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+        images = vision.resize(tensor, [SIDE, SIDE], antialias=True).permute(0, 2, 3, 1).numpy()
+    return np.ascontiguousarray(images)
+
+
+def _npz_labels(labels: NDArray[np.generic], source: str) -> NDArray[np.float64]:
+    if labels.dtype.kind not in "uifb" or labels.ndim not in (1, 2):
+        raise InputError(
+            f"{source}: Y_train has shape {labels.shape} of {labels.dtype}; "
+            "expected (N,) numbers or (N, classes) one-hot"
+        )
+    values = labels.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise InputError(f"{source}: Y_train holds NaN or infinite labels")
+    if values.ndim == 2 and values.shape[1] == 1:
+        return values[:, 0]
+    if values.ndim == 2:
+        if not (np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()):
+            raise InputError(f"{source}: Y_train has shape {labels.shape} but its rows are not one-hot")
+        return np.asarray(values.argmax(1), dtype=np.float64)
+    return values
+
+
+# --- Statoil train.json ----------------------------------------------------------------------------------------------
+
+
+def _read_json(members: Sequence[Member], source: str) -> ChipSet:
+    images, labels, unlabelled = [], [], 0
+    for member in members:
+        for number, record in enumerate(_records(member, source)):
+            where = f"{source}: {member.path}: record {number}"
+            if not isinstance(record, dict):
+                raise InputError(f"{where} is not an object with band_1, band_2 and is_iceberg")
+            bands = [_band(record, name, where) for name in ("band_1", "band_2")]
+            label = record.get("is_iceberg")
+            if label is None:
+                unlabelled += 1
+                continue
+            if label not in (0, 1):
+                raise InputError(f"{where}: is_iceberg is {label!r}; it must be 0 (ship) or 1 (iceberg)")
+            images.append(render_bands(*bands))
+            labels.append(1 - int(label))
+    if not images:
+        raise InputError(
+            f"{source}: no labelled record (is_iceberg 0 or 1) among {unlabelled}; "
+            "give the train.json, not the test.json"
+        )
+    present = sorted(set(labels))
+    classes = tuple(("iceberg", "ship")[label] for label in present)
+    notes = (f"left out {unlabelled} records without is_iceberg",) if unlabelled else ()
+    return ChipSet(np.stack(images), np.searchsorted(present, labels).astype(np.int64), classes, source, notes)
+
+
+def _records(member: Member, source: str) -> list[object]:
+    try:
+        content = json.loads(member.read())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source}: {member.path}: not valid JSON ({_first_line(error)})") from error
+    return content if isinstance(content, list) else [content]
+
+
+def _band(record: dict[str, object], name: str, where: str) -> NDArray[np.float64]:
+    values = record.get(name)
+    if not isinstance(values, list) or len(values) != BAND_VALUES:
+        found = f"{len(values)} values" if isinstance(values, list) else "no list"
+        raise InputError(f"{where}: {name} has {found}; expected {BAND_VALUES} (75 x 75, row by row)")
+    try:
+        band = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: {name} holds something that is not a number") from error
+    if band.shape != (BAND_VALUES,) or not np.isfinite(band).all():
+        raise InputError(f"{where}: {name} holds NaN, infinite or nested values")
+    return band.reshape(SIDE, SIDE)

@@ -1,0 +1,68 @@
+"""What a trial leaves behind: one `EpochMetrics` an epoch, one `TrialResult` at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from trainables.config import TrialConfig
+
+Status = Literal["finished", "stopped", "infeasible", "failed"]
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch as measured; losses are means over pairs, `seconds` is the wall time of training and validation."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    val_jaccard: float
+    val_cosine: float
+    lr: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of `EpochMetrics` and which way is better; every comparison in the project asks this object."""
+
+    name: str
+    goal: Literal["min", "max"]
+
+    def value(self, epoch: EpochMetrics) -> float:
+        """Return this metric of one epoch."""
+        return float(getattr(epoch, self.name))
+
+    def gain(self, candidate: float, incumbent: float) -> float:
+        """Return how much better `candidate` is than `incumbent`: positive is better, whatever the goal."""
+        return candidate - incumbent if self.goal == "max" else incumbent - candidate
+
+    def best(self, epochs: Sequence[EpochMetrics]) -> EpochMetrics | None:
+        """Return the best epoch, the earliest among equals; None if there is none (playbook: retrospective choice)."""
+        sign = -1.0 if self.goal == "max" else 1.0
+        return min(epochs, key=lambda epoch: sign * self.value(epoch), default=None)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration to train: its number in the study, its arm, and what it changes in the starting config."""
+
+    number: int
+    arm: str
+    overrides: Mapping[str, Any]
+    config: TrialConfig
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How a trial ended. `best` is its best epoch so far, None if it never finished one."""
+
+    trial: Trial
+    status: Status
+    epochs: int
+    best: EpochMetrics | None
+    seconds: float
+    reason: str = ""

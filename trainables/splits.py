@@ -1,0 +1,100 @@
+"""Train, validation and test: which chip goes where, with near-duplicates kept together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+TEST_SHARE = 0.20
+VALIDATION_SHARE = 0.16
+
+# Two chips are one picture if a flip or quarter turn makes them equal up to this mean absolute difference, in units of
+# the image range: resizing and rounding move a pixel by about 1/255, two different pictures differ by far more.
+SAME_PICTURE = 1.0 / 255
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices of each part, int64 and sorted. Only `analysis.evaluate` may read `test`."""
+
+    kind: str
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of chips in each part."""
+        return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
+
+
+def split_chips(labels: NDArray[np.int64], groups: NDArray[np.int64], kind: str, rng: np.random.Generator) -> Split:
+    """Split 64 / 16 / 20 %, stratified by class: `labels`, `groups` (N,).
+
+    `grouped` moves whole groups, so that a chip and its flipped copy never face each other across the split;
+    `random`, the report's way, treats every chip on its own. A group with two labels goes with its first chip's.
+    """
+    unit = groups if kind == "grouped" else np.arange(len(labels))
+    order = np.argsort(unit, kind="stable")
+    units = np.split(order, np.flatnonzero(np.diff(unit[order])) + 1)
+    parts: dict[str, list[NDArray[np.int64]]] = {"train": [], "validation": [], "test": []}
+    for label in np.unique(labels):
+        members = [chips for chips in units if labels[chips[0]] == label]
+        size = sum(len(chips) for chips in members)
+        wanted = {"test": round(TEST_SHARE * size), "validation": round(VALIDATION_SHARE * size), "train": size}
+        for index in rng.permutation(len(members)):
+            chips = members[index]
+            part = next(p for p, left in wanted.items() if left >= len(chips) or p == "train")
+            wanted[part] -= len(chips)
+            parts[part].append(chips)
+    return Split(kind, **{part: np.sort(np.concatenate(chips or [order[:0]])) for part, chips in parts.items()})
+
+
+def near_duplicates(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return a group number for each image (N, S, S, 3): equal for images that agree up to 8 flips and turns.
+
+    A sketch that no flip or turn changes finds candidates without missing any; each is then compared pixel by pixel.
+    """
+    count = len(images)
+    scale = 255.0 if images.dtype == np.uint8 else max(float(np.ptp(images)), 1e-12)
+    tree = cKDTree(_sketch(images) / scale)
+    candidates = tree.query_pairs(SAME_PICTURE * tree.m, p=1, output_type="ndarray")
+    same = np.array([_same_picture(images[a], images[b], scale) for a, b in candidates], dtype=bool)
+    edges = candidates[same]
+    graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _sketch(images: NDArray[np.generic], blocks: int = 5) -> NDArray[np.float32]:
+    """Means of 5 x 5 blocks, sorted within each set of blocks that flips and turns exchange: (N, 75).
+
+    Averaging and sorting can only shrink a mean absolute difference, so images that are close have close sketches.
+    """
+    edge = images.shape[1] // blocks * blocks
+    grid = np.stack(
+        [
+            image[:edge, :edge].reshape(blocks, edge // blocks, blocks, edge // blocks, 3).mean((1, 3))
+            for image in images
+        ]
+    )
+    offset = np.abs(np.arange(blocks) - (blocks - 1) / 2)
+    orbit = np.maximum.outer(offset, offset) * blocks + np.minimum.outer(offset, offset)
+    return np.concatenate(
+        [np.sort(grid[:, orbit == value], axis=1).reshape(len(grid), -1) for value in np.unique(orbit)], 1
+    )
+
+
+def _same_picture(a: NDArray[np.generic], b: NDArray[np.generic], scale: float) -> bool:
+    first = a.astype(np.float32)
+    return any(np.abs(first - turned).mean() / scale <= SAME_PICTURE for turned in _turns(b.astype(np.float32)))
+
+
+def _turns(image: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    for view in (image, image[:, ::-1]):
+        for quarter in range(4):
+            yield np.rot90(view, quarter)
