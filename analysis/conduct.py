@@ -117,7 +117,7 @@ def conduct(study: Study, start_from: str, source: Source, where: Where) -> int:
     else:
         scores, gain = None, None
     write_json(
-        folder / "study.json", read_json(folder / "study.json") | ({"finished": now()} if status == DONE else {})
+        folder / "study.json", read_json(folder / "study.json") | ({} if status == INTERRUPTED else {"finished": now()})
     )
     draw_training_pairs(data, study.start.augmentation.theta, folder / "figures" / "pairs.png")
     report = write_report(folder, scores, gain)

@@ -188,14 +188,15 @@ def draw_training_pairs(data: PreparedData, theta: float, path: Path, count: int
     """Draw the first training pairs as augmentation shows them to the network, before normalisation."""
     part = data.part("train", data.split.train)
     pairs = part.pairs
-    shown = min(count, len(pairs))
-    chips = np.concatenate([part.images[pairs.first[:shown]], part.images[pairs.second[:shown]]]).astype(np.float32)
+    each = np.unique(pairs.first, return_index=True)[1][:count]  # five chips, each in its first pair
+    shown = len(each)
+    chips = np.concatenate([part.images[pairs.first[each]], part.images[pairs.second[each]]]).astype(np.float32)
     low, high = chips.min((1, 2), keepdims=True), chips.max((1, 2), keepdims=True)
     scaled = torch.from_numpy((chips - low) / np.maximum(high - low, 1e-12)).permute(0, 3, 1, 2)
     theta = theta or REPORT_THETA
     drawn = gather(scaled, torch.arange(2 * shown), theta, torch.Generator().manual_seed(data.seed))
     images = drawn.permute(0, 2, 3, 1).clamp(0, 1).numpy()
-    titles = ["similar" if target == 0 else "different" for target in pairs.target[:shown]]
+    titles = ["similar" if target == 0 else "different" for target in pairs.target[each]]
     draw_pairs(images[:shown], images[shown:], titles, path)
 
 

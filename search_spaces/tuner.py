@@ -95,6 +95,10 @@ def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
     A GPU is shared by four trials unless said otherwise: the network is far too small to fill one.
     """
     gpus = wanted.gpus_per_trial if wanted.gpus_per_trial is not None else (0.25 if cluster.gpus else 0.0)
+    if wanted.cpus_per_trial == 0 and gpus == 0:
+        raise InputError(
+            "--cpus-per-trial 0 with no GPU: a trial must take some of the machine, or all would start at once"
+        )
     if wanted.cpus_per_trial > cluster.cpus or gpus > cluster.gpus:
         raise InputError(
             f"a trial of {wanted.cpus_per_trial:g} CPUs and {gpus:g} GPUs does not fit: "

@@ -264,7 +264,10 @@ class TestSmoke:
         root = smoke[0]
         done = search("--stage", "lr", "--smoke", "--study", "again", "--data", "chips", "--repeats", "2", cwd=root)
         assert done.returncode == 0, done.stderr
-        one, two = (pd.read_csv(root / f"results/lr/{name}/trials.csv").sort_values("trial") for name in ("s", "again"))
+        one, two = (
+            pd.read_csv(root / f"results/lr/{name}/trials.csv").sort_values("trial", ignore_index=True)
+            for name in ("s", "again")
+        )
         pd.testing.assert_frame_equal(one.drop(columns="seconds"), two.drop(columns="seconds"), check_exact=True)
 
     def test_a_study_that_diverges_everywhere_exits_1(self, smoke):

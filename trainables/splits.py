@@ -58,35 +58,35 @@ def split_chips(labels: NDArray[np.int64], groups: NDArray[np.int64], kind: str,
 def near_duplicates(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.int64]:
     """Return a group number for each image (N, S, S, 3): equal for images that agree up to 8 flips and turns.
 
-    A sketch that no flip or turn changes finds candidates without missing any; each is then compared pixel by pixel.
+    A coarse sketch that no flip or turn changes finds candidates without missing any, a finer one thins them out, and
+    what is left is compared pixel by pixel.
     """
     count = len(images)
     scale = 255.0 if images.dtype == np.uint8 else max(float(np.ptp(images)), 1e-12)
-    tree = cKDTree(_sketch(images) / scale)
-    candidates = tree.query_pairs(SAME_PICTURE * tree.m, p=1, output_type="ndarray")
-    same = np.array([_same_picture(images[a], images[b], scale) for a, b in candidates], dtype=bool)
-    edges = candidates[same]
+    tree = cKDTree(_sketch(images, 5) / scale)
+    pairs = tree.query_pairs(SAME_PICTURE * tree.m, p=1, output_type="ndarray")
+    fine = _sketch(images, 15) / scale
+    blocks = np.array_split(pairs, len(pairs) // 10_000 + 1)
+    near = [np.abs(fine[block[:, 0]] - fine[block[:, 1]]).mean(1) <= SAME_PICTURE for block in blocks]
+    pairs = pairs[np.concatenate(near)]
+    same = np.array([_same_picture(images[a], images[b], scale) for a, b in pairs], dtype=bool)
+    edges = pairs[same]
     graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _sketch(images: NDArray[np.generic], blocks: int = 5) -> NDArray[np.float32]:
-    """Means of 5 x 5 blocks, sorted within each set of blocks that flips and turns exchange: (N, 75).
+def _sketch(images: NDArray[np.generic], blocks: int) -> NDArray[np.float32]:
+    """Means of `blocks` x `blocks` squares, sorted within each set of squares that flips and turns exchange: (N, D).
 
     Averaging and sorting can only shrink a mean absolute difference, so images that are close have close sketches.
     """
-    edge = images.shape[1] // blocks * blocks
-    grid = np.stack(
-        [
-            image[:edge, :edge].reshape(blocks, edge // blocks, blocks, edge // blocks, 3).mean((1, 3))
-            for image in images
-        ]
-    )
+    size = images.shape[1] // blocks
+    edge = size * blocks
+    grid = np.stack([image[:edge, :edge].reshape(blocks, size, blocks, size, 3).mean((1, 3)) for image in images])
     offset = np.abs(np.arange(blocks) - (blocks - 1) / 2)
     orbit = np.maximum.outer(offset, offset) * blocks + np.minimum.outer(offset, offset)
-    return np.concatenate(
-        [np.sort(grid[:, orbit == value], axis=1).reshape(len(grid), -1) for value in np.unique(orbit)], 1
-    )
+    orbits = [np.sort(grid[:, orbit == value], axis=1).reshape(len(grid), -1) for value in np.unique(orbit)]
+    return np.concatenate(orbits, axis=1).astype(np.float32)
 
 
 def _same_picture(a: NDArray[np.generic], b: NDArray[np.generic], scale: float) -> bool:

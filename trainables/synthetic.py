@@ -88,7 +88,7 @@ def _echo(target: Target, power: NDArray[np.float64], rng: np.random.Generator) 
     columns = np.exp(np.outer(target.x + (SIDE - 1) / 2, frequency))
     rows = np.exp(np.outer(target.y + (SIDE - 1) / 2, frequency))
     amplitudes = np.sqrt(power) * np.exp(2j * np.pi * rng.random((3, len(power))))
-    points = np.einsum("lk,ky,kx->lyx", amplitudes, rows, columns, optimize=True)
+    points = (amplitudes[:, None, :] * rows.T) @ columns
     response, cross = _spectra()
     return np.asarray((np.abs(np.fft.ifft2(points * (response + target.side_lobes * cross))) ** 2).mean(0))
 

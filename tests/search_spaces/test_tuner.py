@@ -171,5 +171,7 @@ def test_resources_are_filled_in_from_the_machine():
     assert fit_resources(Resources(max_concurrent=3), Cluster(8, 0, 1)).max_concurrent == 3
     with pytest.raises(InputError, match="a trial of 16 CPUs and 0 GPUs does not fit"):
         fit_resources(Resources(cpus_per_trial=16), Cluster(8, 0, 1))
+    with pytest.raises(InputError, match="some of the machine"):
+        fit_resources(Resources(cpus_per_trial=0.0), Cluster(8, 0, 1))
     with pytest.raises(InputError, match="1 GPUs does not fit"):
         fit_resources(Resources(gpus_per_trial=1.0), Cluster(8, 0, 1))
