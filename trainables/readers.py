@@ -1,7 +1,7 @@
 """Reading a user's images: class folders, the same in a .zip, `input_data.npz`, Statoil `train.json` (also zipped).
 
-A folder, a zip and a single file are all a `Collection`: named members, each with a way to read it. What the members
-are decides how they are read, so an npz in a folder or a json in a zip works too.
+A folder, a zip and a single file are all a list of entries. What the entries are decides how they are read, so an npz
+in a folder or a json in a zip works too.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,6 +20,7 @@ from torchvision.transforms.v2 import functional as vision
 
 from trainables.data import ChipSet
 from trainables.errors import InputError
+from trainables.files import Entry, entries
 from trainables.model import SIDE
 from trainables.render import render_bands
 
@@ -31,108 +30,43 @@ BAND_VALUES = SIDE * SIDE
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Member:
-    """One file of a collection: its path inside it, and how to read its bytes."""
-
-    path: PurePosixPath
-    read: Callable[[], bytes]
-
-    @property
-    def ending(self) -> str:
-        """The lower-case file ending, with its dot."""
-        return self.path.suffix.lower()
-
-
 def read_chips(path: Path, skip_bad: bool = False, progress: Progress | None = None) -> ChipSet:
     """Read a folder, .zip, .npz or .json into a `ChipSet`; images are resized to 75 x 75.
 
     `skip_bad` leaves unreadable images out and notes them; `progress` hears (done, total). Raises InputError, naming
     the file or record and what would be right.
     """
-    members = list(_visible(_members(path)))
+    files = list(entries(path))
     for kind, reader in ((".npz", _read_npz), (".json", _read_json)):
-        found = [member for member in members if member.ending == kind]
-        if found and not any(member.ending in IMAGE_ENDINGS for member in members):
+        found = [file for file in files if file.ending == kind]
+        if found and not any(file.ending in IMAGE_ENDINGS for file in files):
             return reader(found, str(path))
-    return _read_folders([m for m in members if m.ending in IMAGE_ENDINGS], str(path), skip_bad, progress)
-
-
-def _members(path: Path) -> Iterator[Member]:
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder; --data takes a folder of class folders, .zip, .npz or .json")
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file():
-                yield Member(PurePosixPath(file.relative_to(path).as_posix()), file.read_bytes)
-    elif path.suffix.lower() == ".zip":
-        yield from _zip_members(path)
-    elif path.suffix.lower() in (".npz", ".json"):
-        yield Member(PurePosixPath(path.name), path.read_bytes)
-    else:
-        raise InputError(
-            f"{path}: not a kind of data that can be read; give a folder of class folders, .zip, .npz or .json"
-        )
-
-
-def _zip_members(path: Path) -> Iterator[Member]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(
-            f"{path}: not a readable zip file ({error}); make it again, or give the unpacked folder"
-        ) from error
-    for info in archive.infolist():
-        inside = PurePosixPath(info.filename.replace("\\", "/"))
-        if inside.is_absolute() or ".." in inside.parts or (inside.parts and ":" in inside.parts[0]):
-            raise InputError(
-                f"{path}: the member {info.filename!r} points outside the zip; make the zip again from a folder"
-            )
-        if not info.is_dir():
-            yield Member(inside, _zip_reader(archive, info, path))
-
-
-def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Callable[[], bytes]:
-    def read() -> bytes:
-        try:
-            return archive.read(info)
-        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
-            raise InputError(f"{path}: cannot unpack {info.filename!r} ({error})") from error
-        except Exception as error:  # zlib, lzma and bz2 each raise their own
-            raise InputError(f"{path}: cannot unpack {info.filename!r} ({type(error).__name__}: {error})") from error
-
-    return read
-
-
-def _visible(members: Iterator[Member]) -> Iterator[Member]:
-    for member in members:
-        if not any(part.startswith((".", "__MACOSX")) for part in member.path.parts):
-            yield member
+    return _read_folders([file for file in files if file.ending in IMAGE_ENDINGS], str(path), skip_bad, progress)
 
 
 # --- class folders ---------------------------------------------------------------------------------------------------
 
 
-def _read_folders(members: Sequence[Member], source: str, skip_bad: bool, progress: Progress | None) -> ChipSet:
-    if not members:
+def _read_folders(files: Sequence[Entry], source: str, skip_bad: bool, progress: Progress | None) -> ChipSet:
+    if not files:
         raise InputError(f"{source}: no images found; expected one folder of images for each class")
-    names = _class_names([member.path for member in members], source)
+    names = _class_names([file.path for file in files], source)
     classes = tuple(sorted(set(names)))
     images, labels, bad = [], [], []
-    for done, (member, name) in enumerate(zip(members, names, strict=True), start=1):
+    for done, (file, name) in enumerate(zip(files, names, strict=True), start=1):
         try:
-            images.append(decode_image(member.read()))
+            images.append(decode_image(file.read()))
             labels.append(classes.index(name))
-        except (InputError, ValueError) as error:
+        except InputError as error:
             if not skip_bad:
                 raise InputError(
-                    f"{source}: {member.path}: {error}; mend or remove it, or go on without such files with --skip-bad"
+                    f"{source}: {file.path}: {error}; mend or remove it, or go on without such files with --skip-bad"
                 ) from error
-            bad.append(str(member.path))
+            bad.append(str(file.path))
         if progress:
-            progress(done, len(members))
+            progress(done, len(files))
     if not images:
-        raise InputError(f"{source}: none of the {len(members)} images can be read")
+        raise InputError(f"{source}: none of the {len(files)} images can be read")
     present = sorted(set(labels))
     notes = (f"skipped {len(bad)} unreadable images: {', '.join(bad)}",) if bad else ()
     numbers = np.searchsorted(present, labels).astype(np.int64)
@@ -199,11 +133,11 @@ def _first_line(error: BaseException) -> str:
 # --- input_data.npz --------------------------------------------------------------------------------------------------
 
 
-def _read_npz(members: Sequence[Member], source: str) -> ChipSet:
-    if len(members) > 1:
-        raise InputError(f"{source}: {len(members)} npz files; give the one with X_train and Y_train")
+def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
+    if len(files) > 1:
+        raise InputError(f"{source}: {len(files)} npz files; give the one with X_train and Y_train")
     try:
-        with np.load(io.BytesIO(members[0].read()), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(files[0].read()), allow_pickle=False) as arrays:
             missing = {"X_train", "Y_train"} - set(arrays.files)
             if missing:
                 raise InputError(
@@ -269,11 +203,11 @@ def _npz_labels(labels: NDArray[np.generic], source: str) -> NDArray[np.float64]
 # --- Statoil train.json ----------------------------------------------------------------------------------------------
 
 
-def _read_json(members: Sequence[Member], source: str) -> ChipSet:
+def _read_json(files: Sequence[Entry], source: str) -> ChipSet:
     images, labels, unlabelled = [], [], 0
-    for member in members:
-        for number, record in enumerate(_records(member, source)):
-            where = f"{source}: {member.path}: record {number}"
+    for file in files:
+        for number, record in enumerate(_records(file, source)):
+            where = f"{source}: {file.path}: record {number}"
             if not isinstance(record, dict):
                 raise InputError(f"{where} is not an object with band_1, band_2 and is_iceberg")
             bands = [_band(record, name, where) for name in ("band_1", "band_2")]
@@ -296,11 +230,11 @@ def _read_json(members: Sequence[Member], source: str) -> ChipSet:
     return ChipSet(np.stack(images), np.searchsorted(present, labels).astype(np.int64), classes, source, notes)
 
 
-def _records(member: Member, source: str) -> list[object]:
+def _records(file: Entry, source: str) -> list[object]:
     try:
-        content = json.loads(member.read())
+        content = json.loads(file.read())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{source}: {member.path}: not valid JSON ({_first_line(error)})") from error
+        raise InputError(f"{source}: {file.path}: not valid JSON ({_first_line(error)})") from error
     return content if isinstance(content, list) else [content]
 
 

@@ -1,0 +1,87 @@
+"""The files of a user's data, whether they lie in a folder, in a .zip or alone: names, and a way to read each."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from trainables.errors import InputError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: its path inside the folder or zip, and how to read its bytes."""
+
+    path: PurePosixPath
+    read: Callable[[], bytes]
+
+    @property
+    def ending(self) -> str:
+        """The lower-case file ending, with its dot."""
+        return self.path.suffix.lower()
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Return the visible files of a folder or .zip, or the one .npz or .json itself, sorted within a folder.
+
+    Raises InputError if there is nothing at `path`, it is of no kind that can be read, or a zip points outside itself.
+    """
+    for entry in _all_entries(path):
+        if not any(part.startswith((".", "__MACOSX")) for part in entry.path.parts):
+            yield entry
+
+
+def _all_entries(path: Path) -> Iterator[Entry]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; --data takes a folder of class folders, .zip, .npz or .json")
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                yield Entry(PurePosixPath(file.relative_to(path).as_posix()), _file_reader(file))
+    elif path.suffix.lower() == ".zip":
+        yield from _zip_entries(path)
+    elif path.suffix.lower() in (".npz", ".json"):
+        yield Entry(PurePosixPath(path.name), _file_reader(path))
+    else:
+        raise InputError(
+            f"{path}: not a kind of data that can be read; give a folder of class folders, .zip, .npz or .json"
+        )
+
+
+def _zip_entries(path: Path) -> Iterator[Entry]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(
+            f"{path}: not a readable zip file ({error}); make it again, or give the unpacked folder"
+        ) from error
+    for info in archive.infolist():
+        inside = PurePosixPath(info.filename.replace("\\", "/"))
+        if inside.is_absolute() or ".." in inside.parts or (inside.parts and ":" in inside.parts[0]):
+            raise InputError(
+                f"{path}: the member {info.filename!r} points outside the zip; make the zip again from a folder"
+            )
+        if not info.is_dir():
+            yield Entry(inside, _zip_reader(archive, info, path))
+
+
+def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            return archive.read(info)
+        except Exception as error:  # zipfile, zlib, lzma and bz2 each raise their own
+            raise InputError(f"{path}: cannot unpack {info.filename!r} ({error or type(error).__name__})") from error
+
+    return read
+
+
+def _file_reader(file: Path) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+
+    return read
