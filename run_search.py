@@ -48,9 +48,7 @@ def parser() -> Parser:
         help="start from this config (default: the newest adopted one of the stage before)",
     )
     what.add_argument("--list", action="store_true", help="list the stages and their questions, and exit")
-    what.add_argument(
-        "--dry-run", action="store_true", help="print the plan and its first trials, train nothing, write nothing"
-    )
+    what.add_argument("--dry-run", action="store_true", help="print the plan, train nothing, write nothing")
     what.add_argument(
         "--smoke",
         action="store_true",
@@ -120,7 +118,7 @@ def _seed(text: str) -> int:
 
 
 def _amount(text: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d+)?", text):
+    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
     return float(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from trainables.config import TrialConfig
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError
 from trainables.readers import read_chips
-from trainables.result import EpochMetrics, Metric, Trial, TrialResult
+from trainables.result import Metric, Trial
 from trainables.siamese import SiameseTrial
 from trainables.synthetic import simulate
 
@@ -36,9 +37,9 @@ class Source:
     drop_small_classes: bool = False
     skip_bad: bool = False
 
-    def prepare(self, seed: int) -> PreparedData:
+    def prepare(self) -> PreparedData:
         """Read and split the chips; raise InputError where they cannot be used."""
-        return prepare(self._read(), self.split, seed, self.drop_small_classes)
+        return prepare(self._read(), self.split, drop_small_classes=self.drop_small_classes)
 
     def _read(self) -> ChipSet:
         if self.path == SYNTHETIC:
@@ -96,9 +97,8 @@ class Runner:
 def conduct(study: Study, start_from: str, source: Source, where: Where) -> int:
     """Run `study` and print its report's path; return the exit status. Raises InputError before anything is written."""
     folder = where.results / study.stage.name / study.name
-    if folder.exists():
-        raise InputError(f"{folder}: a study of that name is there already; choose another --study")
-    data = source.prepare(study.seed)
+    _check_free(folder)
+    data = source.prepare()
     for note in data.notes:
         _say(f"note: {note}")
     with ray_cluster(where.address) as cluster:
@@ -126,13 +126,21 @@ def conduct(study: Study, start_from: str, source: Source, where: Where) -> int:
     return status
 
 
+def _check_free(folder: Path) -> None:
+    """Find out before any work whether the study folder can be made; leave nothing behind."""
+    if folder.exists():
+        raise InputError(f"{folder}: a study of that name is there already; choose another --study")
+    nearest = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(f"--results-dir: {nearest} is no folder that can be written to; choose another")
+
+
 def _search_and_retrain(runner: Runner) -> int:
     """Search, then train the selected and the starting config again with new seeds; return what became of it."""
     study, folder = runner.study, runner.folder
     suggester = Suggester(study, folder / "optuna.journal")
     log = TrialLog(folder / "trials.csv", folder / "epochs.csv", [p.path for p in study.stage.varied])
-    whole = runner.run("search", suggester, study.budget.trials, log, _Tell(suggester))
-    suggester.close()
+    whole = runner.run("search", suggester, study.budget.trials, log, suggester)
     record = read_study(folder)
     if not whole:
         return INTERRUPTED
@@ -175,22 +183,6 @@ class _Listed:
         return self.trials[number]
 
 
-@dataclass(frozen=True)
-class _Tell:
-    """Passes ends on to the suggester."""
-
-    suggester: Suggester
-
-    def started(self, trial: Trial) -> None:
-        pass
-
-    def epoch(self, trial: Trial, metrics: EpochMetrics) -> None:
-        pass
-
-    def ended(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
-        self.suggester.tell(result, epochs)
-
-
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -207,11 +199,9 @@ def _summarise(folder: Path) -> None:
     if report["selected"]:
         _say(f"selected: trial {report['selected']['trial']}, {report['selected']['arm']}; {report['selected']['why']}")
     if report["test"]:
-        score, start = report["test"], report["baseline"]["test"]
-        low, high = score["accuracy_interval"]
-        _say(
-            f"test pairs: accuracy {score['accuracy']:.2%} (95 % {low:.2%} to {high:.2%}), "
-            f"Jaccard {score['jaccard']:.2%}; "
-            f"starting config: {start['accuracy']:.2%}, {start['jaccard']:.2%}"
-        )
+        for role, score in (("selected", report["test"]), ("starting", report["baseline"]["test"])):
+            if score:
+                low, high = score["accuracy_interval"]
+                accuracy = f"accuracy {score['accuracy']:.2%} (95 % {low:.2%} to {high:.2%})"
+                _say(f"test pairs, {role} config: {accuracy}, Jaccard {score['jaccard']:.2%}")
     _say(f"next: {report['next']}")

@@ -71,7 +71,10 @@ def feasibility(study: StudyRecord) -> Finding:
     reasons = bad["reason"].dropna().value_counts()
     most = f"; most often: {reasons.index[0]}" if len(reasons) else ""
     return Finding(
-        "feasibility", severity, evidence + most, "shrink the space where they fail, or look for a bug first"
+        "feasibility",
+        severity,
+        evidence + most,
+        f"shrink the space where they fail (search_spaces/{study.manifest['stage']}.py), or look for a bug first",
     )
 
 
@@ -80,7 +83,8 @@ def better_than_chance(study: StudyRecord, metric: Metric) -> Finding:
     pairs = study.manifest["data"]["pairs"]["validation"]
     chance = max(pairs["similar"], 1 - pairs["similar"])
     accuracy = float(ranked(study.finished, metric).iloc[0]["val_accuracy"])
-    error = math.sqrt(chance * (1 - chance) / max(pairs["count"], 1))
+    chips = max(study.manifest["data"]["split"]["validation"], 1)  # pairs share chips: no more looks than chips
+    error = math.sqrt(chance * (1 - chance) / chips)
     needed = min(chance + CHANCE_ERRORS * error, 1.0)
     evidence = f"best trial: {accuracy:.1%} of {pairs['count']} validation pairs right, guessing gives {chance:.1%}"
     if accuracy > needed:
@@ -108,7 +112,7 @@ def boundary(study: StudyRecord, metric: Metric) -> Finding:
         "boundary",
         "warn",
         "; ".join(near),
-        "widen that range in its stage and search again: the best value may lie outside",
+        f"the best value may lie outside: widen the range in search_spaces/{study.manifest['stage']}.py",
     )
 
 
@@ -116,8 +120,9 @@ def density(study: StudyRecord, metric: Metric) -> Finding:
     """Trials in the thinnest arm (playbook: not enough points sampled)."""
     if not _searched(study):
         return Finding("density", "ok", f"{len(study.finished)} trials of one config: nothing was searched")
-    counts = study.finished["arm"].value_counts().reindex(study.manifest["arms"], fill_value=0)
-    evidence = "finished trials: " + ", ".join(f"{arm} {count}" for arm, count in counts.items())
+    searched = study.trials[study.trials["status"].isin(["finished", "stopped"])]
+    counts = searched["arm"].value_counts().reindex(study.manifest["arms"], fill_value=0)
+    evidence = "trials with a result: " + ", ".join(f"{arm} {count}" for arm, count in counts.items())
     if counts.min() >= DENSE:
         return Finding("density", "ok", evidence)
     return Finding(
@@ -161,12 +166,7 @@ def best_epochs(study: StudyRecord, metric: Metric) -> Finding:
             "still improving at the end: train longer (--epochs), then tune decay again",
         )
     if share <= EARLY:
-        return Finding(
-            "training length",
-            "warn",
-            evidence,
-            "best right at the start: the rates may be too high, or far fewer epochs do",
-        )
+        return Finding("early best epochs", "warn", evidence, "the rates may be too high, or far fewer epochs do")
     return Finding("training length", "ok", evidence)
 
 
@@ -194,15 +194,15 @@ def separation(study: StudyRecord, metric: Metric) -> Finding | None:
 
 def retraining(study: StudyRecord, metric: Metric) -> Finding | None:
     """Do new seeds reach what the selected trial reached? (playbook: characterise the best trial before adopting)."""
-    runs = study.repeats[(study.repeats["status"] == "finished") & (study.repeats["arm"] == "selected")][metric.name]
+    runs = study.repeats[study.repeats["arm"] == "selected"]
     if len(runs) < 2 or not _searched(study):
         return None
+    values = [float(run) for run in runs.loc[runs["status"] == "finished", metric.name]]
     best = ranked(study.finished, metric)
     winner, typical = float(best.iloc[0][metric.name]), float(best[metric.name].median())
-    worst = min((float(run) for run in runs), key=lambda run: metric.gain(run, winner))
-    listed = ", ".join(f"{run:.4f}" for run in runs)
-    evidence = f"the selected trial reached {winner:.4f} {metric.name}, the same config under new seeds {listed}"
-    if metric.gain(worst, typical) >= 0:
+    listed = ", ".join([*(f"{value:.4f}" for value in values), *["did not finish"] * (len(runs) - len(values))])
+    evidence = f"the selected trial reached {winner:.4f} {metric.name}, the same config under new seeds: {listed}"
+    if len(values) == len(runs) and all(metric.gain(value, typical) >= 0 for value in values):
         return Finding("retraining", "ok", evidence)
     advice = f"a seed falls below the median trial ({typical:.4f}): unstable or lucky; prefer a lower rate nearby"
     return Finding("retraining", "warn", evidence, advice)

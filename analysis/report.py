@@ -32,7 +32,8 @@ FIGURES = {
     "losses.png": "Loss of the best trials and of the starting config (trial 0). "
     "Thin: as measured; thick: moving average over 3 epochs.",
     "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring is the selected one.",
-    "pairs.png": "Five training pairs, augmented as the report does: flips and greyscale, each with probability theta.",
+    "pairs.png": "Five training pairs as the report's augmentation changes them: flips and greyscale at random, "
+    "theta 0.7 (a stage that does not augment trains on them unchanged).",
 }
 REPORT_THETA = 0.7  # the report's augmentation, shown where the stage itself does not augment
 
@@ -117,10 +118,11 @@ def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[
         )
     if best == 0:
         return Adoption(False, "not adopted: no trial beat the starting config; keep it")
-    selected, baseline = (
-        {run["seed"]: run[metric.name] for run in _runs(study, role)} for role in ("selected", "baseline")
-    )
-    return judge(metric, [(selected[seed], baseline[seed]) for seed in selected if seed in baseline])
+    runs = study.repeats.assign(value=study.repeats[metric.name].where(study.repeats["status"] == "finished"))
+    by_seed = runs.pivot(index="seed", columns="arm", values="value").reindex(columns=["selected", "baseline"])
+    whole = by_seed.loc[runs.groupby("seed")["arm"].nunique() == 2]  # Ctrl-C may have left one side of a seed
+    pairs = whole.astype(object).where(whole.notna(), None).itertuples(index=False, name=None)
+    return judge(metric, list(pairs))
 
 
 def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
@@ -142,34 +144,53 @@ def _tested(
     scores: Mapping[str, TestScore] | None,
     gain: Mapping[str, float] | None,
 ) -> dict[str, Any]:
-    baseline = dict(report["baseline"])
+    """Test figures: those of `scores`; without any, those of an earlier report on the same selection."""
     if scores is None:
         before = (
             study.report if (study.report.get("selected") or {}).get("trial") == report["selected"]["trial"] else {}
         )
-        baseline["test"] = (before.get("baseline") or {}).get("test")
-        return {"test": before.get("test"), "baseline": baseline, "gain": before.get("gain")}
-    baseline["test"] = asdict(scores.get("baseline", scores["selected"]))
-    return {"test": asdict(scores["selected"]), "baseline": baseline, "gain": gain}
+        kept = {"test": before.get("test"), "gain": before.get("gain")}
+        return kept | {"baseline": report["baseline"] | {"test": (before.get("baseline") or {}).get("test")}}
+    tests = {role: asdict(score) for role, score in scores.items()}
+    if "baseline" not in set(study.repeats["arm"]):  # the selected config is the starting one
+        tests["baseline"] = tests.get("selected", {})
+    return {
+        "test": tests.get("selected"),
+        "gain": gain,
+        "baseline": report["baseline"] | {"test": tests.get("baseline") or None},
+    }
 
 
 def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
-    """Return the command that the findings call for: the same stage made better, or the stage that follows."""
-    manifest = study.manifest
-    budget, stage = manifest["budget"], manifest["stage"]
+    """Return the command that the findings call for: this study with one thing changed, or the stage that follows."""
+    manifest, budget = study.manifest, study.manifest["budget"]
     warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
-    later = next((s.name for s in STAGES if (b := stage_before(s)) and b.name == stage), None)
-    command = ["python", "run_search.py", "--stage", stage]
-    again = ["--start", str(study.path / "best.json")] if adopted else []
-    if warned & {"chance", "training length"}:
-        command += [*again, "--trials", str(budget["trials"]), "--epochs", str(2 * budget["epochs"])]
-    elif warned & {"density", "boundary", "feasibility"}:
-        command += [*again, "--trials", str(2 * budget["trials"]), "--epochs", str(budget["epochs"])]
+    later = next((s.name for s in STAGES if (b := stage_before(s)) and b.name == manifest["stage"]), None)
+    start = str(study.path / "best.json") if adopted else manifest["start_from"]
+    options = {
+        "--stage": manifest["stage"],
+        "--start": start if start.endswith(".json") else None,
+        "--trials": budget["trials"],
+        "--epochs": budget["epochs"],
+        "--repeats": budget["repeats"],
+        "--seed": manifest["seed"] or None,
+        "--sampler": manifest["sampler"] if manifest["sampler"] != "qmc" else None,
+        "--scheduler": manifest["scheduler"] if manifest["scheduler"] != "none" else None,
+    }
+    if study.finished.empty:  # nothing trained: find out whether the plain baseline does
+        options = {"--stage": STAGES[0].name}
+    elif warned & {"chance", "training length"}:
+        options["--epochs"] = 2 * budget["epochs"]
+    elif warned & {"density", "boundary", "feasibility", "retraining", "early best epochs"}:
+        options["--trials"] = 2 * budget["trials"]
     elif later:
-        command[-1] = later
+        options = {"--stage": later}
     else:
-        command += [*again, "--trials", str(budget["trials"]), "--seed", str(manifest["seed"] + 1)]
-    return shlex.join([*command, *manifest["data"]["options"]])
+        options["--seed"] = manifest["seed"] + 1
+    results = study.path.parent.parent
+    options["--results-dir"] = None if results == Path("results") else results
+    words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
+    return shlex.join(["python", "run_search.py", *words, *manifest["data"]["options"]])
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -185,7 +206,7 @@ def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
 
 
 def draw_training_pairs(data: PreparedData, theta: float, path: Path, count: int = 5) -> None:
-    """Draw the first training pairs as augmentation shows them to the network, before normalisation."""
+    """Draw five training pairs under augmentation, chip by chip stretched to the full range for the eye."""
     part = data.part("train", data.split.train)
     pairs = part.pairs
     each = np.unique(pairs.first, return_index=True)[1][:count]  # five chips, each in its first pair

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
@@ -15,14 +16,14 @@ from optuna.trial import TrialState
 
 from search_spaces.domain import Choice, Domain, LogUniform, Uniform
 from search_spaces.stage import Arm
-from search_spaces.study import Sampler, Study
+from search_spaces.study import Study
 from trainables.result import EpochMetrics, Trial, TrialResult
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class Suggester:
-    """Asks each arm's Optuna study in turn, and tells it the truth about every trial.
+    """Asks each arm's Optuna study in turn and, as an observer, tells it the truth about every trial.
 
     The storage is a journal file that only this process writes; each Optuna trial carries our trial number.
     """
@@ -33,7 +34,7 @@ class Suggester:
         self._arms = {
             arm.name: optuna.create_study(
                 storage=storage,
-                sampler=_sampler(study.sampler, arm, study.seed + index),
+                sampler=_sampler(study, arm, index),
                 study_name=f"{study.stage.name}/{study.name}/{arm.name}",
                 direction="minimize" if study.stage.metric.goal == "min" else "maximize",
             )
@@ -45,8 +46,8 @@ class Suggester:
         """Return trial `number`: the incumbent for 0, else its arm's next suggestion."""
         arm = self._study.arm_of(number)
         space = _space(arm)
-        trial = self._study.incumbent()
         if number == 0:
+            trial = self._study.incumbent()
             # an incumbent outside the space (weight decay 0 on a log scale) is run, but has no place in the sampler
             values = {p.path: trial.overrides[p.path] for p in arm.nuisance}
             if all(p.domain is not None and p.domain.contains(values[p.path]) for p in arm.nuisance):
@@ -62,7 +63,13 @@ class Suggester:
         self._asked[number] = asked
         return trial
 
-    def tell(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
+    def started(self, trial: Trial) -> None:
+        """Nothing to tell yet."""
+
+    def epoch(self, trial: Trial, metrics: EpochMetrics) -> None:
+        """Nothing to tell yet: intermediate values go in with the end."""
+
+    def ended(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
         """Close a trial in its study: best value if finished, PRUNED with its curve if stopped, FAIL otherwise."""
         asked = self._asked.pop(result.trial.number)
         metric = self._study.stage.metric
@@ -74,12 +81,6 @@ class Suggester:
             study.tell(asked, metric.value(result.best))
         else:
             study.tell(asked, state=TrialState.PRUNED if result.status == "stopped" else TrialState.FAIL)
-
-    def close(self) -> None:
-        """Tell every trial that is still open FAIL, so that none is left running (Ctrl-C, a lost worker)."""
-        for number, asked in list(self._asked.items()):
-            self._arms[self._study.arm_of(number).name].tell(asked, state=TrialState.FAIL)
-        self._asked.clear()
 
 
 class FlatQMC(optuna.samplers.QMCSampler):
@@ -100,13 +101,16 @@ class FlatQMC(optuna.samplers.QMCSampler):
         return self._space
 
 
-def _sampler(kind: Sampler, arm: Arm, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(study: Study, arm: Arm, index: int) -> optuna.samplers.BaseSampler:
+    """The arm's sampler, its seed a function of study seed and arm alone; TPE explores a third of the arm's share."""
+    seed = int(np.random.SeedSequence([study.seed, 2, index]).generate_state(1, np.uint32)[0])
+    share = study.budget.trials // len(study.arms())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if kind == "qmc":
+        if study.sampler == "qmc":
             return FlatQMC(_space(arm), seed)
-        if kind == "tpe":
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True)
+        if study.sampler == "tpe":
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, share // 3))
         return optuna.samplers.RandomSampler(seed=seed)
 
 

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import shutil
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -75,13 +76,16 @@ def ray_cluster(address: str | None = None) -> Iterator[Cluster]:
     warnings.filterwarnings("ignore", module=r"ray(\.|$)")
     try:
         ray.init(
-            address=address,
+            address=address or "local",
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f"--address {address}: no Ray cluster answers there ({error})") from error
+        where = (
+            f"--address {address}: no Ray cluster answers there" if address else "Ray does not start on this machine"
+        )
+        raise InputError(f"{where} ({error})") from error
     try:
         total = ray.cluster_resources()
         yield Cluster(total.get("CPU", 0.0), total.get("GPU", 0.0), len(ray.nodes()))
@@ -99,6 +103,8 @@ def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
         raise InputError(
             "--cpus-per-trial 0 with no GPU: a trial must take some of the machine, or all would start at once"
         )
+    if gpus > 1 and gpus != int(gpus):
+        raise InputError(f"--gpus-per-trial {gpus:g}: above 1 a trial takes whole GPUs")
     if wanted.cpus_per_trial > cluster.cpus or gpus > cluster.gpus:
         raise InputError(
             f"a trial of {wanted.cpus_per_trial:g} CPUs and {gpus:g} GPUs does not fit: "
@@ -135,13 +141,14 @@ def run_trials(run: TrialRun) -> bool:
     Where `run.weights` names a folder, each trial's best weights are written there as trial_NNNN.safetensors.
     """
     threads = max(1, int(run.resources.cpus_per_trial))
-    trainable = tune.with_parameters(run.trainable, data=run.data, threads=threads)
+    device = "cuda" if run.resources.gpus_per_trial else "cpu"
+    trainable = tune.with_parameters(run.trainable, data=run.data, threads=threads, device=device)
     resources = {"CPU": run.resources.cpus_per_trial, "GPU": run.resources.gpus_per_trial or 0.0}
     bridge = _Bridge(run)
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
-            search_alg=_Asker(run),
+            search_alg=_Asker(run, bridge),
             num_samples=run.count,
             max_concurrent_trials=run.resources.max_concurrent,
             scheduler=_scheduler(run),
@@ -157,43 +164,46 @@ def run_trials(run: TrialRun) -> bool:
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=run.weights is not None),
         ),
     )
+    handler = signal.getsignal(signal.SIGINT)
     try:
         tuner.fit()
     finally:
+        signal.signal(signal.SIGINT, handler)  # Ray keeps its own, which would swallow the next Ctrl-C
         shutil.rmtree(run.scratch, ignore_errors=True)
-    return bridge.ended == run.count
+    return bridge.close()
 
 
 class _Asker(Searcher):
-    """Ray's searcher interface on one side, a `TrialSource` on the other; ends are told by the callback below."""
+    """Ray's searcher interface on one side, a `TrialSource` on the other; ends are told by the bridge."""
 
-    def __init__(self, run: TrialRun) -> None:
+    def __init__(self, run: TrialRun, bridge: _Bridge) -> None:
         super().__init__()
-        self._run, self._next = run, 0
+        self._run, self._bridge, self._next = run, bridge, 0
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
         trial = self._run.source.ask(self._next)
         self._next += 1
-        for observer in self._run.observers:
-            observer.started(trial)
-        return {
-            "number": trial.number,
-            "config": trial.config.to_dict(),
-            "metric": asdict(self._run.metric),
-            "_trial": trial,
-        }
+        self._bridge.started(trial)
+        metric = asdict(self._run.metric)
+        return {"number": trial.number, "config": trial.config.to_dict(), "metric": metric, "_trial": trial}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing to do: `_Bridge` knows the whole curve, Ray hands over only the last result here."""
 
 
 class _Bridge(tune.Callback):
-    """Turns Ray's callbacks into our words for the observers."""
+    """Turns Ray's callbacks into our words for the observers; every trial that starts also ends, once."""
 
     def __init__(self, run: TrialRun) -> None:
         self._run = run
+        self._open: dict[int, Trial] = {}
         self._curves: dict[int, list[EpochMetrics]] = {}
-        self.ended = 0
+        self._ended = 0
+
+    def started(self, trial: Trial) -> None:
+        self._open[trial.number], self._curves[trial.number] = trial, []
+        for observer in self._run.observers:
+            observer.started(trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -201,7 +211,7 @@ class _Bridge(tune.Callback):
         if "infeasible" in result:
             return
         metrics = EpochMetrics(**{name: result[name] for name in EPOCH_FIELDS})
-        self._curves.setdefault(trial.config["number"], []).append(metrics)
+        self._curves[trial.config["number"]].append(metrics)
         for observer in self._run.observers:
             observer.epoch(_ours(trial), metrics)
 
@@ -214,23 +224,30 @@ class _Bridge(tune.Callback):
                 shutil.copyfile(file, self._run.weights / f"trial_{trial.config['number']:04d}.safetensors")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        curve = self._curves.get(trial.config["number"], [])
         reason = trial.last_result.get("infeasible", "")
-        whole = len(curve) == _ours(trial).config.epochs
-        self._end(
-            trial,
-            "infeasible" if reason else "finished" if whole else "stopped",
-            reason or ("" if whole else "by the scheduler"),
-        )
+        if reason:
+            self._end(_ours(trial), "infeasible", reason)
+        elif len(self._curves[trial.config["number"]]) == _ours(trial).config.epochs:
+            self._end(_ours(trial), "finished", "")
+        else:
+            self._end(_ours(trial), "stopped", "by the scheduler")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._end(trial, "failed", _reason(trial))
+        self._end(_ours(trial), "failed", _reason(trial))
 
-    def _end(self, trial: Any, status: Status, reason: str) -> None:
-        curve = self._curves.pop(trial.config["number"], [])
+    def close(self) -> bool:
+        """End what Ctrl-C left open; return whether every trial of the run ended by itself."""
+        whole = not self._open and self._ended == self._run.count
+        for trial in list(self._open.values()):
+            self._end(trial, "failed", "interrupted")
+        return whole
+
+    def _end(self, trial: Trial, status: Status, reason: str) -> None:
+        del self._open[trial.number]
+        curve = self._curves.pop(trial.number)
         seconds = sum(epoch.seconds for epoch in curve)
-        result = TrialResult(_ours(trial), status, len(curve), self._run.metric.best(curve), seconds, reason)
-        self.ended += 1
+        result = TrialResult(trial, status, len(curve), self._run.metric.best(curve), seconds, reason)
+        self._ended += 1
         for observer in self._run.observers:
             observer.ended(result, curve)
 

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from run_search import main
+from search_spaces.suggest import journal_states
 from trainables.config import TrialConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -264,11 +265,12 @@ class TestSmoke:
         root = smoke[0]
         done = search("--stage", "lr", "--smoke", "--study", "again", "--data", "chips", "--repeats", "2", cwd=root)
         assert done.returncode == 0, done.stderr
-        one, two = (
-            pd.read_csv(root / f"results/lr/{name}/trials.csv").sort_values("trial", ignore_index=True)
-            for name in ("s", "again")
-        )
-        pd.testing.assert_frame_equal(one.drop(columns="seconds"), two.drop(columns="seconds"), check_exact=True)
+        for file in ("trials.csv", "repeats.csv"):
+            one, two = (
+                pd.read_csv(root / f"results/lr/{name}/{file}").sort_values("trial", ignore_index=True)
+                for name in ("s", "again")
+            )
+            pd.testing.assert_frame_equal(one.drop(columns="seconds"), two.drop(columns="seconds"), check_exact=True)
 
     def test_a_study_that_diverges_everywhere_exits_1(self, smoke):
         """If no trial finishes, the exit status is 1, each trial is a row with its reason, and the page says so."""
@@ -320,3 +322,10 @@ class TestSmoke:
         trials = pd.read_csv(rows)
         assert 3 <= len(trials) < 400
         assert trials["trial"].is_unique
+        assert set(pd.read_csv(root / "results/lr/cut/epochs.csv")["trial"]) <= set(trials["trial"])
+        assert set(trials["status"]) <= {"finished", "failed"}
+        assert set(trials.loc[trials["status"] == "failed", "reason"]) <= {"interrupted"}
+        states = [
+            trial["state"] for arm in journal_states(root / "results/lr/cut/optuna.journal").values() for trial in arm
+        ]
+        assert "RUNNING" not in states

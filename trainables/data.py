@@ -105,17 +105,16 @@ def _rng(seed: int, stream: str) -> np.random.Generator:
     return np.random.default_rng([seed, STREAMS[stream]])
 
 
-def prepare(chips: ChipSet, split: str, seed: int, drop_small_classes: bool = False) -> PreparedData:
-    """Check the classes, find near-duplicates, split by `seed`; raise InputError where a fair split is impossible."""
+def prepare(chips: ChipSet, split: str, seed: int = 0, drop_small_classes: bool = False) -> PreparedData:
+    """Check the classes, find near-duplicates, split by `seed`; raise InputError where a fair split is impossible.
+
+    A study leaves `seed` at 0 whatever its own seed: a set is always split alike, so that a config adopted by one
+    study never meets, in the next one's test split, a chip that helped to choose it.
+    """
     chips = _checked_classes(chips, drop_small_classes)
     groups = near_duplicates(chips.images)
     parts = split_chips(chips.labels, groups, split, _rng(seed, "split"))
-    for part, size in parts.sizes().items():
-        if size < 2:
-            raise InputError(
-                f"{chips.source}: the {part} split would hold {size} chips, because {len(chips)} chips are flips or "
-                f"turns of only {len(np.unique(groups))} pictures; add pictures, or use --split random"
-            )
+    _check_parts(chips, groups, parts)
     return PreparedData(chips, parts, groups, seed, (*chips.notes, *_warnings(chips, groups, parts)))
 
 
@@ -141,6 +140,20 @@ def _checked_classes(chips: ChipSet, drop_small: bool) -> ChipSet:
             "one folder of images each"
         )
     return chips
+
+
+def _check_parts(chips: ChipSet, groups: NDArray[np.int64], split: Split) -> None:
+    """Every class must stand in every part, or a part says nothing about it."""
+    for part in split.sizes():
+        present = chips.labels[getattr(split, part)]
+        for label, name in enumerate(chips.classes):
+            if label not in present:
+                pictures = len(np.unique(groups[chips.labels == label]))
+                raise InputError(
+                    f"{chips.source}: class {name!r} would be missing from the {part} split: its "
+                    f"{chips.counts()[name]} chips are flips or turns of only {pictures} pictures; add pictures, "
+                    "or use --split random"
+                )
 
 
 def _warnings(chips: ChipSet, groups: NDArray[np.int64], split: Split) -> list[str]:

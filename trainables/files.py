@@ -24,11 +24,11 @@ class Entry:
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Return the visible files of a folder or .zip, or the one .npz or .json itself, sorted within a folder.
+    """Return the visible files of a folder or .zip, or the one .npz or .json itself, sorted by name.
 
     Raises InputError if there is nothing at `path`, it is of no kind that can be read, or a zip points outside itself.
     """
-    for entry in _all_entries(path):
+    for entry in sorted(_all_entries(path), key=lambda entry: entry.path.parts):
         if not any(part.startswith((".", "__MACOSX")) for part in entry.path.parts):
             yield entry
 
@@ -37,7 +37,11 @@ def _all_entries(path: Path) -> Iterator[Entry]:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; --data takes a folder of class folders, .zip, .npz or .json")
     if path.is_dir():
-        for file in sorted(path.rglob("*")):
+        for file in path.rglob("*"):
+            if file.is_symlink() and file.is_dir():
+                raise InputError(
+                    f"{path}: {file.name!r} is a link to a folder; links are not followed, give the real folder"
+                )
             if file.is_file():
                 yield Entry(PurePosixPath(file.relative_to(path).as_posix()), _file_reader(file))
     elif path.suffix.lower() == ".zip":

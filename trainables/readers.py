@@ -24,7 +24,33 @@ from trainables.files import Entry, entries
 from trainables.model import SIDE
 from trainables.render import render_bands
 
-IMAGE_ENDINGS = frozenset(ending for ending, _ in Image.registered_extensions().items()) - {".pdf", ".mpg", ".mpeg"}
+IMAGE_ENDINGS = frozenset(
+    [
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".avif",
+        ".jp2",
+        ".j2k",
+        ".pgm",
+        ".ppm",
+        ".pbm",
+        ".pnm",
+        ".pfm",
+        ".tga",
+        ".ico",
+        ".dds",
+    ]
+)
+SPLIT_NAMES = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 BAND_VALUES = SIDE * SIDE
 
 Progress = Callable[[int, int], None]
@@ -62,7 +88,7 @@ def _read_folders(files: Sequence[Entry], source: str, skip_bad: bool, progress:
                 raise InputError(
                     f"{source}: {file.path}: {error}; mend or remove it, or go on without such files with --skip-bad"
                 ) from error
-            bad.append(str(file.path))
+            bad.append(_readable(str(file.path)))
         if progress:
             progress(done, len(files))
     if not images:
@@ -83,7 +109,18 @@ def _class_names(paths: Sequence[PurePosixPath], source: str) -> list[str]:
         raise InputError(
             f"{source}: the image {str(loose[0])!r} lies in no class folder; put each class in a folder of its own"
         )
-    return [path.parts[shared] for path in paths]
+    names = {path.parts[shared] for path in paths}
+    if {name.lower() for name in names} <= SPLIT_NAMES and any(len(path.parts) > shared + 2 for path in paths):
+        raise InputError(
+            f"{source}: the folders {', '.join(sorted(names))} look like a split, not like classes; "
+            "give one of them, or a folder that holds the classes"
+        )
+    return [_readable(path.parts[shared]) for path in paths]
+
+
+def _readable(name: str) -> str:
+    """The name as text that can be written anywhere; bytes that are no UTF-8 become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:
@@ -114,14 +151,12 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Bring 16-bit, 32-bit and float greys to 0..255: 16 bits by their range, the others by the image's own."""
+    """Stretch 16-bit, 32-bit and float greys to 0..255 by the image's own range: radar counts use little of 16 bits."""
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
         raise InputError("NaN or infinite pixels")
-    if image.mode.startswith("I;16") or (image.mode == "I" and values.min() >= 0 and 255 < values.max() <= 65535):
-        return Image.fromarray((values / 257).round().astype(np.uint8))
     low, high = values.min(), values.max()
     return Image.fromarray(((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8))
 
@@ -154,7 +189,12 @@ def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
     if len(chips) != len(numbers):
         raise InputError(f"{source}: X_train holds {len(chips)} images, Y_train {len(numbers)} labels; they must match")
     names, index = np.unique(numbers, return_inverse=True)
-    return ChipSet(chips, index.astype(np.int64), tuple(f"{name:g}" for name in names), source)
+    return ChipSet(
+        chips,
+        index.astype(np.int64),
+        tuple(str(int(name)) if name == int(name) else repr(float(name)) for name in names),
+        source,
+    )
 
 
 def _npz_images(images: NDArray[np.generic], source: str) -> NDArray[np.uint8] | NDArray[np.float32]:

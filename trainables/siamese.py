@@ -29,10 +29,10 @@ class SiameseTrial(tune.Trainable):
     reason, and no metric, so that no invented number can reach a sampler or scheduler.
     """
 
-    def setup(self, config: dict[str, Any], data: TrialData, threads: int = 1) -> None:
-        """Load `data` onto this worker's device, once, then start the first trial."""
+    def setup(self, config: dict[str, Any], data: TrialData, threads: int = 1, device: str = "cpu") -> None:
+        """Load `data` onto `device`, once, then start the first trial."""
         torch.set_num_threads(threads)
-        self.data = DeviceData.of(data, "cuda" if torch.cuda.is_available() else "cpu")
+        self.data = DeviceData.of(data, device)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

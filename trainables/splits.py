@@ -14,9 +14,9 @@ from scipy.spatial import cKDTree
 TEST_SHARE = 0.20
 VALIDATION_SHARE = 0.16
 
-# Two chips are one picture if a flip or quarter turn makes them equal up to this mean absolute difference, in units of
-# the image range: resizing and rounding move a pixel by about 1/255, two different pictures differ by far more.
-SAME_PICTURE = 1.0 / 255
+# Two chips are one picture if a flip or quarter turn makes them equal up to a mean absolute difference of this share of
+# the picture's own mean absolute deviation: resizing and rounding move pixels by less, other pictures differ by more.
+SAME_PICTURE = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,11 @@ def split_chips(labels: NDArray[np.int64], groups: NDArray[np.int64], kind: str,
     for label in np.unique(labels):
         members = [chips for chips in units if labels[chips[0]] == label]
         size = sum(len(chips) for chips in members)
-        wanted = {"test": round(TEST_SHARE * size), "validation": round(VALIDATION_SHARE * size), "train": size}
-        for index in rng.permutation(len(members)):
-            chips = members[index]
-            part = next(p for p, left in wanted.items() if left >= len(chips) or p == "train")
+        wanted = {"test": round(TEST_SHARE * size), "validation": round(VALIDATION_SHARE * size)}
+        wanted["train"] = size - sum(wanted.values())
+        shuffled = [members[index] for index in rng.permutation(len(members))]
+        for chips in sorted(shuffled, key=len, reverse=True):  # big groups first, each where most is missing
+            part = max(wanted, key=lambda name: wanted[name])
             wanted[part] -= len(chips)
             parts[part].append(chips)
     return Split(kind, **{part: np.sort(np.concatenate(chips or [order[:0]])) for part, chips in parts.items()})
@@ -58,21 +59,31 @@ def split_chips(labels: NDArray[np.int64], groups: NDArray[np.int64], kind: str,
 def near_duplicates(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.int64]:
     """Return a group number for each image (N, S, S, 3): equal for images that agree up to 8 flips and turns.
 
-    A coarse sketch that no flip or turn changes finds candidates without missing any, a finer one thins them out, and
-    what is left is compared pixel by pixel.
+    Equal bytes are one picture at once. For the others a coarse sketch that no flip or turn changes finds candidates
+    without missing any, a finer one thins them out, and what is left is compared pixel by pixel.
     """
-    count = len(images)
-    scale = 255.0 if images.dtype == np.uint8 else max(float(np.ptp(images)), 1e-12)
-    tree = cKDTree(_sketch(images, 5) / scale)
-    pairs = tree.query_pairs(SAME_PICTURE * tree.m, p=1, output_type="ndarray")
-    fine = _sketch(images, 15) / scale
+    first_of: dict[bytes, int] = {}
+    copy_of = np.array([first_of.setdefault(image.tobytes(), index) for index, image in enumerate(images)])
+    distinct, group = np.unique(copy_of, return_inverse=True)
+    pairs = _same_pictures(images[distinct])
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(distinct), len(distinct)))
+    return np.asarray(connected_components(graph, directed=False)[1][group], dtype=np.int64)
+
+
+def _same_pictures(images: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Pairs of indices (K, 2) of images that are views of one picture."""
+    spread = np.array([np.abs(image - image.mean((0, 1))).mean() for image in images.astype(np.float32)])
+    tree = cKDTree(_sketch(images, 5))
+    pairs = tree.query_pairs(SAME_PICTURE * spread.max() * tree.m, p=1, output_type="ndarray")
+    fine = _sketch(images, 15)
     blocks = np.array_split(pairs, len(pairs) // 10_000 + 1)
-    near = [np.abs(fine[block[:, 0]] - fine[block[:, 1]]).mean(1) <= SAME_PICTURE for block in blocks]
+    near = [
+        np.abs(fine[a] - fine[b]).mean(1) <= SAME_PICTURE * np.maximum(spread[a], spread[b])
+        for a, b in map(np.transpose, blocks)
+    ]
     pairs = pairs[np.concatenate(near)]
-    same = np.array([_same_picture(images[a], images[b], scale) for a, b in pairs], dtype=bool)
-    edges = pairs[same]
-    graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+    same = [_same_picture(images[a], images[b], spread[a]) for a, b in pairs]
+    return np.asarray(pairs[np.array(same, dtype=bool)], dtype=np.int64)
 
 
 def _sketch(images: NDArray[np.generic], blocks: int) -> NDArray[np.float32]:
@@ -89,9 +100,9 @@ def _sketch(images: NDArray[np.generic], blocks: int) -> NDArray[np.float32]:
     return np.concatenate(orbits, axis=1).astype(np.float32)
 
 
-def _same_picture(a: NDArray[np.generic], b: NDArray[np.generic], scale: float) -> bool:
+def _same_picture(a: NDArray[np.generic], b: NDArray[np.generic], spread: float) -> bool:
     first = a.astype(np.float32)
-    return any(np.abs(first - turned).mean() / scale <= SAME_PICTURE for turned in _turns(b.astype(np.float32)))
+    return any(np.abs(first - turned).mean() <= SAME_PICTURE * spread for turned in _turns(b.astype(np.float32)))
 
 
 def _turns(image: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -47,9 +47,14 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
         column = name.replace("__", ".")
         trials[column] = [value if value is not ... else old for value, old in zip(values, trials[column], strict=True)]
     manifest = {
+        "stage": "lr",
         "parameters": stage_named("lr").describe(),
         "arms": ARMS,
-        "data": {"pairs": {"validation": {"count": 600, "similar": 0.5}}, "notes": list(notes)},
+        "data": {
+            "pairs": {"validation": {"count": 600, "similar": 0.5}},
+            "split": {"validation": 120},
+            "notes": list(notes),
+        },
     }
     runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"])
     return StudyRecord(None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, {}, {})
@@ -129,8 +134,9 @@ def test_rising_validation_loss_is_overfitting():
     ("best", "severity"), [(1, "warn"), (2, "warn"), (3, "ok"), (15, "ok"), (16, "warn"), (20, "warn")]
 )
 def test_best_epochs_early_or_late_are_said(best, severity):
-    """Leading trials best in the last quarter, or the first tenth, of 20 epochs warn."""
-    assert severities(study(best_epoch=[best] * 27))["training length"] == severity
+    """Leading trials best in the last quarter, or the first tenth, of 20 epochs warn, each under its own name."""
+    found = severities(study(best_epoch=[best] * 27))
+    assert found["early best epochs" if best <= 2 else "training length"] == severity
 
 
 def test_a_gap_below_the_spread_of_seeds_is_not_settled():
@@ -146,6 +152,14 @@ def test_a_lucky_winner_is_found_out():
     far = [("selected", "finished", value) for value in (0.21, 0.69, 0.2)]
     assert severities(study(repeats=near))["retraining"] == "ok"
     assert severities(study(repeats=far))["retraining"] == "warn"
+    dead = [*near[:2], ("selected", "infeasible", None)]
+    assert severities(study(repeats=dead))["retraining"] == "warn"
+
+
+def test_trials_stopped_by_a_scheduler_count_as_looks():
+    """Under ASHA most trials are stopped; an arm of nine, six of them stopped, is still dense."""
+    stopped = ["stopped" if n % 3 == 0 and n > 8 else "finished" for n in range(27)]
+    assert severities(study(status=stopped))["density"] == "ok"
 
 
 def test_notes_on_the_data_are_findings():

@@ -31,6 +31,17 @@ def test_a_clear_gain_is_adopted_and_a_loss_is_not():
     assert not judge(LOSS, []).adopted
 
 
+def test_runs_that_died_decide():
+    """A candidate that died under one seed is not adopted whatever the others say; one that beat a dying start is."""
+    lost = judge(LOSS, [(0.2, 0.4), (None, 0.4), (0.2, 0.4)])
+    assert not lost.adopted
+    assert "did not finish under 1 of 3" in lost.why
+    won = judge(LOSS, [(0.2, None), (0.2, None)])
+    assert won.adopted
+    assert "starting config did not finish under 2 of 2" in won.why
+    assert not judge(LOSS, [(None, None)]).adopted
+
+
 def test_one_run_each_says_that_the_spread_is_unknown():
     """With a single seed the reason says what is missing."""
     verdict = judge(LOSS, [(0.2, 0.4)])

@@ -75,6 +75,7 @@ def test_a_file_is_whole_or_not_there(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "\udc80")
     assert read_json(path) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
 
 
 @pytest.mark.parametrize(

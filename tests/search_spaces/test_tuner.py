@@ -22,7 +22,7 @@ STUDY = Study(stage_named("lr"), "s", TrialConfig(), Budget(9, EPOCHS))
 class Bowl(tune.Trainable):
     """A bowl in the learning rate whose third trial diverges and whose fourth breaks."""
 
-    def setup(self, config, data, threads):
+    def setup(self, config, data, threads, device):
         self.offset = data["offset"]
         self.reset_config(config)
 
@@ -52,8 +52,8 @@ class Bowl(tune.Trainable):
 class Notes:
     """Writes down what it hears."""
 
-    def __init__(self, suggester=None):
-        self.heard, self.results, self.suggester = [], {}, suggester
+    def __init__(self):
+        self.heard, self.results = [], {}
 
     def started(self, trial):
         self.heard.append(("started", trial.number))
@@ -64,8 +64,6 @@ class Notes:
     def ended(self, result, epochs):
         self.heard.append(("ended", result.trial.number))
         self.results[result.trial.number] = (result, list(epochs))
-        if self.suggester:
-            self.suggester.tell(result, epochs)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +76,7 @@ def cluster():
 def ran(cluster, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     suggester = Suggester(STUDY, folder / "journal")
-    notes = Notes(suggester)
+    notes = Notes()
     whole = run_trials(
         TrialRun(
             trainable=Bowl,
@@ -87,7 +85,7 @@ def ran(cluster, tmp_path_factory):
             count=9,
             metric=STUDY.stage.metric,
             resources=fit_resources(Resources(max_concurrent=2), cluster),
-            observers=[notes],
+            observers=[notes, suggester],
             scratch=folder / "ray",
         )
     )
@@ -141,7 +139,7 @@ def test_ray_leaves_no_files_behind(ran):
 def test_asha_stops_weak_trials_which_end_as_stopped(cluster, tmp_path):
     """With ASHA some trials end early, as `stopped` with the epochs they had, and PRUNED in Optuna."""
     suggester = Suggester(STUDY, tmp_path / "journal")
-    notes = Notes(suggester)
+    notes = Notes()
     run_trials(
         TrialRun(
             Bowl,
@@ -150,7 +148,7 @@ def test_asha_stops_weak_trials_which_end_as_stopped(cluster, tmp_path):
             9,
             STUDY.stage.metric,
             fit_resources(Resources(max_concurrent=1), cluster),
-            [notes],
+            [notes, suggester],
             tmp_path / "ray",
             scheduler="asha",
             max_epochs=EPOCHS,

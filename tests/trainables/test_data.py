@@ -95,11 +95,23 @@ def test_one_class_is_refused(labels, classes):
 
 
 def test_copies_of_too_few_pictures_are_refused():
-    """Twenty flips of two pictures leave nothing to test on: InputError that names the reason and --split random."""
+    """Twenty flips of two pictures leave a class out of a part: InputError that names it, why, and --split random."""
     pictures = simulate(2, seed=5).images
     images = np.stack([pictures[n % 2][:: (-1) ** (n // 2)] for n in range(20)])
-    with pytest.raises(InputError, match=r"only 2 pictures.*--split random"):
+    with pytest.raises(
+        InputError, match=r"class '[ab]' would be missing from the \w+ split.*only 1 pictures.*--split random"
+    ):
         prepare(with_labels([n % 2 for n in range(20)], ("a", "b"), images), "grouped", 0)
+
+
+def test_every_class_stands_in_every_part():
+    """Four pictures in eight views each, beside sixty single chips, still leave a picture for every part."""
+    few = simulate(4, seed=6).images
+    views = [np.rot90(p[:, ::-1] if k >= 4 else p, k % 4) for p in few for k in range(8)]
+    images = np.concatenate([simulate(60, seed=5).images, np.stack(views)])
+    data = prepare(with_labels([0] * 60 + [1] * 32, ("many", "few"), images), "grouped", 0)
+    for part in (data.split.train, data.split.validation, data.split.test):
+        assert set(data.chips.labels[part].tolist()) == {0, 1}
 
 
 def test_notes_tell_of_copies_conflicts_and_small_sets(chips):

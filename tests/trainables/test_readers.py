@@ -42,9 +42,10 @@ def test_a_folder_and_its_zip_read_alike(tmp_path):
     plain = read_chips(folder(tmp_path / "plain", CLASSES))
     assert plain.images.shape == (3, 75, 75, 3)
     assert plain.counts() == {"cat": 2, "dog": 1}
+    backwards = dict(reversed(CLASSES.items()))
     deeper = {f"set/train/{name}": content for name, content in CLASSES.items()}
     for other in (
-        zipped(tmp_path / "a.zip", CLASSES),
+        zipped(tmp_path / "a.zip", backwards),
         zipped(tmp_path / "b.zip", deeper),
         folder(tmp_path / "c", deeper),
     ):
@@ -104,6 +105,20 @@ def test_npz_labels_read_alike_as_numbers_column_and_one_hot(tmp_path):
     assert np.allclose(floats.images, images / 255 - 0.5, atol=1e-6)
 
 
+def test_npz_labels_keep_their_names(tmp_path):
+    """Labels 1000001 and 1000002 are two classes, and 0.5 keeps its name."""
+    images = np.zeros((3, 75, 75, 3))
+    chips = read_chips(npz(tmp_path / "l.npz", X_train=images, Y_train=np.array([1000001, 1000002, 0.5])))
+    assert chips.classes == ("0.5", "1000001", "1000002")
+
+
+def test_faint_sixteen_bit_pictures_keep_their_contrast():
+    """A 16-bit grey that uses values up to 600 alone still fills 0 to 255."""
+    file = io.BytesIO()
+    Image.fromarray(np.linspace(0, 600, 75 * 75).reshape(75, 75).astype(np.uint16)).save(file, "TIFF")
+    assert len(np.unique(decode_image(file.getvalue()))) > 200
+
+
 def test_statoil_records_are_rendered_as_the_report_saw_them(tmp_path):
     """R = HH, G = HV, B = HH + HV, each (x - mean) / (max - min); is_iceberg 1 is an iceberg; zips and lists alike."""
     records = [RECORD | {"is_iceberg": 1}, RECORD | {"is_iceberg": 0}, RECORD]
@@ -140,6 +155,8 @@ def test_real_sets_are_read_whole(shared_data, name, count, classes):
 
 def broken_cases(root):
     half = encoded(seed=3)[:200]
+    linked = folder(root / "linked", CLASSES)
+    (linked / "fox").symlink_to(linked / "cat")
     images = np.zeros((4, 75, 75, 3))
     nan = images.copy()
     nan[2, 0, 0, 0] = np.nan
@@ -153,6 +170,11 @@ def broken_cases(root):
             folder(root / "flat", {"1.png": encoded(), "cat/2.png": encoded()}),
             "'1.png' lies in no class",
         ),
+        "split names": (
+            folder(root / "kaggle", {"train/cat/1.png": encoded(), "test/dog/2.png": encoded()}),
+            "test, train look like a split",
+        ),
+        "linked folder": (linked, "'fox' is a link to a folder"),
         "truncated": (folder(root / "cut", CLASSES | {"cat/3.png": half}), r"cat/3.png: unreadable.*--skip-bad"),
         "not an image": (folder(root / "lie", CLASSES | {"dog/3.png": b"hello"}), r"dog/3.png: unreadable"),
         "no zip": (text("n.zip", "PK nothing"), "not a readable zip"),
@@ -189,6 +211,8 @@ CASES = [
     "empty",
     "wrong kind",
     "no class folder",
+    "split names",
+    "linked folder",
     "truncated",
     "not an image",
     "no zip",

@@ -54,13 +54,29 @@ def test_flips_and_turns_are_found_and_nothing_else(dtype):
     assert len(set(groups.tolist())) == 40
 
 
+@pytest.mark.parametrize("scale", [1, 1e4])
+def test_small_targets_on_an_empty_ground_are_different_pictures(scale):
+    """Sixty 3 x 3 dots at different places on black are sixty pictures, also where one stray pixel is 10,000 as bright."""
+    images = np.zeros((60, 75, 75, 3), np.float32)
+    for number in range(60):
+        row, column = 3 + 4 * (number // 10), 26 + number % 10  # no place is a flip or turn of another
+        images[number, row : row + 3, column : column + 3] = 1
+    images[0, 70, 70] = scale
+    assert len(set(near_duplicates(images).tolist())) == 60
+
+
+def test_blank_images_are_one_picture():
+    """Three hundred black images are one group."""
+    assert set(near_duplicates(np.zeros((300, 75, 75, 3), np.uint8)).tolist()) == {0}
+
+
 def test_all_eight_views_are_one_group():
     """A picture and its seven other views form a single group."""
     image = simulate(1, seed=2).images[0]
     assert len(set(near_duplicates(np.stack([turned(image, k) for k in range(8)])).tolist())) == 1
 
 
-def test_real_faces_and_digits_have_no_false_duplicates(shared_data):
+def test_real_faces_have_no_false_duplicates(shared_data):
     """400 different face photographs are 400 groups: likeness of a person is not sameness of a picture."""
     from trainables.readers import read_chips
 

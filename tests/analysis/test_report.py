@@ -1,0 +1,129 @@
+import dataclasses
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.diagnose import Finding
+from analysis.evaluate import TestScore
+from analysis.report import _adoption, _tested, next_command, trial_config
+from run_search import make_study, parser
+from tests.analysis.test_diagnose import LOSS, study
+from trainables.config import TrialConfig
+
+
+def record(path="results/lr/s", repeats=(), start_from="the baseline's config", seed=0, stage="lr", **changes):
+    """A clean study with the manifest keys that the next command reads."""
+    made = study(**changes)
+    manifest = made.manifest | {
+        "stage": stage,
+        "budget": {"trials": 24, "epochs": 20, "repeats": 5},
+        "seed": seed,
+        "sampler": "qmc",
+        "scheduler": "none",
+        "start": TrialConfig().to_dict(),
+        "start_from": start_from,
+    }
+    manifest["data"] = made.manifest["data"] | {"options": ["--data", "my chips"]}
+    runs = pd.DataFrame(repeats, columns=["arm", "seed", "status", "val_loss"])
+    return dataclasses.replace(made, path=Path(path), manifest=manifest, repeats=runs)
+
+
+def warn(*ids):
+    return [Finding(name, "warn", "") for name in ids]
+
+
+@pytest.mark.parametrize(
+    ("findings", "adopted", "expected"),
+    [
+        ([], True, {"--seed": "1", "--start": "results/lr/s/best.json", "--trials": "24"}),
+        (warn("training length"), True, {"--epochs": "40", "--trials": "24", "--start": "results/lr/s/best.json"}),
+        (warn("density"), False, {"--trials": "48", "--epochs": "20", "--start": None, "--seed": None}),
+        (warn("early best epochs"), False, {"--trials": "48", "--epochs": "20"}),
+        (warn("boundary", "training length"), False, {"--epochs": "40"}),
+    ],
+)
+def test_the_next_command_changes_what_a_finding_asks(findings, adopted, expected):
+    """The command is this study with one thing changed; it parses, and carries the data along."""
+    words = shlex.split(next_command(record(), findings, adopted))
+    assert words[:2] == ["python", "run_search.py"]
+    assert words[-2:] == ["--data", "my chips"]
+    for option, value in expected.items():
+        assert (words[words.index(option) + 1] if option in words else None) == value
+    parser().parse_args(words[2:])
+
+
+def test_the_next_command_keeps_the_users_settings():
+    """Start, seed, sampler and results folder of a study that was not adopted stay what the user chose."""
+    made = record("elsewhere/lr/s", start_from="mine.json", seed=7)
+    made.manifest["sampler"] = "tpe"
+    args = parser().parse_args(shlex.split(next_command(made, warn("density"), False))[2:])
+    assert (str(args.start), args.seed, args.sampler, str(args.results_dir)) == ("mine.json", 7, "tpe", "elsewhere")
+
+
+def test_after_a_good_baseline_comes_the_next_stage():
+    """With every check passed the baseline stage leads to lr, in the same results folder, ready to run."""
+    made = record("elsewhere/baseline/s", stage="baseline")
+    args = parser().parse_args(shlex.split(next_command(made, [], True))[2:])
+    assert (args.stage, str(args.results_dir), args.data) == ("lr", "elsewhere", "my chips")
+    assert make_study(args)[0].stage.name == "lr"
+
+
+def test_if_nothing_finished_the_baseline_is_tried():
+    """A study of which no trial finished leads to the plain baseline, not to more of the same."""
+    made = record(status=["infeasible"] * 27)
+    assert "--stage baseline" in next_command(made, [], False)
+    assert "--start" not in next_command(made, [], False)
+
+
+def runs(selected, baseline):
+    rows = []
+    for role, values in (("selected", selected), ("baseline", baseline)):
+        rows += [(role, seed, "infeasible" if v is None else "finished", v) for seed, v in enumerate(values)]
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("selected", "baseline", "adopted", "said"),
+    [
+        ([0.2, 0.3, 0.25], [0.4, 0.5, 0.46], True, "over 3 new seeds"),
+        ([0.2, None, 0.25], [0.4, 0.5, 0.46], False, "selected config did not finish under 1 of 3"),
+        ([0.2, 0.3, 0.25], [None, None, None], True, "starting config did not finish under 3 of 3"),
+        ([0.2, 0.3, 0.25], [0.4, 0.5], True, "over 2 new seeds"),
+        ([], [], False, "not retrained"),
+    ],
+)
+def test_adoption_looks_at_every_new_seed(selected, baseline, adopted, said):
+    """Runs are paired by seed; one that died decides, one that Ctrl-C left out is passed over."""
+    made = record(repeats=runs(selected, baseline))
+    adoption = _adoption(made, LOSS, best=12, findings=[])
+    assert adoption.adopted == adopted
+    assert said in adoption.why
+
+
+def score(accuracy):
+    return TestScore(accuracy, (0, 1), 0.5, (0, 1), 1, 1, 1, 1, 0.5, 4, 0, (accuracy,), (0.5,))
+
+
+def test_a_dead_baseline_never_borrows_the_selected_ones_figures():
+    """Where every run of the starting config died its test is None; where it is the selected config they are the same."""
+    report = {"selected": {"trial": 12}, "baseline": {"config": {}}}
+    dead = record(repeats=runs([0.2, 0.3], [None, None]))
+    assert _tested(dead, report, {"selected": score(0.9)}, None)["baseline"]["test"] is None
+    same = record(repeats=runs([0.2, 0.3], []))
+    assert _tested(same, report, {"selected": score(0.9)}, None)["baseline"]["test"]["accuracy"] == 0.9
+    lost = record(repeats=runs([None], [0.3]))
+    found = _tested(lost, report, {"baseline": score(0.8)}, None)
+    assert found["test"] is None
+    assert found["baseline"]["test"]["accuracy"] == 0.8
+
+
+def test_a_row_gives_its_config_again():
+    """A row of trials.csv turns into the start config with the row's values, seed and the study's epochs."""
+    made = record()
+    row = made.trials.iloc[4]
+    config = trial_config(made, row)
+    assert config.optimiser.lr == row["optimiser.lr"]
+    assert config.schedule.kind == row["arm"] == "exponential"
+    assert (config.epochs, config.seed) == (20, 4)
