@@ -203,5 +203,6 @@ def _summarise(folder: Path) -> None:
             if score:
                 low, high = score["accuracy_interval"]
                 accuracy = f"accuracy {score['accuracy']:.2%} (95 % {low:.2%} to {high:.2%})"
-                _say(f"test pairs, {role} config: {accuracy}, Jaccard {score['jaccard']:.2%}")
+                mean = sum(score["runs_accuracy"]) / len(score["runs_accuracy"])
+                _say(f"test pairs, {role} config: {accuracy}, Jaccard {score['jaccard']:.2%}; all seeds {mean:.2%}")
     _say(f"next: {report['next']}")

@@ -65,7 +65,7 @@ def evaluate(
 ) -> tuple[dict[str, TestScore], dict[str, Any] | None]:
     """Measure each finalist on the test pairs; return scores by role, and the paired accuracy gain of selected.
 
-    The gain (None unless both roles `selected` and `baseline` are there) is a dict of value, low, high.
+    The gain is over all runs of both (value, low, high); None unless both roles `selected` and `baseline` are there.
     """
     part = data.part("test", data.split.test)
     group = data.groups[data.split.test]
@@ -85,10 +85,10 @@ def evaluate(
     for role, finalist in finalists.items():
         probabilities = [_probabilities(finalist.config, weights, tensors) for weights in finalist.weights]
         scores[role] = _score(probabilities, part, first, second, finalist)
-        right[role] = _right(probabilities[finalist.median()], part)
+        right[role] = np.mean([_right(probability, part) for probability in probabilities], axis=0)
     if not {"selected", "baseline"} <= set(right):
         return scores, None
-    difference = right["selected"].astype(float) - right["baseline"].astype(float)
+    difference = right["selected"] - right["baseline"]
     low, high = difference_interval(difference, first, second)
     return scores, {"value": float(difference.mean()), "low": low, "high": high}
 
