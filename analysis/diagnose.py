@@ -28,7 +28,7 @@ LATE, EARLY = 0.75, 0.10  # of all epochs (playbook: consistently in the last 25
 OVERFIT_BEFORE = 0.80  # the minimum lies before this share of the epochs ...
 OVERFIT_RISE = 0.10  # ... and the last epochs lie this much above it, relative
 DENSE = 8  # trials an arm below which a search is called a first look
-CHANCE_ERRORS = 3.0  # binomial standard errors above chance
+CHANCE_ERRORS = 3.0  # binomial standard errors above chance; three, not two, since pairs share chips
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,7 @@ def better_than_chance(study: StudyRecord, metric: Metric) -> Finding:
     pairs = study.manifest["data"]["pairs"]["validation"]
     chance = max(pairs["similar"], 1 - pairs["similar"])
     accuracy = float(ranked(study.finished, metric).iloc[0]["val_accuracy"])
-    chips = max(study.manifest["data"]["split"]["validation"], 1)  # pairs share chips: no more looks than chips
-    error = math.sqrt(chance * (1 - chance) / chips)
+    error = math.sqrt(chance * (1 - chance) / max(pairs["count"], 1))
     needed = min(chance + CHANCE_ERRORS * error, 1.0)
     evidence = f"best trial: {accuracy:.1%} of {pairs['count']} validation pairs right, guessing gives {chance:.1%}"
     if accuracy > needed:

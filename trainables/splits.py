@@ -15,8 +15,9 @@ TEST_SHARE = 0.20
 VALIDATION_SHARE = 0.16
 
 # Two chips are one picture if a flip or quarter turn makes them equal up to a mean absolute difference of this share of
-# the picture's own mean absolute deviation: resizing and rounding move pixels by less, other pictures differ by more.
-SAME_PICTURE = 0.1
+# the picture's own mean absolute deviation: resizing and rounding move pixels by less, other pictures differ by more
+# (among 10,000 MNIST digits 0.05 joins none, 0.07 joins 21 and 0.1 joins 343, nearly all of them ones).
+SAME_PICTURE = 0.05
 
 
 @dataclass(frozen=True)
