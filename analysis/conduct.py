@@ -119,7 +119,7 @@ def conduct(study: Study, start_from: str, source: Source, where: Where) -> int:
     write_json(
         folder / "study.json", read_json(folder / "study.json") | ({} if status == INTERRUPTED else {"finished": now()})
     )
-    draw_training_pairs(data, study.start.augmentation.theta, folder / "figures" / "pairs.png")
+    draw_training_pairs(data, folder / "figures" / "pairs.png")
     report = write_report(folder, scores, gain)
     _summarise(folder)
     print(report)

@@ -61,8 +61,8 @@ def diagnose(study: StudyRecord, metric: Metric) -> list[Finding]:
 
 def feasibility(study: StudyRecord) -> Finding:
     """Share of trials that diverged or failed (playbook: infeasible points)."""
-    total = len(study.trials)
-    bad = study.trials[study.trials["status"].isin(["infeasible", "failed"])]
+    total = len(study.evidence)
+    bad = study.evidence[study.evidence["status"].isin(["infeasible", "failed"])]
     share = len(bad) / total if total else 1.0
     severity: Severity = "fail" if share >= INFEASIBLE_FAIL else "warn" if share >= INFEASIBLE_WARN else "ok"
     evidence = f"{len(bad)} of {total} trials diverged or failed"

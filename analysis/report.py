@@ -35,7 +35,7 @@ FIGURES = {
     "pairs.png": "Five training pairs as the report's augmentation changes them: flips and greyscale at random, "
     "theta 0.7 (a stage that does not augment trains on them unchanged).",
 }
-REPORT_THETA = 0.7  # the report's augmentation, shown where the stage itself does not augment
+REPORT_THETA = 0.7
 
 
 def write_report(
@@ -205,8 +205,8 @@ def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
         draw_axes(points, domains, f"best {metric.name}", best, figures / "axes.png")
 
 
-def draw_training_pairs(data: PreparedData, theta: float, path: Path, count: int = 5) -> None:
-    """Draw five training pairs under augmentation, chip by chip stretched to the full range for the eye."""
+def draw_training_pairs(data: PreparedData, path: Path, count: int = 5) -> None:
+    """Draw five training pairs under the report's augmentation, each chip stretched to full range for the eye."""
     part = data.part("train", data.split.train)
     pairs = part.pairs
     each = np.unique(pairs.first, return_index=True)[1][:count]  # five chips, each in its first pair
@@ -214,8 +214,7 @@ def draw_training_pairs(data: PreparedData, theta: float, path: Path, count: int
     chips = np.concatenate([part.images[pairs.first[each]], part.images[pairs.second[each]]]).astype(np.float32)
     low, high = chips.min((1, 2), keepdims=True), chips.max((1, 2), keepdims=True)
     scaled = torch.from_numpy((chips - low) / np.maximum(high - low, 1e-12)).permute(0, 3, 1, 2)
-    theta = theta or REPORT_THETA
-    drawn = gather(scaled, torch.arange(2 * shown), theta, torch.Generator().manual_seed(data.seed))
+    drawn = gather(scaled, torch.arange(2 * shown), REPORT_THETA, torch.Generator().manual_seed(data.seed))
     images = drawn.permute(0, 2, 3, 1).clamp(0, 1).numpy()
     titles = ["similar" if target == 0 else "different" for target in pairs.target[each]]
     draw_pairs(images[:shown], images[shown:], titles, path)

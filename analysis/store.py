@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from trainables.errors import InputError
-from trainables.result import EpochMetrics, Trial, TrialResult
+from trainables.result import INTERRUPTED, EpochMetrics, Trial, TrialResult
 
 SCHEMA = 1
 BEST_COLUMNS = ("val_loss", "val_accuracy", "val_jaccard", "val_cosine")
@@ -107,20 +107,24 @@ def _append(path: Path, row: Sequence[Any]) -> None:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study folder in memory. Frames have the columns of the CSV files; `best`, `report` are empty until written."""
+    """A study folder in memory. Frames have the columns of the CSV files; `report` is empty until written."""
 
     path: Path
     manifest: Mapping[str, Any]
     trials: pd.DataFrame
     epochs: pd.DataFrame
     repeats: pd.DataFrame
-    best: Mapping[str, Any]
     report: Mapping[str, Any]
 
     @property
     def finished(self) -> pd.DataFrame:
         """Return the trials that ran to their end, in order: the only ones that may be selected."""
         return self.trials[self.trials["status"] == "finished"]
+
+    @property
+    def evidence(self) -> pd.DataFrame:
+        """Return the trials that ended by themselves: what Ctrl-C cut off says nothing about its config."""
+        return _uninterrupted(self.trials)
 
 
 def read_study(path: Path) -> StudyRecord:
@@ -135,10 +139,13 @@ def read_study(path: Path) -> StudyRecord:
         manifest,
         _read_csv(path / "trials.csv", TRIAL_COLUMNS),
         _read_csv(path / "epochs.csv", EPOCH_COLUMNS),
-        _read_csv(path / "repeats.csv", TRIAL_COLUMNS),
-        read_json(path / "best.json") if (path / "best.json").exists() else {},
+        _uninterrupted(_read_csv(path / "repeats.csv", TRIAL_COLUMNS)),
         read_json(path / "report.json") if (path / "report.json").exists() else {},
     )
+
+
+def _uninterrupted(trials: pd.DataFrame) -> pd.DataFrame:
+    return trials[trials["reason"] != INTERRUPTED]
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:

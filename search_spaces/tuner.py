@@ -31,7 +31,7 @@ from ray.tune.search import Searcher
 
 from search_spaces.study import Resources, Scheduler
 from trainables.errors import InputError
-from trainables.result import EpochMetrics, Metric, Status, Trial, TrialResult
+from trainables.result import INTERRUPTED, EpochMetrics, Metric, Status, Trial, TrialResult
 
 EPOCH_FIELDS = tuple(field.name for field in fields(EpochMetrics))
 
@@ -239,7 +239,7 @@ class _Bridge(tune.Callback):
         """End what Ctrl-C left open; return whether every trial of the run ended by itself."""
         whole = not self._open and self._ended == self._run.count
         for trial in list(self._open.values()):
-            self._end(trial, "failed", "interrupted")
+            self._end(trial, "failed", INTERRUPTED)
         return whole
 
     def _end(self, trial: Trial, status: Status, reason: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from trainables.config import TrialConfig
 
 Status = Literal["finished", "stopped", "infeasible", "failed"]
+INTERRUPTED = "interrupted"  # the reason of a trial that Ctrl-C cut off: it says nothing about its config
 
 
 @dataclass(frozen=True)

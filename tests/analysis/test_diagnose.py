@@ -57,7 +57,7 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
         },
     }
     runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"])
-    return StudyRecord(None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, {}, {})
+    return StudyRecord(None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, {})
 
 
 def severities(record):
@@ -77,6 +77,14 @@ def test_diverged_trials_are_counted(bad, severity):
     found = next(finding for finding in diagnose(record, LOSS) if finding.id == "feasibility")
     assert found.severity == severity
     assert severity == "ok" or "loss not finite" in found.evidence
+
+
+def test_trials_cut_off_by_ctrl_c_are_no_failures():
+    """Eight of 27 trials that an interrupt ended do not count as failed."""
+    status, reason = ["failed"] * 8 + ["finished"] * 19, ["interrupted"] * 8 + [None] * 19
+    found = {finding.id: finding for finding in diagnose(study(status=status, reason=reason), LOSS)}
+    assert found["feasibility"].severity == "ok"
+    assert found["feasibility"].evidence == "0 of 19 trials diverged or failed"
 
 
 def test_a_study_without_a_finished_trial_fails_feasibility():

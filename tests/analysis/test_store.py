@@ -58,6 +58,16 @@ def test_rows_come_back_exact(tmp_path):
     assert study.finished["trial"].tolist() == [0]
 
 
+def test_interrupted_repeats_are_no_evidence(tmp_path):
+    """A finalist's run that Ctrl-C cut off is left out when the study is read: it must not count as one that died."""
+    folder = write_study(tmp_path / "s")
+    log = TrialLog(folder / "repeats.csv", folder / "repeat_epochs.csv")
+    log.ended(TrialResult(trial(0, "selected"), "finished", 1, EPOCH, 1.5), [EPOCH])
+    log.ended(TrialResult(trial(1, "baseline"), "failed", 1, EPOCH, 1.5, "interrupted"), [EPOCH])
+    log.ended(TrialResult(trial(2, "selected"), "failed", 1, EPOCH, 1.5, "disk on fire"), [EPOCH])
+    assert read_study(folder).repeats["trial"].tolist() == [0, 2]
+
+
 def test_rows_are_there_as_soon_as_they_are_known(tmp_path):
     """Another reader sees each epoch at once: a run that dies leaves what it had."""
     log = TrialLog(tmp_path / "t.csv", tmp_path / "e.csv")
