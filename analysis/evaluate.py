@@ -16,9 +16,9 @@ from analysis.intervals import difference_interval, ratio_interval
 from analysis.store import append_line, now
 from trainables.config import TrialConfig
 from trainables.data import Part, PreparedData, Tensors, load
-from trainables.losses import LOSSES
+from trainables.ensemble import mean_score, unpack
+from trainables.losses import make_loss
 from trainables.metrics import confusion
-from trainables.model import SiameseNetwork
 from trainables.training import validate
 
 THRESHOLD = 0.5
@@ -94,10 +94,8 @@ def evaluate(
 
 
 def _probabilities(config: TrialConfig, weights: Path, tensors: Tensors) -> torch.Tensor:
-    model = SiameseNetwork()
-    model.load_state_dict(load_file(weights))
-    model = model.to(memory_format=torch.channels_last).eval()
-    return validate(model, tensors, LOSSES[config.loss.kind])[1]
+    loss = make_loss(config.loss)
+    return mean_score([validate(network, tensors, loss)[1] for network in unpack(config, load_file(weights))])
 
 
 def _right(probability: torch.Tensor, part: Part) -> NDArray[np.bool_]:

@@ -24,7 +24,7 @@ from analysis.store import BEST_COLUMNS, SCHEMA, StudyRecord, read_study, write_
 from search_spaces.domain import from_dict
 from search_spaces.stages import STAGES, stage_before
 from trainables.augment import gather
-from trainables.config import TrialConfig
+from trainables.config import Augmentation, TrialConfig
 from trainables.data import PreparedData
 from trainables.result import Metric
 
@@ -35,7 +35,7 @@ FIGURES = {
     "pairs.png": "Five training pairs as the report's augmentation changes them: flips and greyscale at random, "
     "theta 0.7 (a stage that does not augment trains on them unchanged).",
 }
-REPORT_THETA = 0.7
+REPORT_AUGMENTATION = Augmentation(theta=0.7)
 
 
 def write_report(
@@ -214,7 +214,7 @@ def draw_training_pairs(data: PreparedData, path: Path, count: int = 5) -> None:
     chips = np.concatenate([part.images[pairs.first[each]], part.images[pairs.second[each]]]).astype(np.float32)
     low, high = chips.min((1, 2), keepdims=True), chips.max((1, 2), keepdims=True)
     scaled = torch.from_numpy((chips - low) / np.maximum(high - low, 1e-12)).permute(0, 3, 1, 2)
-    drawn = gather(scaled, torch.arange(2 * shown), REPORT_THETA, torch.Generator().manual_seed(data.seed))
+    drawn = gather(scaled, torch.arange(2 * shown), REPORT_AUGMENTATION, torch.Generator().manual_seed(data.seed))
     images = drawn.permute(0, 2, 3, 1).clamp(0, 1).numpy()
     titles = ["similar" if target == 0 else "different" for target in pairs.target[each]]
     draw_pairs(images[:shown], images[shown:], titles, path)

@@ -19,6 +19,10 @@ def _one_of(default: str, *others: str) -> Any:
     return field(default=default, metadata={"choices": (default, *others)})
 
 
+def _switch(default: bool) -> Any:
+    return field(default=default, metadata={"switch": True})
+
+
 def _number(default: float, low: float, high: float = math.inf) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
 
@@ -36,6 +40,9 @@ def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:
     if "choices" in entry.metadata:
         if value not in entry.metadata["choices"]:
             raise ConfigError(f"{name} is {value!r}; it can be {', '.join(entry.metadata['choices'])}")
+    elif "switch" in entry.metadata:
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name} is {value!r}; it must be true or false")
     elif "low" in entry.metadata:
         low, high = entry.metadata["low"], entry.metadata["high"]
         whole = isinstance(entry.default, int)
@@ -47,9 +54,31 @@ def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:
 
 @dataclass(frozen=True)
 class Loss(_Checked):
-    """Which loss is minimised: `bce`, binary cross entropy of sigmoid(out) (report, equation 1)."""
+    """Which loss is minimised: `bce`, `contrastive` or `koch` (trainables/losses.py has the formulas).
 
-    kind: str = _one_of("bce")
+    `margin` is read by `contrastive`, a distance between embeddings; the `l2_` factors by `koch`, one for each layer.
+    """
+
+    kind: str = _one_of("bce", "contrastive", "koch")
+    margin: float = _number(1.0, 1e-3)
+    l2_conv1: float = _number(1e-4, 0.0)
+    l2_conv2: float = _number(1e-4, 0.0)
+    l2_conv3: float = _number(1e-4, 0.0)
+    l2_fc1: float = _number(1e-4, 0.0)
+    l2_out: float = _number(1e-4, 0.0)
+
+
+@dataclass(frozen=True)
+class Network(_Checked):
+    """What may be added to the report's network: nothing, by default.
+
+    `batch_norm` after each convolution; dropout with probability `dropout_conv` on what the convolution blocks hand
+    on, and `dropout_out` on the distances before the last layer.
+    """
+
+    batch_norm: bool = _switch(False)
+    dropout_conv: float = _number(0.0, 0.0, 0.95)
+    dropout_out: float = _number(0.0, 0.0, 0.95)
 
 
 @dataclass(frozen=True)
@@ -72,16 +101,32 @@ class Schedule(_Checked):
 
 @dataclass(frozen=True)
 class Augmentation(_Checked):
-    """Each of horizontal flip, vertical flip and greyscale hits a chip with probability `theta` (report, 1.2)."""
+    """Each transform that is on hits a chip with probability `theta`, by its own draw (report, section 1.2)."""
 
     theta: float = _number(0.0, 0.0, 1.0)
+    horizontal_flip: bool = _switch(True)
+    vertical_flip: bool = _switch(True)
+    greyscale: bool = _switch(True)
 
 
 @dataclass(frozen=True)
 class Init(_Checked):
-    """How weights start: `default` is torch's, `he` the report's (section 1.4)."""
+    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers.py."""
 
-    kind: str = _one_of("default", "he")
+    kind: str = _one_of("default", "he", "he_fan_in", "koch")
+
+
+@dataclass(frozen=True)
+class Ensemble(_Checked):
+    """How many networks are trained for one answer, and how they become one (report, section 1.9).
+
+    `average` averages their probabilities; `best` keeps the one network that validates best. Every second member starts
+    with `second_init`, the others with `init.kind`; each has a seed of its own.
+    """
+
+    members: int = _number(1, 1, 5)
+    combine: str = _one_of("best", "average")
+    second_init: str = _one_of("same", "default", "he", "he_fan_in", "koch")
 
 
 @dataclass(frozen=True)
@@ -93,10 +138,12 @@ class TrialConfig(_Checked):
     """
 
     loss: Loss = field(default_factory=Loss)
+    network: Network = field(default_factory=Network)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     augmentation: Augmentation = field(default_factory=Augmentation)
     init: Init = field(default_factory=Init)
+    ensemble: Ensemble = field(default_factory=Ensemble)
     batch_size: int = _number(64, 1)
     epochs: int = _number(20, 1)
     seed: int = _number(0, 0, 2**63 - 1)

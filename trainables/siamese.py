@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 
 from trainables.config import TrialConfig
 from trainables.data import TrialData
+from trainables.ensemble import pack
 from trainables.errors import Diverged
 from trainables.result import EpochMetrics, Metric
-from trainables.training import DeviceData, Member, train
+from trainables.training import DeviceData, Run, train
 
 WEIGHTS = "best.safetensors"
 
@@ -39,8 +40,8 @@ class SiameseTrial(tune.Trainable):
         """Start another trial in this process with nothing left of the one before."""
         self.trial_config = TrialConfig.from_dict(new_config["config"])
         self.metric = Metric(**new_config["metric"])
-        self.member = Member.fresh(self.trial_config, str(self.data.train.images.device))
-        self.epochs: Iterator[EpochMetrics] = train(self.trial_config, self.data, self.member)
+        self.run = Run.fresh(self.trial_config, str(self.data.train.images.device))
+        self.epochs: Iterator[EpochMetrics] = train(self.trial_config, self.data, self.run)
         self.best: EpochMetrics | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
         return True
@@ -53,11 +54,10 @@ class SiameseTrial(tune.Trainable):
             return {"infeasible": str(error), "done": True}
         if self.metric.best([epoch] if self.best is None else [self.best, epoch]) is epoch:
             self.best = epoch
-            self.best_weights = {k: v.detach().cpu().clone() for k, v in self.member.model.state_dict().items()}
+            self.best_weights = pack(self.run.networks)
         return {**dataclasses.asdict(epoch), "done": epoch.epoch == self.trial_config.epochs}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the best epoch's weights as plain tensors, with the config that made them."""
         description = {"config": json.dumps(self.trial_config.to_dict())}
-        contiguous = {name: weight.contiguous() for name, weight in self.best_weights.items()}
-        save_file(contiguous, Path(checkpoint_dir) / WEIGHTS, metadata=description)
+        save_file(self.best_weights, Path(checkpoint_dir) / WEIGHTS, metadata=description)

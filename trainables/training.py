@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +17,10 @@ from torch import Generator, Tensor
 from trainables.augment import gather
 from trainables.config import TrialConfig
 from trainables.data import Tensors, TrialData, load
+from trainables.ensemble import mean_score, member_configs
 from trainables.errors import Diverged
 from trainables.initialisers import initialise
-from trainables.losses import LOSSES, PairLoss
+from trainables.losses import PairLoss, make_loss
 from trainables.metrics import confusion, cosine_similarity
 from trainables.model import SiameseNetwork
 from trainables.optimisers import learning_rate, make_optimiser
@@ -32,20 +33,37 @@ ENCODE_BATCH = 256
 class Member:
     """One network in training, with all the state that its next epoch depends on."""
 
+    config: TrialConfig
     model: SiameseNetwork
     optimiser: torch.optim.Adam
     generator: Generator
-    epoch: int = 0
 
     @classmethod
     def fresh(cls, config: TrialConfig, device: str = "cpu") -> Member:
         """Return an untrained member, its weights and its random stream decided by `config.seed`."""
-        model = SiameseNetwork()
+        model = SiameseNetwork(config.network)
         initialise(model, config.init.kind, Generator().manual_seed(config.seed))
         model = model.to(device).to(memory_format=torch.channels_last)
         optimiser = make_optimiser(config.optimiser, model.parameters())
-        # order and augmentation have a stream of their own: another initialisation sees the same batches
-        return cls(model, optimiser, Generator().manual_seed(config.seed ^ 0x5EED))
+        # order, augmentation and dropout have a stream of their own: another initialisation sees the same batches
+        generator = Generator().manual_seed(config.seed ^ 0x5EED)
+        model.draw_from(generator)
+        return cls(config, model, optimiser, generator)
+
+
+@dataclass
+class Run:
+    """A config in training: its members (one, unless it is an ensemble), and the networks that now give its answer."""
+
+    members: list[Member]
+    networks: list[SiameseNetwork]
+    epoch: int = 0
+
+    @classmethod
+    def fresh(cls, config: TrialConfig, device: str = "cpu") -> Run:
+        """Return an untrained run."""
+        members = [Member.fresh(own, device) for own in member_configs(config)]
+        return cls(members, [member.model for member in members])
 
 
 @dataclass(frozen=True)
@@ -61,57 +79,72 @@ class DeviceData:
         return cls(load(data.train, data, device), load(data.validation, data, device))
 
 
-def train(config: TrialConfig, data: DeviceData, member: Member | None = None) -> Iterator[EpochMetrics]:
-    """Train `config.epochs` epochs, or what `member` has left of them, yielding each epoch's metrics.
+def train(config: TrialConfig, data: DeviceData, run: Run | None = None) -> Iterator[EpochMetrics]:
+    """Train `config.epochs` epochs, or what `run` has left of them, yielding each epoch's metrics.
 
-    `member` is changed in place, so a caller that holds it can read the weights after any epoch. Raises Diverged when
-    a loss is no longer a finite number.
+    `run` is changed in place, so a caller that holds it can read the weights after any epoch. Raises Diverged when a
+    loss is no longer a finite number.
     """
-    if member is None:
-        member = Member.fresh(config, str(data.train.images.device))
-    loss = LOSSES[config.loss.kind]
-    while member.epoch < config.epochs:
+    if run is None:
+        run = Run.fresh(config, str(data.train.images.device))
+    loss = make_loss(config.loss)
+    while run.epoch < config.epochs:
         started = time.perf_counter()
-        lr = learning_rate(config, member.epoch)
-        train_loss = train_epoch(config, data.train, member, loss, lr)
-        val_loss, probability = validate(member.model, data.validation, loss)
-        member.epoch += 1
+        lr = learning_rate(config, run.epoch)
+        train_loss = math.fsum(train_epoch(member, data.train, loss, lr) for member in run.members) / len(run.members)
+        val_loss, score, run.networks = answer(config, run.members, data.validation, loss)
+        run.epoch += 1
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
-            raise Diverged(f"loss not finite in epoch {member.epoch} (train {train_loss:g}, validation {val_loss:g})")
-        counts = confusion(probability, data.validation.target)
+            raise Diverged(f"loss not finite in epoch {run.epoch} (train {train_loss:g}, validation {val_loss:g})")
+        counts = confusion(score, data.validation.target)
         yield EpochMetrics(
-            epoch=member.epoch,
+            epoch=run.epoch,
             train_loss=train_loss,
             val_loss=val_loss,
             val_accuracy=counts.accuracy,
             val_jaccard=counts.jaccard,
-            val_cosine=cosine_similarity(probability, data.validation.target),
+            val_cosine=cosine_similarity(score, data.validation.target),
             lr=lr,
             seconds=time.perf_counter() - started,
         )
 
 
-def train_epoch(config: TrialConfig, data: Tensors, member: Member, loss: PairLoss, lr: float) -> float:
+def train_epoch(member: Member, data: Tensors, loss: PairLoss, lr: float) -> float:
     """Take one step for each batch of shuffled pairs at rate `lr`; return the mean loss over all pairs."""
+    config, model = member.config, member.model.train()
     for group in member.optimiser.param_groups:
         group["lr"] = lr
     order = torch.randperm(len(data.target), generator=member.generator).to(data.target.device)
     total = torch.zeros((), device=data.target.device)
     for pairs in torch.split(order, config.batch_size):
         both = torch.cat([data.first[pairs], data.second[pairs]])
-        chips = gather(data.images, both, config.augmentation.theta, member.generator)
-        first, second = member.model.encode(chips).chunk(2)
-        batch_loss = loss(member.model, first, second, data.target[pairs])
+        chips = gather(data.images, both, config.augmentation, member.generator)
+        first, second = model.encode(chips).chunk(2)
+        batch_loss = loss(model, first, second, data.target[pairs])
         member.optimiser.zero_grad()
-        batch_loss.backward()  # type: ignore[no-untyped-call]
+        (batch_loss + loss.penalty(model)).backward()  # type: ignore[no-untyped-call]
         member.optimiser.step()
         total += batch_loss.detach() * len(pairs)
     return float(total) / len(data.target)
 
 
+def answer(
+    config: TrialConfig, members: Sequence[Member], data: Tensors, loss: PairLoss
+) -> tuple[float, Tensor, list[SiameseNetwork]]:
+    """Return validation loss, scores (P,) and the networks that gave them: the best member, or the average of all."""
+    outcomes = [(*validate(member.model, data, loss), member.model) for member in members]
+    if config.ensemble.combine == "average" and len(members) > 1:
+        score = mean_score([score for _, score, _ in outcomes])
+        whole = bool(torch.isfinite(score).all())
+        return float(loss.of_score(score, data.target)) if whole else math.nan, score, [m for *_, m in outcomes]
+    val_loss, score, model = min(outcomes, key=lambda outcome: outcome[0])
+    return val_loss, score, [model]
+
+
 @torch.no_grad()
 def validate(model: SiameseNetwork, data: Tensors, loss: PairLoss) -> tuple[float, Tensor]:
-    """Return mean loss and probabilities (P,); each chip is encoded once, though it stands in about ten pairs."""
+    """Return mean loss and scores (P,); each chip is encoded once, though it stands in about ten pairs."""
+    model.eval()
     embeddings = torch.cat([model.encode(chips) for chips in torch.split(data.images, ENCODE_BATCH)])
     first, second = embeddings[data.first], embeddings[data.second]
-    return float(loss(model, first, second, data.target)), loss.probability(model, first, second)
+    return float(loss(model, first, second, data.target)), loss.score(model, first, second)

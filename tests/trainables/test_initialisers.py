@@ -38,6 +38,23 @@ def test_he_is_the_reports_normal(layer, inputs):
     assert stats.kstest(drawn("he", layer, "bias"), "norm", (0.5, sd)).pvalue > ALPHA
 
 
+@pytest.mark.parametrize(
+    ("layer", "fan_in"), [(nn.Conv2d(3, 5, 3), 27), (nn.Conv2d(5, 7, 3), 45), (nn.Linear(30, 18), 30)]
+)
+def test_he_fan_in_counts_the_kernels_area(layer, fan_in):
+    """Weights follow N(0, 2/D), biases N(0.5, 2/D), D the channels times the kernel's area (Kolmogorov-Smirnov at 0.001)."""
+    sd = math.sqrt(2 / fan_in)
+    assert stats.kstest(drawn("he_fan_in", layer, "weight"), "norm", (0, sd)).pvalue > ALPHA
+    assert stats.kstest(drawn("he_fan_in", layer, "bias"), "norm", (0.5, sd)).pvalue > ALPHA
+
+
+@pytest.mark.parametrize(("layer", "sd"), [(nn.Conv2d(3, 5, 3), 0.01), (nn.Linear(30, 18), 0.2)])
+def test_koch_has_its_own_deviation_for_each_kind_of_layer(layer, sd):
+    """Weights follow N(0, sd) with sd 0.01 or 0.2, all biases N(0.5, sd 0.01) (Kolmogorov-Smirnov at 0.001)."""
+    assert stats.kstest(drawn("koch", layer, "weight"), "norm", (0, sd)).pvalue > ALPHA
+    assert stats.kstest(drawn("koch", layer, "bias"), "norm", (0.5, 0.01)).pvalue > ALPHA
+
+
 @pytest.mark.parametrize("kind", list(INITIALISERS))
 def test_the_generator_decides_the_weights(kind):
     """Equal seeds give equal weights whatever torch's global state; another seed gives others in every layer."""

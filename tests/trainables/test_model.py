@@ -1,7 +1,28 @@
+import pytest
 import torch
-from torch import nn
+from torch import Generator, nn
 
-from trainables.model import SiameseNetwork
+from trainables.config import Network
+from trainables.model import Dropout, SiameseNetwork
+
+REPORT = """SiameseNetwork(
+  (conv): Sequential(
+    (0): Conv2d(3, 5, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+    (1): ReLU(inplace=True)
+    (2): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
+    (3): Conv2d(5, 5, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+    (4): ReLU(inplace=True)
+    (5): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
+    (6): Conv2d(5, 7, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+    (7): ReLU()
+    (8): Flatten(start_dim=1, end_dim=-1)
+  )
+  (fc1): Sequential(
+    (0): Linear(in_features=2268, out_features=18, bias=True)
+    (1): Sigmoid()
+  )
+  (out): Linear(in_features=18, out_features=1, bias=True)
+)"""
 
 
 def test_the_network_has_the_reports_parameters():
@@ -9,37 +30,54 @@ def test_the_network_has_the_reports_parameters():
     assert sum(p.numel() for p in SiameseNetwork().parameters()) == 41_553
 
 
-def test_the_layers_are_the_reports():
-    """The printed network names the report's layers in the report's order."""
-    printed = str(SiameseNetwork())
+def test_the_printed_network_is_the_reports():
+    """str(SiameseNetwork()) is the report's listing (section 1.3), line by line."""
+    assert str(SiameseNetwork()) == REPORT
+
+
+def test_what_is_added_stands_where_it_should():
+    """Batch normalisation follows each convolution; dropout follows the flattened features and precedes the last layer."""
+    printed = str(SiameseNetwork(Network(batch_norm=True, dropout_conv=0.2, dropout_out=0.3)))
     expected = [
-        "Conv2d(3, 5, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))",
-        "ReLU(inplace=True)",
-        "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)",
-        "Conv2d(5, 5, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))",
-        "ReLU(inplace=True)",
-        "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)",
-        "Conv2d(5, 7, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))",
-        "ReLU()",
-        "Flatten(start_dim=1, end_dim=-1)",
-        "Linear(in_features=2268, out_features=18, bias=True)",
-        "Sigmoid()",
-        "Linear(in_features=18, out_features=1, bias=True)",
-    ]
+        "Conv2d(3, 5", "BatchNorm2d(5", "ReLU", "MaxPool2d", "Conv2d(5, 5", "BatchNorm2d(5", "ReLU", "MaxPool2d",
+        "Conv2d(5, 7", "BatchNorm2d(7", "ReLU", "Flatten", "Dropout(p=0.2)", "in_features=2268", "Sigmoid",
+        "Dropout(p=0.3)", "in_features=18",
+    ]  # fmt: skip
     positions = []
     for layer in expected:
         positions.append(printed.index(layer, positions[-1] + 1 if positions else 0))
     assert positions == sorted(positions)
 
 
-def test_encode_equals_the_layers_in_the_reports_order():
+def test_dropout_draws_from_its_generator_and_only_in_training():
+    """The share of zeros is the rate, what is kept is scaled, a seed gives the same zeros again; evaluation changes nothing."""
+    layer, x = Dropout(0.3), torch.ones(100, 200)
+    layer.generator = Generator().manual_seed(1)
+    once = layer(x)
+    assert 0.68 < (once > 0).double().mean() < 0.72
+    assert torch.allclose(once[once > 0], torch.tensor(1 / 0.7))
+    layer.generator.manual_seed(1)
+    assert torch.equal(layer(x), once)
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_batch_normalisation_normalises_each_convolution():
+    """In training the first normalised layer's output has mean 0 and deviation 1 in every channel."""
+    model = SiameseNetwork(Network(batch_norm=True)).train()
+    out = model.conv[1](model.conv[0](3 + 2 * torch.randn(16, 3, 75, 75)))
+    assert torch.allclose(out.mean((0, 2, 3)), torch.zeros(5), atol=1e-4)
+    assert torch.allclose(out.std((0, 2, 3)), torch.ones(5), atol=1e-3)
+
+
+@pytest.mark.parametrize("added", [Network(), Network(batch_norm=True)])
+def test_encode_equals_the_layers_in_the_reports_order(added):
     """ReLU after the max-pool gives, to the bit, what the printed order (ReLU before it) gives, gradients included."""
-    model = SiameseNetwork().to(memory_format=torch.channels_last)
+    model = SiameseNetwork(added).to(memory_format=torch.channels_last)
     x = torch.randn(6, 3, 75, 75).to(memory_format=torch.channels_last)
     plain = nn.Sequential(*[nn.ReLU() if isinstance(layer, nn.ReLU) else layer for layer in model.conv])
     ours = model.encode(x)
     theirs = model.fc1(plain(x))
-    assert torch.equal(ours, theirs)
+    assert torch.allclose(ours, theirs, atol=1e-6) if added.batch_norm else torch.equal(ours, theirs)
     weight = model.conv[0].weight
     (mine,) = torch.autograd.grad(ours.sum(), weight, retain_graph=True)
     (reference,) = torch.autograd.grad(theirs.sum(), weight)

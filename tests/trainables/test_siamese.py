@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from trainables.config import TrialConfig
 from trainables.siamese import WEIGHTS, SiameseTrial
-from trainables.training import Member, train
+from trainables.training import Run, train
 
 A = TrialConfig().override({"epochs": 3, "optimiser.lr": 0.003, "seed": 1, "augmentation.theta": 0.5})
 B = TrialConfig().override({"epochs": 2, "optimiser.lr": 0.001, "seed": 2})
@@ -58,12 +58,12 @@ def test_the_checkpoint_is_the_best_epoch_with_its_config(trial, device_data, tm
     results = run(trial)
     trial.save_checkpoint(str(tmp_path))
     best = min(results, key=lambda result: result["val_loss"])["epoch"]
-    member = Member.fresh(A)
-    for _ in zip(range(best), train(A, device_data, member), strict=False):
+    reference = Run.fresh(A)
+    for _ in zip(range(best), train(A, device_data, reference), strict=False):
         pass
     with safe_open(tmp_path / WEIGHTS, "pt") as file:
         assert TrialConfig.from_dict(json.loads(file.metadata()["config"])) == A
-        for name, weight in member.model.state_dict().items():
+        for name, weight in reference.networks[0].state_dict().items():
             assert torch.equal(file.get_tensor(name), weight)
 
 

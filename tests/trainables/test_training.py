@@ -6,8 +6,8 @@ import torch
 from trainables.augment import gather
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
-from trainables.losses import LOSSES
-from trainables.training import DeviceData, Member, train, validate
+from trainables.losses import BinaryCrossEntropy
+from trainables.training import DeviceData, Member, Run, train, validate
 
 CONFIG = TrialConfig().override(
     {
@@ -26,16 +26,27 @@ def measured(config, data):
     return [(m.train_loss, m.val_loss, m.val_accuracy, m.val_jaccard, m.val_cosine, m.lr) for m in train(config, data)]
 
 
-def test_a_config_trains_the_same_twice(device_data):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"network.dropout_conv": 0.2, "network.dropout_out": 0.2, "network.batch_norm": True},
+        {"loss.kind": "contrastive", "ensemble.members": 2, "ensemble.combine": "average", "epochs": 2},
+    ],
+    ids=["plain", "regularised", "ensemble"],
+)
+def test_a_config_trains_the_same_twice(device_data, changes):
     """Equal config and data give equal metrics and weights to the bit on the CPU, whatever torch's global seed."""
-    members = [Member.fresh(CONFIG), Member.fresh(CONFIG)]
-    runs = []
-    for seed, member in enumerate(members):
+    config = CONFIG.override(changes)
+    runs = [Run.fresh(config), Run.fresh(config)]
+    curves = []
+    for seed, run in enumerate(runs):
         torch.manual_seed(seed)
-        runs.append([(m.train_loss, m.val_loss) for m in train(CONFIG, device_data, member)])
-    assert runs[0] == runs[1]
-    for a, b in zip(members[0].model.parameters(), members[1].model.parameters(), strict=True):
-        assert torch.equal(a, b)
+        curves.append([(m.train_loss, m.val_loss) for m in train(config, device_data, run)])
+    assert curves[0] == curves[1]
+    for one, two in zip(*(run.networks for run in runs), strict=True):
+        for name, tensor in one.state_dict().items():
+            assert torch.equal(tensor, two.state_dict()[name])
 
 
 def test_another_seed_trains_otherwise(device_data):
@@ -44,10 +55,10 @@ def test_another_seed_trains_otherwise(device_data):
 
 
 def test_training_can_be_taken_up_where_it_stopped(device_data):
-    """An iterator left after one epoch and resumed with its member gives the uninterrupted run to the bit."""
-    member = Member.fresh(CONFIG)
-    first = [next(train(CONFIG, device_data, member)).val_loss]
-    rest = [m.val_loss for m in train(CONFIG, device_data, member)]
+    """An iterator left after one epoch and resumed with its run gives the uninterrupted run to the bit."""
+    run = Run.fresh(CONFIG)
+    first = [next(train(CONFIG, device_data, run)).val_loss]
+    rest = [m.val_loss for m in train(CONFIG, device_data, run)]
     assert first + rest == [m.val_loss for m in train(CONFIG, device_data)]
 
 
@@ -56,8 +67,8 @@ def test_an_epoch_equals_a_plain_loop(device_data):
     layer's weights to 2 % of how far they moved; Adam magnifies rounding where gradients are near zero.
     """
     config = CONFIG.override({"epochs": 1, "batch_size": 16})
-    member, reference, untrained = Member.fresh(config), Member.fresh(config), Member.fresh(config)
-    metrics = next(train(config, device_data, member))
+    run, reference, untrained = Run.fresh(config), Member.fresh(config), Member.fresh(config)
+    metrics = next(train(config, device_data, run))
     data, model = device_data.train, reference.model
     optimiser = torch.optim.Adam(model.parameters(), lr=0.003, weight_decay=1e-3)
     order = torch.randperm(len(data.target), generator=reference.generator)
@@ -65,7 +76,7 @@ def test_an_epoch_equals_a_plain_loop(device_data):
     for start in range(0, len(order), 16):
         pairs = order[start : start + 16]
         both = torch.cat([data.first[pairs], data.second[pairs]])
-        chips = gather(data.images, both, 0.7, reference.generator)
+        chips = gather(data.images, both, config.augmentation, reference.generator)
         logits = model(chips[: len(pairs)].contiguous(), chips[len(pairs) :].contiguous()).squeeze(1)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, data.target[pairs])
         optimiser.zero_grad()
@@ -73,7 +84,7 @@ def test_an_epoch_equals_a_plain_loop(device_data):
         optimiser.step()
         total += loss.item() * len(pairs)
     assert metrics.train_loss == pytest.approx(total / len(order), rel=1e-4)
-    for a, b, c in zip(member.model.parameters(), model.parameters(), untrained.model.parameters(), strict=True):
+    for a, b, c in zip(run.networks[0].parameters(), model.parameters(), untrained.model.parameters(), strict=True):
         assert (a - b).norm() < 0.02 * (b - c).norm()
 
 
@@ -81,7 +92,7 @@ def test_validation_equals_pair_by_pair_forward(device_data):
     """Encoding each chip once and comparing embeddings gives the loss and probabilities of a forward per pair."""
     model = Member.fresh(CONFIG).model
     data = device_data.validation
-    loss, probability = validate(model, data, LOSSES["bce"])
+    loss, probability = validate(model, data, BinaryCrossEntropy())
     with torch.no_grad():
         expected = torch.cat(
             [model(data.images[a][None], data.images[b][None])[0] for a, b in zip(data.first, data.second, strict=True)]
