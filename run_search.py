@@ -2,6 +2,7 @@
 
     python run_search.py --stage lr                     on the embedded simulated radar chips
     python run_search.py --stage lr --data YOUR_IMAGES  on a folder of class folders, .zip, .npz or Statoil .json
+    python run_search.py --stage all                    every stage in turn, from the baseline to the final test
 
 Progress goes to standard error; the last line of standard output is the path of the report.
 Exit status: 0 done, 1 no trial finished, 2 wrong usage or input that cannot be used, 130 ended by Ctrl-C.
@@ -10,22 +11,27 @@ Exit status: 0 done, 1 no trial finished, 2 wrong usage or input that cannot be 
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from search_spaces.stage import Budget, Stage
-from search_spaces.stages import STAGES, stage_before, stage_named
-from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Study
+from search_spaces.stages import STAGES, stage_named, stages_before
+from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
+if TYPE_CHECKING:
+    from analysis.conduct import Source, Where
+
 SYNTHETIC = "synthetic"
-SMOKE = {"trials": 3, "epochs": 2, "repeats": 1}
+ALL = "all"
+STAGE_NAMES = (*(stage.name for stage in STAGES), ALL)
+SMOKE = Budget(trials=3, epochs=2, repeats=1)
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,32 +46,38 @@ def parser() -> Parser:
     """Return the command line of docs/design, theme by theme."""
     p = Parser(prog="run_search.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = p.add_argument_group("what is asked")
-    what.add_argument("--stage", metavar="STAGE", help=f"one of: {', '.join(stage.name for stage in STAGES)}")
+    what.add_argument("--stage", metavar="STAGE", help=f"one of: {', '.join(STAGE_NAMES)}")
     what.add_argument(
         "--start",
         type=Path,
         metavar="BEST.JSON",
-        help="start from this config (default: the newest adopted one of the stage before)",
+        help="start from this config (default: the newest adopted one of the stages before)",
     )
     what.add_argument("--list", action="store_true", help="list the stages and their questions, and exit")
     what.add_argument("--dry-run", action="store_true", help="print the plan, train nothing, write nothing")
     what.add_argument(
         "--smoke",
         action="store_true",
-        help=f"go through every part in under a minute ({SMOKE['trials']} trials of {SMOKE['epochs']} epochs)",
+        help=f"go through every part in under a minute ({SMOKE.trials} trials of {SMOKE.epochs} epochs)",
     )
     data = p.add_argument_group("data")
     data.add_argument(
         "--data",
         default=SYNTHETIC,
         metavar="PATH",
-        help="class folders, .zip, .npz (X_train, Y_train) or Statoil .json (default: simulated chips)",
+        help="class folders, .zip, .npz (X_train, Y_train), Statoil .json, or kaggle:OWNER/NAME "
+        "(default: simulated chips)",
     )
     data.add_argument(
         "--split",
         choices=("grouped", "random"),
         default="grouped",
         help="keep flipped copies on one side (default), or split chip by chip",
+    )
+    data.add_argument(
+        "--ship-class",
+        metavar="CLASS",
+        help="class of the final's ship task (default: the class called ship, else the first)",
     )
     data.add_argument("--drop-small-classes", action="store_true", help="go on without classes of fewer than 10 chips")
     data.add_argument("--skip-bad", action="store_true", help="go on without unreadable images, and list them")
@@ -123,47 +135,46 @@ def _amount(text: str) -> float:
     return float(text)
 
 
-def make_study(args: argparse.Namespace) -> tuple[Study, str]:
-    """Return the study that the arguments ask for, and a phrase on where its starting config comes from."""
-    if args.stage is None:
-        raise InputError(f"--stage is missing; the stages are {', '.join(stage.name for stage in STAGES)}")
-    stage = stage_named(args.stage)
+def make_study(args: argparse.Namespace, stage: Stage, start: Start, name: str, epochs: int | None = None) -> Study:
+    """Return the study that the arguments ask for; `epochs`, if None, is the user's, the start's or the stage's."""
     default = stage.demo if args.data == SYNTHETIC else stage.budget
-    default = replace(default, **SMOKE) if args.smoke else default
-    budget = Budget(args.trials or default.trials, args.epochs or default.epochs, args.repeats or default.repeats)
-    name = args.study or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    epochs = epochs or args.epochs or (start.config.epochs if start.found and stage.keeps_epochs else default.epochs)
+    own_trials = args.trials if stage.varied or args.stage != ALL else None
+    budget = Budget(own_trials or default.trials, epochs, args.repeats or default.repeats)
+    report = TrialConfig().override({"epochs": args.epochs or TrialConfig().epochs})
+    if args.smoke:
+        budget = Budget(
+            own_trials or min(SMOKE.trials, default.trials), args.epochs or SMOKE.epochs, args.repeats or SMOKE.repeats
+        )
+        report = report.override({"epochs": budget.epochs})
+    return Study(stage, name, start.config, budget, args.seed, args.sampler, args.scheduler, report)
+
+
+def study_name(args: argparse.Namespace) -> str:
+    """Return --study, or the time; raise InputError for anything that is no plain name."""
+    name: str = args.study or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise InputError(f"--study {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
-    start, start_from = starting_config(args, stage)
-    return Study(stage, name, start, budget, args.seed, args.sampler, args.scheduler), start_from
+    return name
 
 
-def starting_config(args: argparse.Namespace, stage: Stage) -> tuple[TrialConfig, str]:
-    """Return the config of --start, else the newest adopted one of the stage before, else the baseline."""
-    from analysis.store import adopted_config, read_json
+def starting_config(args: argparse.Namespace, stage: Stage) -> Start:
+    """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
+    from analysis.store import adopted_config, read_config
 
     path = args.start
-    before = stage_before(stage)
-    if path is None and before is not None:
-        path = adopted_config(args.results_dir, before.name)
-    if path is None:
-        return TrialConfig(), "the baseline's config"
-    content = read_json(path)
-    if "config" not in content:
-        raise InputError(f"{path}: has no 'config'; give the best.json of a study folder")
-    try:
-        return TrialConfig.from_dict(content["config"]), str(path)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    for before in stages_before(stage):
+        path = path or adopted_config(args.results_dir, before.name)
+    return Start(read_config(path), str(path), found=True) if path else Start()
 
 
-def plan(study: Study, start_from: str) -> str:
+def plan(study: Study, start: Start) -> str:
     """Return what would be run, for --dry-run."""
     arms = study.arms()
     share = [len(range(index, study.budget.trials, len(arms))) for index in range(len(arms))]
     lines = [
         f"stage {study.stage.name}: {study.stage.question}",
-        f"start: {start_from}",
+        f"start: {start.origin}",
         f"budget: {study.budget.trials} trials of {study.budget.epochs} epochs; "
         f"finalists again with {study.budget.repeats} new seeds",
         "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
@@ -173,22 +184,70 @@ def plan(study: Study, start_from: str) -> str:
     return "\n".join(lines)
 
 
+def run_stage(args: argparse.Namespace, stage: Stage) -> int:
+    """Run one stage, or print its plan; return the exit status."""
+    start = starting_config(args, stage)
+    study = make_study(args, stage, start, study_name(args))
+    if args.dry_run:
+        print(plan(study, start))
+        return 0
+    from analysis.conduct import conduct  # torch and Ray load only now: wrong usage answers at once
+
+    status, report = conduct(study, start.origin, source(args), where(args))
+    print(report)
+    return status
+
+
+def run_all(args: argparse.Namespace) -> int:
+    """Run the chain of stages, or print their plans; return the exit status."""
+    from analysis.store import read_config
+
+    start = Start(read_config(args.start), str(args.start), found=True) if args.start else Start()
+    name = study_name(args)
+    if args.dry_run:
+        print("\n\n".join(plan(make_study(args, stage, start, name), start) for stage in STAGES))
+        return 0
+    from analysis.chain import Chain, run_chain
+
+    rounds = not (args.smoke or args.epochs)  # how long to train is the user's word, or the lr stage's to find out
+    chain = Chain(functools.partial(make_study, args), start, name if args.study else None, rounds, _settings(args))
+    return run_chain(chain, source(args), where(args))
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What must be equal for a chain to be gone on with: everything that decides its figures."""
+    names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke", "ship_class")
+    return {name: getattr(args, name) for name in names} | {"start": str(args.start) if args.start else None}
+
+
+def source(args: argparse.Namespace) -> Source:
+    """Return which chips the arguments name."""
+    from analysis.conduct import Source
+
+    return Source(args.data, args.split, args.drop_small_classes, args.skip_bad, args.ship_class)
+
+
+def where(args: argparse.Namespace) -> Where:
+    """Return where results go and trials run."""
+    from analysis.conduct import Where
+
+    resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent)
+    return Where(args.results_dir, args.address, resources)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     try:
         args = parser().parse_args(argv)
         if args.list:
             print("\n".join(f"{stage.name:16s} {stage.question}" for stage in STAGES))
+            print(f"{ALL:16s} All of them in turn, each from what the ones before adopted; resumes where it stopped.")
             return 0
-        study, start_from = make_study(args)
-        if args.dry_run:
-            print(plan(study, start_from))
-            return 0
-        from analysis.conduct import Source, Where, conduct  # torch and Ray load only now: wrong usage answers at once
-
-        source = Source(args.data, args.split, args.drop_small_classes, args.skip_bad)
-        resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent)
-        return conduct(study, start_from, source, Where(args.results_dir, args.address, resources))
+        if args.stage is None:
+            raise InputError(f"--stage is missing; the stages are {', '.join(STAGE_NAMES)}")
+        if args.stage not in STAGE_NAMES:
+            raise InputError(f"unknown stage {args.stage!r}; the stages are {', '.join(STAGE_NAMES)}")
+        return run_all(args) if args.stage == ALL else run_stage(args, stage_named(args.stage))
     except InputError as error:
         print(f"run_search.py: {error}", file=sys.stderr)
         return 2

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from analysis.selection import ranked
@@ -25,7 +26,6 @@ def loss_curves(study: StudyRecord, metric: Metric, top: int = 4) -> pd.DataFram
     for _, trial in best.iterrows():
         curve = study.epochs[study.epochs["trial"] == trial["trial"]].sort_values("epoch")
         for split, column in (("training", "train_loss"), ("validation", "val_loss")):
-            smooth = curve[column].rolling(WINDOW, center=True, min_periods=1).mean()
             name = f"trial {trial['trial']}, {trial['arm']}" + (" (start)" if trial["trial"] == 0 else "")
             frames.append(
                 pd.DataFrame(
@@ -35,11 +35,44 @@ def loss_curves(study: StudyRecord, metric: Metric, top: int = 4) -> pd.DataFram
                         "split": split,
                         "epoch": curve["epoch"],
                         "loss": curve[column],
-                        "smooth": smooth,
+                        "smooth": _smooth(curve[column]),
                     }
                 )
             )
     return pd.concat(frames, ignore_index=True)
+
+
+def run_curves(study: StudyRecord, labels: Mapping[str, str]) -> pd.DataFrame:
+    """Return training and validation loss of every retrained run, by role in the order of `labels` (role to title).
+
+    Columns: role, seed, split, epoch, loss, smooth (centred moving average). Roles without a run are left out.
+    """
+    frames = []
+    for role, label in labels.items():
+        for _, run in study.repeats[study.repeats["arm"] == role].iterrows():
+            own = study.repeat_epochs[study.repeat_epochs["trial"] == run["trial"]].sort_values("epoch")
+            for split, column in (("training", "train_loss"), ("validation", "val_loss")):
+                frame = pd.DataFrame({"epoch": own["epoch"], "loss": own[column], "smooth": _smooth(own[column])})
+                frames.append(frame.assign(role=label, seed=run["seed"], split=split))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def best_epoch_counts(study: StudyRecord, metric: Metric, leading: int) -> pd.DataFrame:
+    """Return for each epoch how many finished trials were best there, and how many of the `leading` ones.
+
+    Columns: epoch (1 to the longest trial's), trials, leading.
+    """
+    best = ranked(study.finished, metric)
+    epochs = np.arange(1, int(best["epochs"].max()) + 1)
+    counts = [
+        part["best_epoch"].astype(int).value_counts().reindex(epochs, fill_value=0).to_numpy()
+        for part in (best, best.head(leading))
+    ]
+    return pd.DataFrame({"epoch": epochs, "trials": counts[0], "leading": counts[1]})
+
+
+def _smooth(losses: pd.Series[float]) -> pd.Series[float]:
+    return losses.rolling(WINDOW, center=True, min_periods=1).mean()
 
 
 def axis_points(study: StudyRecord, metric: Metric, paths: Sequence[str]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -151,20 +151,38 @@ def overfitting(study: StudyRecord, metric: Metric) -> Finding:
     )
 
 
-def best_epochs(study: StudyRecord, metric: Metric) -> Finding:
-    """Where the best epochs of the leading trials lie (playbook: deciding how long to train)."""
+def training_length(study: StudyRecord, metric: Metric) -> dict[str, Any]:
+    """Answer "how many epochs?" from where the leading trials were best (playbook: deciding how long to train).
+
+    Returns `trained` (epochs of this study), `best_epochs` of the leading trials, `answer` (longer, enough, fewer) and
+    `epochs`, the number to train next: twice as many where longer, the same otherwise.
+    """
     top = ranked(study.finished, metric).head(TOP)
     share = float((top["best_epoch"] / top["epochs"]).median())
-    listed = ", ".join(str(int(epoch)) for epoch in top["best_epoch"])
-    evidence = f"best epochs of the leading {len(top)} trials, of {int(top['epochs'].max())}: {listed}"
-    if share > LATE:
+    trained = int(top["epochs"].max())
+    answer = "longer" if share > LATE else "fewer" if share <= EARLY else "enough"
+    listed = [int(epoch) for epoch in top["best_epoch"]]
+    return {
+        "trained": trained,
+        "best_epochs": listed,
+        "answer": answer,
+        "epochs": 2 * trained if answer == "longer" else trained,
+    }
+
+
+def best_epochs(study: StudyRecord, metric: Metric) -> Finding:
+    """Where the best epochs of the leading trials lie (playbook: deciding how long to train)."""
+    length = training_length(study, metric)
+    listed = ", ".join(map(str, length["best_epochs"]))
+    evidence = f"best epochs of the leading {len(length['best_epochs'])} trials, of {length['trained']}: {listed}"
+    if length["answer"] == "longer":
         return Finding(
             "training length",
             "warn",
             evidence,
             "still improving at the end: train longer (--epochs), then tune decay again",
         )
-    if share <= EARLY:
+    if length["answer"] == "fewer":
         return Finding("early best epochs", "warn", evidence, "the rates may be too high, or far fewer epochs do")
     return Finding("training length", "ok", evidence)
 

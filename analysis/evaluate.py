@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,25 @@ from safetensors.torch import load_file
 
 from analysis.intervals import difference_interval, ratio_interval
 from analysis.store import append_line, now
+from analysis.thresholds import Floats, area_under_roc, best_f1, best_roc
 from trainables.config import TrialConfig
 from trainables.data import Part, PreparedData, Tensors, load
 from trainables.ensemble import mean_score, unpack
 from trainables.losses import make_loss
 from trainables.metrics import confusion
+from trainables.pairs import Pairs
 from trainables.training import validate
 
 THRESHOLD = 0.5
 LEDGER = "test_ledger.jsonl"
+SHIP_PARTNERS = 15
+
+# how a run's threshold follows from its own validation scores and targets
+CRITERIA: dict[str, Callable[[Floats, Floats], float]] = {
+    "0.5": lambda score, target: THRESHOLD,
+    "best F1": best_f1,
+    "ROC": best_roc,
+}
 
 
 @dataclass(frozen=True)
@@ -40,8 +50,26 @@ class Finalist:
 
 
 @dataclass(frozen=True)
+class Task:
+    """Pairs of test chips to be judged; `first` and `second` (P,) number the pictures that the chips show."""
+
+    name: str
+    part: Part
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+
+    @property
+    def similar(self) -> NDArray[np.bool_]:
+        """Which pairs are of one class, (P,)."""
+        return np.asarray(self.part.pairs.target == 0)
+
+
+@dataclass(frozen=True)
 class TestScore:
-    """One model on the test pairs, with 95 % intervals; `runs_accuracy` has the same config's other seeds as well."""
+    """The median run on a task, with 95 % intervals; `runs_` have the same config's other seeds as well.
+
+    `threshold` is that run's; each run has its own where it comes from validation.
+    """
 
     accuracy: float
     accuracy_interval: tuple[float, float]
@@ -52,6 +80,7 @@ class TestScore:
     fp: int
     fn: int
     threshold: float
+    auc: float | None
     pairs: int
     seed: int
     runs_accuracy: tuple[float, ...]
@@ -62,68 +91,124 @@ class TestScore:
 
 def evaluate(
     data: PreparedData, finalists: Mapping[str, Finalist], results: Path, study: str
-) -> tuple[dict[str, TestScore], dict[str, Any] | None]:
+) -> tuple[dict[str, TestScore], dict[str, float] | None]:
     """Measure each finalist on the test pairs; return scores by role, and the paired accuracy gain of selected.
 
     The gain is over all runs of both (value, low, high); None unless both roles `selected` and `baseline` are there.
     """
+    task = test_pairs(data)
+    runs = _look(data, task, finalists, results, study)
+    halves = {role: [THRESHOLD] * len(own) for role, own in runs.items()}
+    scores = {role: _score(task, finalists[role], own, halves[role]) for role, own in runs.items()}
+    return scores, _gain(task, runs, halves)
+
+
+def examine(
+    data: PreparedData, finalists: Mapping[str, Finalist], results: Path, study: str, ship_class: str | None = None
+) -> list[dict[str, Any]]:
+    """Measure each finalist on test pairs and ship task, at each threshold of `CRITERIA`; return a row for each.
+
+    A row has `task`, `criterion`, `role`, the fields of `TestScore`, and in selected's rows `gain` over baseline.
+    """
+    validation = load(data.for_trials().validation, data.for_trials())
+    on_validation = {
+        role: [_scores(finalist.config, weights, validation) for weights in finalist.weights]
+        for role, finalist in finalists.items()
+    }
+    target = validation.target.numpy()
+    rows = []
+    for task in (test_pairs(data), ship_task(data, ship_class)):
+        runs = _look(data, task, finalists, results, study)
+        for criterion, choose in CRITERIA.items():
+            thresholds = {role: [choose(run, target) for run in own] for role, own in on_validation.items()}
+            gain = _gain(task, runs, thresholds)
+            for role, own in runs.items():
+                score = _score(task, finalists[role], own, thresholds[role])
+                head = {"task": task.name, "criterion": criterion, "role": role}
+                rows.append({**head, **asdict(score), "gain": gain if role == "selected" else None})
+    return rows
+
+
+def test_pairs(data: PreparedData) -> Task:
+    """Return the report's test: each test chip against five others."""
     part = data.part("test", data.split.test)
+    return Task("test pairs", part, *_pictures(data, part))
+
+
+test_pairs.__test__ = False  # type: ignore[attr-defined]  # a task, not a test case
+
+
+def ship_task(data: PreparedData, ship_class: str | None = None) -> Task:
+    """Return the report's classification task (section 2): each test chip of one class against 15 other test chips.
+
+    The class is `ship_class`, else the one called "ship", else the first.
+    """
+    names = [name.lower() for name in data.chips.classes]
+    label = data.chips.classes.index(ship_class) if ship_class else names.index("ship") if "ship" in names else 0
+    part = data.part("ship task", data.split.test, SHIP_PARTNERS)
+    own = part.labels[part.pairs.first] == label
+    part = Part(part.images, part.labels, Pairs(part.pairs.first[own], part.pairs.second[own], part.pairs.target[own]))
+    return Task(f"{data.chips.classes[label]} task", part, *_pictures(data, part))
+
+
+def _pictures(data: PreparedData, part: Part) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     group = data.groups[data.split.test]
-    first, second = group[part.pairs.first], group[part.pairs.second]
-    append_line(
-        results / LEDGER,
-        {
-            "time": now(),
-            "study": study,
-            "purpose": f"test pairs: {', '.join(f'{role} ({len(f.weights)} runs)' for role, f in finalists.items())}",
-            "pairs": len(part.pairs),
-            "data": data.chips.digest(),
-        },
-    )
-    tensors = load(part, data.for_trials())
-    scores, right = {}, {}
-    for role, finalist in finalists.items():
-        probabilities = [_probabilities(finalist.config, weights, tensors) for weights in finalist.weights]
-        scores[role] = _score(probabilities, part, first, second, finalist)
-        right[role] = np.mean([_right(probability, part) for probability in probabilities], axis=0)
-    if not {"selected", "baseline"} <= set(right):
-        return scores, None
-    difference = right["selected"] - right["baseline"]
-    low, high = difference_interval(difference, first, second)
-    return scores, {"value": float(difference.mean()), "low": low, "high": high}
+    return group[part.pairs.first], group[part.pairs.second]
 
 
-def _probabilities(config: TrialConfig, weights: Path, tensors: Tensors) -> torch.Tensor:
+def _look(
+    data: PreparedData, task: Task, finalists: Mapping[str, Finalist], results: Path, study: str
+) -> dict[str, list[Floats]]:
+    """Score the task's pairs with every run of every finalist, and write the look down."""
+    who = ", ".join(f"{role} ({len(finalist.weights)} runs)" for role, finalist in finalists.items())
+    line = {"time": now(), "study": study, "purpose": f"{task.name}: {who}", "pairs": len(task.part.pairs)}
+    append_line(results / LEDGER, line | {"data": data.chips.digest()})
+    tensors = load(task.part, data.for_trials())
+    return {
+        role: [_scores(finalist.config, weights, tensors) for weights in finalist.weights]
+        for role, finalist in finalists.items()
+    }
+
+
+def _scores(config: TrialConfig, weights: Path, tensors: Tensors) -> Floats:
     loss = make_loss(config.loss)
-    return mean_score([validate(network, tensors, loss)[1] for network in unpack(config, load_file(weights))])
+    networks = unpack(config, load_file(weights))
+    return mean_score([validate(network, tensors, loss)[1] for network in networks]).numpy().astype(np.float64)
 
 
-def _right(probability: torch.Tensor, part: Part) -> NDArray[np.bool_]:
-    return np.asarray((probability.numpy() < THRESHOLD) == (part.pairs.target == 0))
-
-
-def _score(
-    probabilities: Sequence[torch.Tensor],
-    part: Part,
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    finalist: Finalist,
-) -> TestScore:
-    target = torch.from_numpy(part.pairs.target)
-    runs = [confusion(probability, target, THRESHOLD) for probability in probabilities]
+def _score(task: Task, finalist: Finalist, runs: Sequence[Floats], thresholds: Sequence[float]) -> TestScore:
+    target = torch.from_numpy(task.part.pairs.target)
+    counts = [
+        confusion(torch.from_numpy(run), target, threshold) for run, threshold in zip(runs, thresholds, strict=True)
+    ]
     median = finalist.median()
-    similar = part.pairs.target == 0
-    called = probabilities[median].numpy() < THRESHOLD
+    similar, called = task.similar, runs[median] < thresholds[median]
     everything = np.ones(len(similar), dtype=bool)
     return TestScore(
-        accuracy=runs[median].accuracy,
-        accuracy_interval=ratio_interval(called == similar, everything, first, second),
-        jaccard=runs[median].jaccard,
-        jaccard_interval=ratio_interval(called & similar, called | similar, first, second),
-        **asdict(runs[median]),
-        threshold=THRESHOLD,
+        accuracy=counts[median].accuracy,
+        accuracy_interval=ratio_interval(called == similar, everything, task.first, task.second),
+        jaccard=counts[median].jaccard,
+        jaccard_interval=ratio_interval(called & similar, called | similar, task.first, task.second),
+        **asdict(counts[median]),
+        threshold=thresholds[median],
+        auc=area_under_roc(runs[median], task.part.pairs.target.astype(np.float64)),
         pairs=len(target),
         seed=finalist.seeds[median],
-        runs_accuracy=tuple(run.accuracy for run in runs),
-        runs_jaccard=tuple(run.jaccard for run in runs),
+        runs_accuracy=tuple(run.accuracy for run in counts),
+        runs_jaccard=tuple(run.jaccard for run in counts),
     )
+
+
+def _gain(
+    task: Task, runs: Mapping[str, Sequence[Floats]], thresholds: Mapping[str, Sequence[float]]
+) -> dict[str, float] | None:
+    """The accuracy that selected gains over baseline on the same pairs, mean of all runs of each, with its interval."""
+    if not {"selected", "baseline"} <= set(runs):
+        return None
+    right = {
+        role: np.mean([(run < cut) == task.similar for run, cut in zip(own, thresholds[role], strict=True)], axis=0)
+        for role, own in runs.items()
+    }
+    difference = right["selected"] - right["baseline"]
+    low, high = difference_interval(difference, task.first, task.second)
+    return {"value": float(difference.mean()), "low": low, "high": high}

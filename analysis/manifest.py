@@ -35,6 +35,8 @@ def manifest(
         "metric": asdict(study.stage.metric),
         "parameters": study.stage.describe(),
         "arms": [arm.name for arm in study.arms()],
+        "arm_values": {arm.name: dict(arm.values) for arm in study.arms()},
+        "examined": study.stage.examined,
         "budget": asdict(study.budget),
         "seed": study.seed,
         "sampler": study.sampler,

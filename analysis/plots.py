@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -69,7 +70,7 @@ def draw_axes(points: pd.DataFrame, domains: Mapping[str, Domain], ylabel: str, 
             )
         for number, arm in enumerate(arms):
             of_arm = own[own["arm"] == arm]
-            values = of_arm["value"] if isinstance(domain, Choice) else of_arm["value"].astype(float)
+            values = of_arm["value"].astype(str if isinstance(domain, Choice) else float)
             axis.scatter(
                 values,
                 of_arm["metric"],
@@ -80,12 +81,98 @@ def draw_axes(points: pd.DataFrame, domains: Mapping[str, Domain], ylabel: str, 
                 color=sns.color_palette("colorblind")[number % 10],
             )
         winner = own[own["trial"] == best]
-        axis.scatter(winner["value"], winner["metric"], s=190, facecolor="none", edgecolor="black", lw=1.6)
+        values = winner["value"].astype(str if isinstance(domain, Choice) else float)
+        axis.scatter(values, winner["metric"], s=190, facecolor="none", edgecolor="black", lw=1.6)
         axis.set(xlabel=name, ylabel=ylabel)
     for axis in list(grid.flat)[len(paths) :]:
         axis.set_visible(False)
     handles, names = grid.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(6, len(names)), frameon=False)
+    _save(figure, path)
+
+
+def draw_best_epochs(counts: pd.DataFrame, late: float, path: Path) -> None:
+    """Draw how many trials were best at each epoch (columns epoch, trials), the leading ones apart (column leading).
+
+    A line marks the share `late` of all epochs, beyond which the playbook asks for longer training.
+    """
+    _theme()
+    figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    blue, orange = sns.color_palette("colorblind")[:2]
+    axis.bar(counts["epoch"], counts["trials"], color=blue, label="all trials")
+    axis.bar(counts["epoch"], counts["leading"], color=orange, hatch="//", edgecolor="white", label="the leading five")
+    axis.axvline(late * counts["epoch"].max() + 0.5, color="black", ls="--", lw=1.2, label="last quarter begins")
+    axis.set(xlabel="best epoch", ylabel="trials", xlim=(0.4, counts["epoch"].max() + 0.6))
+    for numbers in (axis.xaxis, axis.yaxis):
+        numbers.get_major_locator().set_params(integer=True)
+    axis.legend(frameon=False, loc="upper left")
+    _save(figure, path)
+
+
+def draw_runs(curves: pd.DataFrame, path: Path) -> None:
+    """Draw a panel for each role: training and validation loss, thin for each seed, thick for the mean, smoothed.
+
+    `curves` has the columns role, seed, split, epoch, loss, smooth, as `curves.run_curves` gives them.
+    """
+    _theme()
+    roles = list(dict.fromkeys(curves["role"]))
+    figure, axes = plt.subplots(
+        1, len(roles), figsize=(4.4 * len(roles), 3.8), sharey=True, squeeze=False, layout="constrained"
+    )
+    palette = dict(zip(("training", "validation"), sns.color_palette("colorblind")[:2], strict=True))
+    for axis, role in zip(axes[0], roles, strict=True):
+        own = curves[curves["role"] == role]
+        for split, style in (("training", "-"), ("validation", "--")):
+            part = own[own["split"] == split]
+            for _, run in part.groupby("seed"):
+                axis.plot(run["epoch"], run["loss"], color=palette[split], lw=0.8, alpha=0.3)
+            mean = part.groupby("epoch")["smooth"].mean()
+            axis.plot(mean.index, mean, style, color=palette[split], lw=2.4, label=split)
+        axis.set(title=role, xlabel="epoch", ylabel="loss")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    handles, names = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
+    _save(figure, path)
+
+
+@dataclass(frozen=True)
+class PairPicture:
+    """Both chips (75, 75, 3) of a pair, their relevance (75, 75), truth, answer and probability of similar."""
+
+    chips: tuple[NDArray[np.generic], NDArray[np.generic]]
+    maps: tuple[NDArray[np.float32], NDArray[np.float32]]
+    truth: str
+    answer: str
+    probability: float
+
+
+def draw_saliency(pairs: Sequence[PairPicture], path: Path) -> None:
+    """Draw each pair as a column of two blocks: both chips side by side, and under them where the answer comes from."""
+    _theme()
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure, grid = plt.subplots(
+        2 * rows, 2 * columns, figsize=(4.1 * columns, 4.4 * rows), squeeze=False, layout="constrained"
+    )
+    for axis in grid.flat:
+        axis.set_axis_off()
+    shown = None
+    for place, pair in enumerate(pairs):
+        row, column = 2 * (place // columns), 2 * (place % columns)
+        limit = max(float(np.abs(pair.maps).max()), 1e-12)
+        for side in (0, 1):
+            grey = pair.chips[side].astype(np.float32).mean(-1)
+            grid[row, column + side].imshow(grey, cmap="gray", interpolation="nearest")
+            grid[row + 1, column + side].imshow(grey, cmap="gray", interpolation="nearest")
+            shown = grid[row + 1, column + side].imshow(
+                pair.maps[side] / limit, cmap="PuOr", vmin=-1, vmax=1, alpha=0.65, interpolation="bilinear"
+            )
+        verdict = "right" if pair.truth == pair.answer else "WRONG"
+        title = f"{verdict}: {pair.truth}, called {pair.answer}\n(probability of similar {pair.probability:.0%})"
+        grid[row, column].set_title(title, fontsize=11, loc="left")
+    if shown is not None:
+        bar = figure.colorbar(shown, ax=grid, location="bottom", shrink=0.5, aspect=40, ticks=[-1, 0, 1])
+        bar.ax.set_xticklabels(["speaks for different", "0", "speaks for similar"])
     _save(figure, path)
 
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 import torch
 
-from analysis.curves import axis_points, loss_curves
-from analysis.diagnose import Finding, diagnose
+from analysis.curves import axis_points, best_epoch_counts, loss_curves, run_curves
+from analysis.diagnose import LATE, TOP, Finding, diagnose, training_length
 from analysis.evaluate import TestScore
-from analysis.plots import draw_axes, draw_losses, draw_pairs
+from analysis.page import embedded, render_page
+from analysis.plots import draw_axes, draw_best_epochs, draw_losses, draw_pairs, draw_runs
 from analysis.published import PUBLISHED
 from analysis.selection import Adoption, judge, ranked
 from analysis.store import BEST_COLUMNS, SCHEMA, StudyRecord, read_study, write_json, write_text
 from search_spaces.domain import from_dict
-from search_spaces.stages import STAGES, stage_before
+from search_spaces.stages import STAGES, stage_after, stage_named
 from trainables.augment import gather
 from trainables.config import Augmentation, TrialConfig
 from trainables.data import PreparedData
@@ -31,20 +30,34 @@ from trainables.result import Metric
 FIGURES = {
     "losses.png": "Loss of the best trials and of the starting config (trial 0). "
     "Thin: as measured; thick: moving average over 3 epochs.",
-    "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring is the selected one.",
+    "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring the selected one.",
+    "best_epochs.png": "When trials were best: the playbook never searches the number of epochs, it reads it here.",
+    "runs.png": "Loss of the retrained configs: thin for each seed, thick for the mean (moving average over 3 epochs).",
+    "saliency.png": "Where the selected verifier looks: validation pairs it is sure of, right and wrong (HiResCAM).",
     "pairs.png": "Five training pairs as the report's augmentation changes them: flips and greyscale at random, "
     "theta 0.7 (a stage that does not augment trains on them unchanged).",
 }
 REPORT_AUGMENTATION = Augmentation(theta=0.7)
 
 
+RUN_TITLES = {
+    "baseline": "the report's baseline",
+    "selected": "the adopted config",
+    "koch": "the same with Koch's initialisation",
+}
+
+
 def write_report(
-    folder: Path, scores: Mapping[str, TestScore] | None = None, gain: Mapping[str, float] | None = None
+    folder: Path,
+    scores: Mapping[str, TestScore] | None = None,
+    gain: Mapping[str, float] | None = None,
+    tests: Sequence[Mapping[str, Any]] | None = None,
 ) -> Path:
     """Judge the study in `folder` and write its answer; return the path of report.html.
 
-    Without `scores` (a report written again, or a run cut short) earlier test figures are kept as they are: nothing
-    here looks at the test split. A study without a finished trial gets a report that says so, and no best.json.
+    `tests` are the rows of a full examination. Without `scores` (a report written again, or a run cut short) earlier
+    test figures are kept as they are: nothing here looks at the test split. A study without a finished trial gets a
+    report that says so, and no best.json.
     """
     study = read_study(folder)
     metric = Metric(**study.manifest["metric"])
@@ -59,7 +72,8 @@ def write_report(
         }
     else:
         report |= _judged(study, metric, findings)
-        report |= _tested(study, report, scores, gain)
+        report |= _tested(study, report, scores, gain, tests)
+        report["training_length"] = training_length(study, metric)
         _draw(study, metric, int(report["selected"]["trial"]))
     report["findings"] = [asdict(finding) for finding in findings]
     report["next"] = next_command(study, findings, bool(report["selected"] and report["selected"]["adopted"]))
@@ -76,9 +90,12 @@ def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
 
 def trial_config(study: StudyRecord, row: pd.Series[Any]) -> TrialConfig:
     """Return the full config of a row of trials.csv: the study's start with the row's values."""
+    start = TrialConfig.from_dict(study.manifest["start"])
     varied = [p["path"] for p in study.manifest["parameters"] if p["domain"] and pd.notna(row[p["path"]])]
+    # a column with empty cells holds whole numbers as floats, and switches as objects
+    values = {path: type(start.value(path))(row[path]) for path in varied}
     own = {"seed": int(row["seed"]), "epochs": int(study.manifest["budget"]["epochs"])}
-    return TrialConfig.from_dict(study.manifest["start"]).override({path: row[path] for path in varied} | own)
+    return start.override(values | own)
 
 
 def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -99,26 +116,34 @@ def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> 
         },
     )
     start = study.finished[study.finished["trial"] == 0]
+    if study.manifest["examined"]:  # the baseline is the report's, which no trial of this study was
+        start = start.head(0)
     baseline = {
-        "config": TrialConfig.from_dict(study.manifest["start"]).to_dict(),
+        "config": study.manifest.get("finalists", {}).get("baseline", study.manifest["start"]),
         "val": {n.removeprefix("val_"): float(start.iloc[0][n]) for n in BEST_COLUMNS} if len(start) else None,
         "runs": _runs(study, "baseline"),
     }
     selected = {"trial": int(best["trial"]), "arm": best["arm"], "config": config.to_dict(), "val": val}
     selected |= {"runs": _runs(study, "selected"), **asdict(adoption)}
-    return {"selected": selected, "baseline": baseline, "verdict": _verdict(adoption, findings)}
+    return {"selected": selected, "baseline": baseline, "verdict": _verdict(study, adoption, findings)}
 
 
 def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
-    if not any(p["domain"] for p in study.manifest["parameters"]):
+    rival = "baseline" in set(study.repeats["arm"])
+    if not rival and study.manifest["examined"]:
+        return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
+    if not rival and not any(p["domain"] for p in study.manifest["parameters"]):
         learned = not any(finding.id == "chance" and finding.severity == "fail" for finding in findings)
         return Adoption(
             learned,
             "adopted: the starting point, better than chance" if learned else "not adopted: no better than chance",
         )
-    if best == 0:
+    if best == 0 and not study.manifest["examined"]:
         return Adoption(False, "not adopted: no trial beat the starting config; keep it")
-    runs = study.repeats.assign(value=study.repeats[metric.name].where(study.repeats["status"] == "finished"))
+    if not rival and len(study.repeats):
+        return Adoption(False, "not adopted: the best trial is the starting config with as many networks; keep it")
+    finalists = study.repeats[study.repeats["arm"].isin(["selected", "baseline"])]
+    runs = finalists.assign(value=finalists[metric.name].where(finalists["status"] == "finished"))
     by_seed = runs.pivot(index="seed", columns="arm", values="value").reindex(columns=["selected", "baseline"])
     whole = by_seed.loc[runs.groupby("seed")["arm"].nunique() == 2]  # Ctrl-C may have left one side of a seed
     pairs = whole.astype(object).where(whole.notna(), None).itertuples(index=False, name=None)
@@ -132,9 +157,12 @@ def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in runs[columns].to_dict("records")]
 
 
-def _verdict(adoption: Adoption, findings: Sequence[Finding]) -> str:
+def _verdict(study: StudyRecord, adoption: Adoption, findings: Sequence[Finding]) -> str:
     doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
     head = "adopt the selected config" if adoption.adopted else "keep the starting config"
+    if study.manifest["examined"]:
+        better = "better than" if adoption.adopted else "not shown to be better than"
+        head = f"the adopted config is {better} the report's baseline"
     return head + (f", with doubts: {', '.join(doubts)}" if doubts else "; every check passed")
 
 
@@ -143,13 +171,14 @@ def _tested(
     report: Mapping[str, Any],
     scores: Mapping[str, TestScore] | None,
     gain: Mapping[str, float] | None,
+    rows: Sequence[Mapping[str, Any]] | None,
 ) -> dict[str, Any]:
     """Test figures: those of `scores`; without any, those of an earlier report on the same selection."""
     if scores is None:
         before = (
             study.report if (study.report.get("selected") or {}).get("trial") == report["selected"]["trial"] else {}
         )
-        kept = {"test": before.get("test"), "gain": before.get("gain")}
+        kept = {name: before.get(name) for name in ("test", "gain", "tests")}
         return kept | {"baseline": report["baseline"] | {"test": (before.get("baseline") or {}).get("test")}}
     tests = {role: asdict(score) for role, score in scores.items()}
     if "baseline" not in set(study.repeats["arm"]):  # the selected config is the starting one
@@ -157,6 +186,7 @@ def _tested(
     return {
         "test": tests.get("selected"),
         "gain": gain,
+        "tests": rows,
         "baseline": report["baseline"] | {"test": tests.get("baseline") or None},
     }
 
@@ -165,8 +195,8 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
     """Return the command that the findings call for: this study with one thing changed, or the stage that follows."""
     manifest, budget = study.manifest, study.manifest["budget"]
     warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
-    later = next((s.name for s in STAGES if (b := stage_before(s)) and b.name == manifest["stage"]), None)
-    start = str(study.path / "best.json") if adopted else manifest["start_from"]
+    later = stage_after(stage_named(manifest["stage"]))
+    start = str(study.path / "best.json") if adopted and not manifest["examined"] else manifest["start_from"]
     options = {
         "--stage": manifest["stage"],
         "--start": start if start.endswith(".json") else None,
@@ -184,10 +214,10 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
     elif warned & {"density", "boundary", "feasibility", "retraining", "early best epochs"}:
         options["--trials"] = 2 * budget["trials"]
     elif later:
-        options = {"--stage": later}
-    else:
-        options["--seed"] = manifest["seed"] + 1
+        options = {"--stage": later.name}
     results = study.path.parent.parent
+    if later is None and not warned & {"chance", "training length"}:
+        return shlex.join(["python", "-m", "analysis", str(results)])
     options["--results-dir"] = None if results == Path("results") else results
     words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
     return shlex.join(["python", "run_search.py", *words, *manifest["data"]["options"]])
@@ -203,6 +233,9 @@ def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
     if domains:
         points = axis_points(study, metric, list(domains))
         draw_axes(points, domains, f"best {metric.name}", best, figures / "axes.png")
+        draw_best_epochs(best_epoch_counts(study, metric, TOP), LATE, figures / "best_epochs.png")
+    if study.manifest["examined"] and len(study.repeats):
+        draw_runs(run_curves(study, RUN_TITLES), figures / "runs.png")
 
 
 def draw_training_pairs(data: PreparedData, path: Path, count: int = 5) -> None:
@@ -224,39 +257,26 @@ def draw_training_pairs(data: PreparedData, path: Path, count: int = 5) -> None:
 
 
 def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "number": _number, "domain": from_dict}
-    figures = {
-        caption: base64.b64encode((study.path / "figures" / name).read_bytes()).decode()
-        for name, caption in FIGURES.items()
-        if (study.path / "figures" / name).exists()
-    }
-    varied = [p["path"] for p in study.manifest["parameters"] if p["domain"]]
     trials = study.trials
     if len(study.finished):
         order = list(ranked(study.finished, metric)["trial"])
         rest = [trial for trial in trials["trial"] if trial not in set(order)]
         trials = trials.set_index("trial").loc[[*order, *rest]].reset_index()
-    return environment.get_template("report.html.jinja").render(
+    return render_page(
+        "report.html.jinja",
         manifest=study.manifest,
         report=report,
         metric=metric.name,
-        varied=varied,
-        chosen=_chosen(study, report),
+        varied=[p["path"] for p in study.manifest["parameters"] if p["domain"]],
+        chosen=chosen_values(study, report),
         trials=trials.astype(object).where(trials.notna(), None).to_dict("records"),
-        figures=figures,
+        figures=embedded(study.path / "figures", FIGURES),
         path=study.path,
     )
 
 
-def _chosen(study: StudyRecord, report: Mapping[str, Any]) -> dict[str, Any]:
-    """The selected value of each varied parameter that exists in the selected arm."""
+def chosen_values(study: StudyRecord, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the selected value of each varied parameter that means something in the selected arm."""
     if not report["selected"]:
         return {}
     config = TrialConfig.from_dict(report["selected"]["config"])
@@ -265,13 +285,3 @@ def _chosen(study: StudyRecord, report: Mapping[str, Any]) -> dict[str, Any]:
         for p in study.manifest["parameters"]
         if p["domain"] and all(config.value(path) == value for path, value in p.get("only_if", {}).items())
     }
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
-def _number(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "" if value is None else str(value)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.result import INTERRUPTED, EpochMetrics, Trial, TrialResult
 
@@ -114,6 +115,7 @@ class StudyRecord:
     trials: pd.DataFrame
     epochs: pd.DataFrame
     repeats: pd.DataFrame
+    repeat_epochs: pd.DataFrame
     report: Mapping[str, Any]
 
     @property
@@ -140,6 +142,7 @@ def read_study(path: Path) -> StudyRecord:
         _read_csv(path / "trials.csv", TRIAL_COLUMNS),
         _read_csv(path / "epochs.csv", EPOCH_COLUMNS),
         _uninterrupted(_read_csv(path / "repeats.csv", TRIAL_COLUMNS)),
+        _read_csv(path / "repeat_epochs.csv", EPOCH_COLUMNS),
         read_json(path / "report.json") if (path / "report.json").exists() else {},
     )
 
@@ -159,6 +162,17 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if missing:
         raise InputError(f"{path}: column {', '.join(sorted(missing))} is missing; it was damaged or edited")
     return frame
+
+
+def read_config(best: Path) -> TrialConfig:
+    """Return the config of a best.json; raise InputError naming the file where it holds none that could be trained."""
+    content = read_json(best)
+    if "config" not in content:
+        raise InputError(f"{best}: has no 'config'; give the best.json of a study folder")
+    try:
+        return TrialConfig.from_dict(content["config"])
+    except InputError as error:
+        raise InputError(f"{best}: {error}") from error
 
 
 def adopted_config(results: Path, stage: str) -> Path | None:

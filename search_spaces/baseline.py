@@ -14,4 +14,5 @@ BASELINE = Stage(
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=5, epochs=20),
     demo=Budget(trials=5, epochs=4),
+    keeps_epochs=False,
 )

@@ -80,10 +80,38 @@ class LogUniform:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One of a few named values."""
+class IntRange:
+    """Whole numbers from `low` to `high`, evenly, both included."""
 
-    options: tuple[str, ...]
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        _check_bounds(self, self.low, self.high)
+        if not (isinstance(self.low, int) and isinstance(self.high, int)):
+            raise ConfigError(f"{self!r}: bounds must be whole numbers")
+
+    def contains(self, value: object) -> bool:
+        """Return whether `value` is a whole number within the bounds."""
+        return _is_number(value) and self.low <= value <= self.high and value == int(value)  # type: ignore
+
+    def position(self, value: int) -> float:
+        """Return the distance from `low` in units of the width."""
+        return (value - self.low) / (self.high - self.low)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return kind and bounds."""
+        return {"kind": "integer", "low": self.low, "high": self.high}
+
+    def __str__(self) -> str:
+        return f"{self.low} to {self.high}, whole"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values, names or switches."""
+
+    options: tuple[str | bool, ...]
 
     def __post_init__(self) -> None:
         if len(self.options) < 2 or len(set(self.options)) != len(self.options):
@@ -93,7 +121,7 @@ class Choice:
         """Return whether `value` is one of the options."""
         return value in self.options
 
-    def position(self, value: str) -> float:
+    def position(self, value: str | bool) -> float:
         """Return the option's place in the list."""
         return self.options.index(value) / (len(self.options) - 1)
 
@@ -102,7 +130,7 @@ class Choice:
         return {"kind": "choice", "options": list(self.options)}
 
     def __str__(self) -> str:
-        return ", ".join(self.options)
+        return ", ".join(str(option) for option in self.options)
 
 
 def from_dict(values: dict[str, Any]) -> Domain:
@@ -113,6 +141,8 @@ def from_dict(values: dict[str, Any]) -> Domain:
                 return Uniform(values["low"], values["high"])
             case "log-uniform":
                 return LogUniform(values["low"], values["high"])
+            case "integer":
+                return IntRange(values["low"], values["high"])
             case "choice":
                 return Choice(tuple(values["options"]))
     except (KeyError, TypeError) as error:

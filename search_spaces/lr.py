@@ -52,4 +52,6 @@ LR = Stage(
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=24, epochs=20),
     demo=Budget(trials=15, epochs=4),
+    keeps_epochs=False,
+    rounds=2,
 )

@@ -24,8 +24,8 @@ Role = Literal["scientific", "nuisance", "fixed"]
 class Parameter:
     """One path of `TrialConfig`, its role, the values it may take (None if fixed), and the reason for both.
 
-    `only_if` makes it conditional: it exists in arms whose scientific values agree (playbook: the same name under
-    another parent is another parameter).
+    `only_if` makes it conditional: it exists in arms whose values agree (playbook: the same name under another parent
+    is another parameter). An arm that fixes the path does not search it either.
     """
 
     path: str
@@ -43,20 +43,40 @@ class Parameter:
                 f"parameter {self.path}: a {self.role} parameter and domain {self.domain} do not go together"
             )
         if self.role == "scientific" and not isinstance(self.domain, Choice):
-            raise ConfigError(f"parameter {self.path}: a scientific parameter is a Choice; each option becomes an arm")
+            raise ConfigError(
+                f"parameter {self.path}: a scientific parameter is a Choice; arms are made of its options"
+            )
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One combination of scientific values, and the nuisance parameters that exist under it."""
+    """One answer to the question: the values it fixes, and the nuisance parameters that are searched under it."""
 
     name: str
-    values: Mapping[str, str]
+    values: Mapping[str, Any]
     nuisance: tuple[Parameter, ...]
 
     def holds(self, config: TrialConfig) -> bool:
-        """Return whether `config` has this arm's scientific values."""
+        """Return whether `config` has this arm's values."""
         return all(config.value(path) == value for path, value in self.values.items())
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A config that is retrained beside the selected one, under the same new seeds, and by which role it goes.
+
+    It is the stage's start, the report's baseline, or the selected config itself; with `values` in place, and with the
+    selected config's values at the paths of `matching`. `seeds` limits how many of the new seeds it gets (None: all).
+    """
+
+    role: str
+    of: Literal["start", "report", "selected"]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    matching: tuple[str, ...] = ()
+    seeds: int | None = None
+
+
+START = Rival("baseline", "start")
 
 
 @dataclass(frozen=True)
@@ -72,7 +92,11 @@ class Budget:
 class Stage:
     """One question of the experiment; `metric` chooses the best epoch of a trial and the best trial.
 
-    `budget` is the default for a user's images, `demo` for the embedded chips: three minutes on two cores.
+    The arms are all combinations of scientific values, or those that `compared` names with the values they fix.
+    `budget` is the default for a user's images, `demo` for the embedded chips: minutes on two cores. With
+    `keeps_epochs` the starting config says how many epochs (an earlier stage has answered that); `rounds` says how
+    often a chain of stages asks this one, each time with twice the epochs, while its best epochs come last.
+    `examined`: the test split is asked in full (other thresholds, ship task), not with the test pairs alone.
     """
 
     name: str
@@ -81,11 +105,21 @@ class Stage:
     metric: Metric
     budget: Budget
     demo: Budget
+    compared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rivals: tuple[Rival, ...] = (START,)
+    keeps_epochs: bool = True
+    rounds: int = 1
+    examined: bool = False
 
     def __post_init__(self) -> None:
         paths = [parameter.path for parameter in self.parameters]
         if len(set(paths)) != len(paths):
             raise ConfigError(f"stage {self.name}: a path is named twice")
+        for name, values in self.compared.items():
+            for parameter in self.parameters:
+                value = values.get(parameter.path)
+                if parameter.role == "scientific" and not (parameter.domain and parameter.domain.contains(value)):
+                    raise ConfigError(f"stage {self.name}: arm {name!r} gives {parameter.path} the value {value!r}")
 
     @property
     def varied(self) -> tuple[Parameter, ...]:
@@ -93,15 +127,30 @@ class Stage:
         return tuple(parameter for parameter in self.parameters if parameter.role != "fixed")
 
     def arms(self) -> tuple[Arm, ...]:
-        """Return one arm for each combination of scientific values; one arm named after the stage if there are none."""
-        scientific = [parameter for parameter in self.parameters if parameter.role == "scientific"]
+        """Return the arms, in the order in which they are named; one arm named after the stage if nothing is varied."""
         nuisance = [parameter for parameter in self.parameters if parameter.role == "nuisance"]
         arms = []
-        for combination in itertools.product(*(p.domain.options for p in scientific if isinstance(p.domain, Choice))):
-            values = {parameter.path: value for parameter, value in zip(scientific, combination, strict=True)}
-            own = tuple(p for p in nuisance if all(values.get(path) == value for path, value in p.only_if.items()))
-            arms.append(Arm(" + ".join(combination) or self.name, values, own))
+        for name, values in (self.compared or self._combinations()).items():
+            own = [p for p in nuisance if all(values.get(path) == value for path, value in p.only_if.items())]
+            arms.append(Arm(name, values, tuple(p for p in own if p.path not in values)))
         return tuple(arms)
+
+    def _combinations(self) -> dict[str, dict[str, Any]]:
+        scientific = [p for p in self.parameters if p.role == "scientific"]
+        options = [p.domain.options for p in scientific if isinstance(p.domain, Choice)]
+        return {
+            " + ".join(map(str, combination)) or self.name: {
+                parameter.path: value for parameter, value in zip(scientific, combination, strict=True)
+            }
+            for combination in itertools.product(*options)
+        }
+
+    def arm_for(self, start: TrialConfig) -> Arm:
+        """Return the arm that holds `start`; if none does, one named "start" with its values of all that arms fix."""
+        arms = self.arms()
+        fixed = {path: start.value(path) for arm in arms for path in arm.values}
+        searched = [p for p in self.parameters if p.role == "nuisance" and p.path not in fixed and not p.only_if]
+        return next((arm for arm in arms if arm.holds(start)), Arm("start", fixed, tuple(searched)))
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the parameters as plain values for study.json."""

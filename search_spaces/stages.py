@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from search_spaces.baseline import BASELINE
+from search_spaces.ensemble import ENSEMBLE
+from search_spaces.final import FINAL
+from search_spaces.init import INIT
+from search_spaces.loss import LOSS
 from search_spaces.lr import LR
+from search_spaces.regularisation import REGULARISATION
 from search_spaces.stage import Stage
 from trainables.errors import ConfigError
 
-STAGES: tuple[Stage, ...] = (BASELINE, LR)
+STAGES: tuple[Stage, ...] = (BASELINE, LOSS, LR, REGULARISATION, INIT, ENSEMBLE, FINAL)
 
 
 def stage_named(name: str) -> Stage:
@@ -18,7 +23,11 @@ def stage_named(name: str) -> Stage:
     raise ConfigError(f"unknown stage {name!r}; the stages are {', '.join(stage.name for stage in STAGES)}")
 
 
-def stage_before(stage: Stage) -> Stage | None:
-    """Return the stage that comes before `stage` in the experiment; None for the first."""
-    place = STAGES.index(stage)
-    return STAGES[place - 1] if place else None
+def stages_before(stage: Stage) -> tuple[Stage, ...]:
+    """Return the stages that come before `stage` in the experiment, the nearest first."""
+    return STAGES[: STAGES.index(stage)][::-1]
+
+
+def stage_after(stage: Stage) -> Stage | None:
+    """Return the stage that follows `stage` in the experiment; None for the last."""
+    return next(iter(STAGES[STAGES.index(stage) + 1 :]), None)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from search_spaces.stage import Arm, Budget, Parameter, Stage
 from trainables.config import TrialConfig
-from trainables.errors import ConfigError
 from trainables.result import Trial
 
 Sampler = Literal["qmc", "tpe", "random"]
@@ -29,6 +28,15 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The config a study starts from, and where it comes from; `found`: an earlier study's, not just the baseline's."""
+
+    config: TrialConfig = field(default_factory=TrialConfig)
+    origin: str = "the baseline's config"
+    found: bool = False
+
+
+@dataclass(frozen=True)
 class Study:
     """What one run asks. The same study on the same data suggests the same trials (sampler qmc or random)."""
 
@@ -39,14 +47,12 @@ class Study:
     seed: int = 0
     sampler: Sampler = "qmc"
     scheduler: Scheduler = "none"
-
-    def __post_init__(self) -> None:
-        if not any(arm.holds(self.start) for arm in self.stage.arms()):
-            raise ConfigError(f"stage {self.stage.name}: the starting config belongs to none of its arms")
+    reference: TrialConfig = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
 
     def arms(self) -> tuple[Arm, ...]:
         """Return the stage's arms, the incumbent's first: trial 0 is the incumbent."""
-        return tuple(sorted(self.stage.arms(), key=lambda arm: not arm.holds(self.start)))
+        own = self.stage.arm_for(self.start)
+        return (own, *(arm for arm in self.stage.arms() if arm.name != own.name))
 
     def arm_of(self, number: int) -> Arm:
         """Return the arm of trial `number`; arms take turns, so shares differ by one trial at most."""
@@ -62,18 +68,34 @@ class Study:
         return Trial(number, arm.name, {p.path: config.value(p.path) for p in self.varied(arm)}, config)
 
     def varied(self, arm: Arm) -> list[Parameter]:
-        """Return the parameters that exist in `arm`, scientific ones first."""
-        return [p for p in self.stage.varied if p.role == "scientific" or p in arm.nuisance]
+        """Return the parameters that `arm` fixes or searches, in the stage's order."""
+        return [p for p in self.stage.varied if p in arm.nuisance or p.path in arm.values]
 
     def incumbent(self) -> Trial:
         """Return trial 0: the starting config itself, at the study's number of epochs."""
         arm = self.arm_of(0)
         return self.trial(0, {p.path: self.start.value(p.path) for p in arm.nuisance})
 
+    def finalists(self, selected: TrialConfig) -> dict[str, TrialConfig]:
+        """Return the configs to retrain by role: the selected one, and its rivals where they are other configs."""
+        base = {"start": self.incumbent().config, "report": self.reference, "selected": selected}
+        finalists = {"selected": selected}
+        for rival in self.stage.rivals:
+            matched = {path: selected.value(path) for path in rival.matching}
+            config = base[rival.of].override({**rival.values, **matched, "seed": selected.seed})
+            if config != selected:
+                finalists[rival.role] = config
+        return finalists
+
     def repeats(self, finalists: Mapping[str, TrialConfig]) -> list[Trial]:
         """Return each finalist once for each repeat seed; all share these seeds, which no trial of the search had."""
-        seeds = [trial_seed(self.seed, -1 - repeat) for repeat in range(self.budget.repeats)]
-        runs = [(role, config.override({"seed": seed})) for seed in seeds for role, config in finalists.items()]
+        limit = {rival.role: rival.seeds for rival in self.stage.rivals if rival.seeds}
+        runs = [
+            (role, config.override({"seed": trial_seed(self.seed, -1 - repeat)}))
+            for repeat in range(self.budget.repeats)
+            for role, config in finalists.items()
+            if repeat < limit.get(role, self.budget.repeats)
+        ]
         return [Trial(number, role, {}, config) for number, (role, config) in enumerate(runs)]
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from search_spaces.domain import Choice, Domain, LogUniform, Uniform
+from search_spaces.domain import Choice, Domain, IntRange, LogUniform, Uniform
 from search_spaces.stage import Arm
 from search_spaces.study import Study
 from trainables.result import EpochMetrics, Trial, TrialResult
@@ -124,6 +124,8 @@ def _distribution(domain: Domain) -> BaseDistribution:
             return FloatDistribution(low, high)
         case LogUniform(low, high):
             return FloatDistribution(low, high, log=True)
+        case IntRange(low, high):
+            return IntDistribution(low, high)
         case Choice(options):
             return CategoricalDistribution(options)
     raise TypeError(f"no Optuna distribution for {domain!r}")

@@ -41,6 +41,7 @@ def report(tmp_path_factory):
     manifest |= {
         "parameters": stage.describe(),
         "arms": ["constant", "exponential", "cosine"],
+        "examined": False,
         "seed": 0,
         "sampler": "qmc",
     }

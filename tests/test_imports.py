@@ -52,6 +52,7 @@ def test_each_big_library_lives_in_few_files():
     assert importers_of("optuna") == {"search_spaces/suggest.py"}
     assert importers_of("ray") == {"search_spaces/tuner.py", "trainables/siamese.py"}
     assert importers_of("seaborn") == importers_of("matplotlib") == {"analysis/plots.py"}
+    assert importers_of("kagglehub") == {"trainables/fetch.py"}
     assert not [name for name in importers_of("torch") if name.startswith("search_spaces/")]
 
 

@@ -50,8 +50,11 @@ def images(root, counts, size=(20, 20)):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--stage", "lrr"], "unknown stage 'lrr'; the stages are baseline, lr"),
-        ([], "--stage is missing; the stages are baseline, lr"),
+        (
+            ["--stage", "lrr"],
+            "unknown stage 'lrr'; the stages are baseline, loss, lr, regularisation, init, ensemble, final, all",
+        ),
+        ([], "--stage is missing; the stages are baseline, loss, lr, regularisation, init, ensemble, final, all"),
         (["--stage", "lr", "--trials", "0"], "--trials: '0' is not a whole number from 1"),
         (["--stage", "lr", "--epochs", "-3"], "--epochs"),
         (["--stage", "lr", "--trials", "many"], "'many' is not a whole number from 1"),

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.errors import InputError
-from trainables.pairs import Pairs, draw_pairs
+from trainables.pairs import PARTNERS, Pairs, draw_pairs
 from trainables.splits import Split, near_duplicates, split_chips
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
 
 MIN_CHIPS_PER_CLASS = 10
 SMALL_TEST_SPLIT = 50
-STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3}
+STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3, "ship task": 4}
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class PreparedData:
     seed: int
     notes: tuple[str, ...] = field(default=())
 
-    def part(self, name: str, indices: NDArray[np.int64]) -> Part:
+    def part(self, name: str, indices: NDArray[np.int64], partners: int = PARTNERS) -> Part:
         """Return chips at `indices` with their pairs; `name` picks the stream of random numbers."""
         labels = self.chips.labels[indices]
-        return Part(self.chips.images[indices], labels, draw_pairs(labels, _rng(self.seed, name)))
+        return Part(self.chips.images[indices], labels, draw_pairs(labels, _rng(self.seed, name), partners))
 
     def for_trials(self) -> TrialData:
         """Return what travels to the trials: the training and validation parts, never the test part."""

@@ -50,6 +50,7 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
         "stage": "lr",
         "parameters": stage_named("lr").describe(),
         "arms": ARMS,
+        "examined": False,
         "data": {
             "pairs": {"validation": {"count": 600, "similar": 0.5}},
             "split": {"validation": 120},
@@ -57,7 +58,9 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
         },
     }
     runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"])
-    return StudyRecord(None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, {})
+    return StudyRecord(
+        None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, pd.DataFrame(), {}
+    )
 
 
 def severities(record):

@@ -5,10 +5,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from analysis.evaluate import LEDGER, Finalist, evaluate
+from analysis.evaluate import CRITERIA, LEDGER, SHIP_PARTNERS, Finalist, evaluate, examine, ship_task
+from analysis.thresholds import best_f1
 from trainables.config import TrialConfig
-from trainables.data import channel_statistics
-from trainables.training import Member
+from trainables.data import channel_statistics, load
+from trainables.losses import make_loss
+from trainables.training import Member, validate
 
 
 def weights_of(seed, path):
@@ -76,3 +78,67 @@ def test_the_median_run_is_typical():
     for values, expected in (([0.5, 0.1, 0.3], 2), ([0.4], 0), ([0.2, 0.1], 1), ([1, 4, 2, 3], 2)):
         assert Finalist(TrialConfig(), [], [], values).median() == expected
     assert np.median([0.5, 0.1, 0.3]) == 0.3
+
+
+def test_the_examination_has_a_row_for_each_task_threshold_and_role(prepared, finalists, tmp_path):
+    """Test pairs and ship task, three thresholds, both configs: twelve rows, gains in selected's alone, two ledger lines."""
+    rows = examine(prepared, finalists, tmp_path, "final/s")
+    assert [(r["task"], r["criterion"], r["role"]) for r in rows] == [
+        (task, criterion, role)
+        for task in ("test pairs", "ship task")
+        for criterion in CRITERIA
+        for role in ("selected", "baseline")
+    ]
+    assert all((row["gain"] is not None) == (row["role"] == "selected") for row in rows)
+    assert len((tmp_path / LEDGER).read_text().splitlines()) == 2
+    json.dumps(rows, allow_nan=False)
+
+
+def test_at_one_half_the_examination_is_the_ordinary_test(prepared, finalists, tmp_path):
+    """The rows of the test pairs at 0.5 are, field by field, what every study reports."""
+    scores, gain = evaluate(prepared, finalists, tmp_path, "final/s")
+    rows = {r["role"]: r for r in examine(prepared, finalists, tmp_path, "final/s")[:2]}
+    for role, score in scores.items():
+        assert {name: rows[role][name] for name in vars(score)} == vars(score)
+    assert rows["selected"]["gain"] == gain
+
+
+def test_each_run_has_its_own_threshold_from_its_own_validation_pairs(prepared, finalists, tmp_path):
+    """At "best F1" every run's accuracy is that at the F1 threshold of its validation scores, found here by hand."""
+    rows = examine(prepared, finalists, tmp_path, "final/s")
+    row = next(r for r in rows if r["criterion"] == "best F1" and r["role"] == "selected")
+    data, loss = prepared.for_trials(), make_loss(TrialConfig().loss)
+    validation, test = load(data.validation, data), load(prepared.part("test", prepared.split.test), data)
+    expected = []
+    for seed in (0, 1, 2):
+        model = Member.fresh(TrialConfig().override({"seed": seed})).model
+        own = validate(model, validation, loss)[1].double().numpy()
+        threshold = best_f1(own, validation.target.numpy())
+        called = validate(model, test, loss)[1].double().numpy() < threshold
+        expected.append(float((called == (test.target.numpy() == 0)).mean()))
+        if seed == row["seed"]:
+            assert row["threshold"] == pytest.approx(threshold, abs=1e-6)
+    assert row["runs_accuracy"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("named", "label"), [(None, "ship"), ("iceberg", "iceberg")])
+def test_the_ship_task_is_each_chip_of_one_class_against_fifteen_others(prepared, named, label):
+    """Every test chip of the class, as often as it has partners, never with itself or a partner twice."""
+    task = ship_task(prepared, named)
+    labels = prepared.chips.labels[prepared.split.test]
+    own = np.flatnonzero(labels == prepared.chips.classes.index(label))
+    partners = min(SHIP_PARTNERS, len(labels) - 1)
+    pairs = task.part.pairs
+    assert sorted(pairs.first) == sorted(np.repeat(own, partners))
+    assert len(set(zip(pairs.first, pairs.second, strict=True))) == len(pairs)
+    assert (pairs.first != pairs.second).all()
+    assert (pairs.target == (labels[pairs.first] != labels[pairs.second])).all()
+    assert task.name == f"{label} task"
+
+
+def test_without_a_class_called_ship_the_first_is_asked(prepared):
+    """Classes named otherwise: the first in order stands in for the ships."""
+    import dataclasses
+
+    other = dataclasses.replace(prepared, chips=dataclasses.replace(prepared.chips, classes=("cat", "dog")))
+    assert ship_task(other).name == "cat task"

@@ -2,13 +2,15 @@ import dataclasses
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.diagnose import Finding
+from analysis.diagnose import Finding, training_length
 from analysis.evaluate import TestScore
 from analysis.report import _adoption, _tested, next_command, trial_config
-from run_search import make_study, parser
+from run_search import make_study, parser, starting_config
+from search_spaces.stages import stage_named
 from tests.analysis.test_diagnose import LOSS, study
 from trainables.config import TrialConfig
 
@@ -37,7 +39,7 @@ def warn(*ids):
 @pytest.mark.parametrize(
     ("findings", "adopted", "expected"),
     [
-        ([], True, {"--seed": "1", "--start": "results/lr/s/best.json", "--trials": "24"}),
+        ([], True, {"--stage": "regularisation", "--start": None, "--trials": None}),
         (warn("training length"), True, {"--epochs": "40", "--trials": "24", "--start": "results/lr/s/best.json"}),
         (warn("density"), False, {"--trials": "48", "--epochs": "20", "--start": None, "--seed": None}),
         (warn("early best epochs"), False, {"--trials": "48", "--epochs": "20"}),
@@ -63,11 +65,19 @@ def test_the_next_command_keeps_the_users_settings():
 
 
 def test_after_a_good_baseline_comes_the_next_stage():
-    """With every check passed the baseline stage leads to lr, in the same results folder, ready to run."""
+    """With every check passed the baseline stage leads to loss, in the same results folder, ready to run."""
     made = record("elsewhere/baseline/s", stage="baseline")
     args = parser().parse_args(shlex.split(next_command(made, [], True))[2:])
-    assert (args.stage, str(args.results_dir), args.data) == ("lr", "elsewhere", "my chips")
-    assert make_study(args)[0].stage.name == "lr"
+    assert (args.stage, str(args.results_dir), args.data) == ("loss", "elsewhere", "my chips")
+    stage = stage_named(args.stage)
+    assert make_study(args, stage, starting_config(args, stage), "n").stage.name == "loss"
+
+
+def test_after_the_final_stage_comes_the_summary():
+    """Past the last stage the next command is the summary of the results folder; late best epochs still ask for more."""
+    made = record("elsewhere/final/s", stage="final")
+    assert next_command(made, [], True) == "python -m analysis elsewhere"
+    assert "--stage final" in next_command(made, warn("training length"), True)
 
 
 def test_if_nothing_finished_the_baseline_is_tried():
@@ -103,18 +113,18 @@ def test_adoption_looks_at_every_new_seed(selected, baseline, adopted, said):
 
 
 def score(accuracy):
-    return TestScore(accuracy, (0, 1), 0.5, (0, 1), 1, 1, 1, 1, 0.5, 4, 0, (accuracy,), (0.5,))
+    return TestScore(accuracy, (0, 1), 0.5, (0, 1), 1, 1, 1, 1, 0.5, 0.9, 4, 0, (accuracy,), (0.5,))
 
 
 def test_a_dead_baseline_never_borrows_the_selected_ones_figures():
     """Where every run of the starting config died its test is None; where it is the selected config they are the same."""
     report = {"selected": {"trial": 12}, "baseline": {"config": {}}}
     dead = record(repeats=runs([0.2, 0.3], [None, None]))
-    assert _tested(dead, report, {"selected": score(0.9)}, None)["baseline"]["test"] is None
+    assert _tested(dead, report, {"selected": score(0.9)}, None, None)["baseline"]["test"] is None
     same = record(repeats=runs([0.2, 0.3], []))
-    assert _tested(same, report, {"selected": score(0.9)}, None)["baseline"]["test"]["accuracy"] == 0.9
+    assert _tested(same, report, {"selected": score(0.9)}, None, None)["baseline"]["test"]["accuracy"] == 0.9
     lost = record(repeats=runs([None], [0.3]))
-    found = _tested(lost, report, {"baseline": score(0.8)}, None)
+    found = _tested(lost, report, {"baseline": score(0.8)}, None, None)
     assert found["test"] is None
     assert found["baseline"]["test"]["accuracy"] == 0.8
 
@@ -127,3 +137,47 @@ def test_a_row_gives_its_config_again():
     assert config.optimiser.lr == row["optimiser.lr"]
     assert config.schedule.kind == row["arm"] == "exponential"
     assert (config.epochs, config.seed) == (20, 4)
+
+
+def test_switches_and_whole_numbers_survive_the_csv(tmp_path):
+    """A column of switches or whole numbers with empty cells gives back the config that was trained, value by value."""
+    table = tmp_path / "trials.csv"
+    table.write_text("network.batch_norm,augmentation.greyscale,ensemble.members,seed\nTrue,,3,1\n,False,,2\n")
+    rows = pd.read_csv(table)
+    made = record()
+    paths = ["network.batch_norm", "augmentation.greyscale", "ensemble.members"]
+    made.manifest["parameters"] = [{"path": path, "domain": {"kind": "choice"}} for path in paths]
+    first, second = (trial_config(made, row) for _, row in rows.iterrows())
+    assert (first.network.batch_norm, first.augmentation.greyscale, first.ensemble.members) == (True, True, 3)
+    assert (second.network.batch_norm, second.augmentation.greyscale, second.ensemble.members) == (False, False, 1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "repeats", "adopted", "said"),
+    [
+        ("final", runs([0.2, 0.3, 0.25], [0.4, 0.5, 0.46]), True, "over 3 new seeds"),
+        ("final", runs([0.2, 0.3], []), False, "the report's baseline itself"),
+        ("ensemble", runs([0.2, 0.3], []), False, "with as many networks"),
+    ],
+)
+def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, said):
+    """The final stage judges against the report's baseline; where the selected config is its own rival nothing is adopted."""
+    made = record(repeats=repeats, stage=stage)
+    made.manifest["examined"] = stage == "final"
+    if stage == "final":
+        made.manifest["parameters"] = []
+    adoption = _adoption(made, LOSS, best=0 if stage == "final" else 3, findings=[])
+    assert adoption.adopted == adopted
+    assert said in adoption.why
+
+
+@pytest.mark.parametrize(
+    ("place", "answer", "epochs"), [(19, "longer", 40), (15, "longer", 40), (14, "enough", 20), (1, "fewer", 20)]
+)
+def test_how_many_epochs_is_read_from_the_best_ones(place, answer, epochs):
+    """Best in the last quarter: twice as many; in the first tenth: fewer would do; between: these are enough."""
+    curve = np.full(20, 0.5)
+    curve[place] = 0.1
+    length = training_length(study(curve=lambda number: curve - number * 1e-4), LOSS)
+    assert (length["trained"], length["answer"], length["epochs"]) == (20, answer, epochs)
+    assert length["best_epochs"] == [place + 1] * 5

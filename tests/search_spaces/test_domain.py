@@ -1,8 +1,10 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces.domain import Choice, LogUniform, Uniform, from_dict
+from search_spaces.domain import Choice, IntRange, LogUniform, Uniform, from_dict
 from trainables.errors import ConfigError
 
 bounds = st.tuples(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3)).filter(lambda b: b[0] * 1.01 < b[1])
@@ -30,6 +32,23 @@ def test_a_choice_is_its_options():
     assert from_dict(choice.to_dict()) == choice
 
 
+def test_a_range_of_whole_numbers_contains_no_others():
+    """Both ends belong to it, halves do not; positions run from 0 to 1; it survives its description."""
+    members = IntRange(2, 5)
+    assert [number for number in range(8) if members.contains(number)] == [2, 3, 4, 5]
+    assert not members.contains(2.5)
+    assert (members.position(2), members.position(5)) == (0, 1)
+    assert from_dict(members.to_dict()) == members
+
+
+def test_a_switch_is_a_choice():
+    """False and True are options like names are, and survive a description as JSON."""
+    switch = Choice((False, True))
+    assert switch.contains(True)
+    assert switch.position(True) == 1
+    assert from_dict(json.loads(json.dumps(switch.to_dict()))) == switch
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -37,6 +56,8 @@ def test_a_choice_is_its_options():
         lambda: Uniform(2, 1),
         lambda: Uniform(0, float("inf")),
         lambda: LogUniform(0, 1),
+        lambda: IntRange(1, 2.5),
+        lambda: IntRange(3, 3),
         lambda: Choice(("a",)),
         lambda: Choice(("a", "a")),
         lambda: from_dict({"kind": "normal"}),

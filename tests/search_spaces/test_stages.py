@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,8 @@ import pytest
 from search_spaces.__main__ import page
 from search_spaces.domain import Choice, Uniform
 from search_spaces.stage import Budget, Parameter, Stage
-from search_spaces.stages import STAGES, stage_before, stage_named
+from search_spaces.stages import STAGES, stage_after, stage_named, stages_before
+from search_spaces.study import Study
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
 from trainables.result import Metric
@@ -76,9 +78,51 @@ def test_a_senseless_stage_is_refused(make):
 
 
 def test_stages_follow_one_another():
-    """The stage before lr is baseline, and nothing comes before that."""
-    assert stage_before(stage_named("lr")).name == "baseline"
-    assert stage_before(stage_named("baseline")) is None
+    """The stages are the report's, in its order; each knows those before it, the nearest first, and the one after."""
+    assert [stage.name for stage in STAGES] == ["baseline", "loss", "lr", "regularisation", "init", "ensemble", "final"]
+    assert [stage.name for stage in stages_before(stage_named("lr"))] == ["loss", "baseline"]
+    assert stages_before(stage_named("baseline")) == ()
+    assert stage_after(stage_named("ensemble")).name == "final"
+    assert stage_after(stage_named("final")) is None
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("trials", ["budget", "demo"])
+def test_every_arm_gets_a_trial_of_a_stages_own_budget(stage, trials):
+    """The default budgets, a user's and the demo's, reach every arm, the arms' shares differing by one trial at most."""
+    made = Study(stage, "s", TrialConfig(), getattr(stage, trials))
+    counts = Counter(made.arm_of(number).name for number in range(made.budget.trials))
+    assert len(counts) == len(made.arms())
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_the_baseline_belongs_to_an_arm_of_every_stage(stage):
+    """Every stage can start from the report's baseline within its own arms."""
+    assert stage.arm_for(TrialConfig()).name != "start"
+
+
+def test_the_regularisation_stages_arms_fix_what_they_do_not_ask():
+    """Each arm switches on one regulariser and searches its strength; rate and weight decay are searched in all."""
+    shared = {"optimiser.lr", "optimiser.weight_decay"}
+    arms = {arm.name: {p.path for p in arm.nuisance} - shared for arm in stage_named("regularisation").arms()}
+    assert arms == {
+        "none": set(),
+        "flips": {"augmentation.theta"},
+        "flips and grey": {"augmentation.theta"},
+        "dropout": {"network.dropout_conv", "network.dropout_out"},
+        "batch normalisation": set(),
+    }
+    assert all(shared <= {p.path for p in arm.nuisance} for arm in stage_named("regularisation").arms())
+
+
+def test_an_arm_must_give_every_scientific_parameter_a_value():
+    """A named arm that leaves a scientific parameter open, or gives it a value outside its options, is refused."""
+    kind = Parameter("init.kind", "scientific", Choice(("default", "he")), "x")
+    budget = Budget(4, 2)
+    for values in ({}, {"init.kind": "koch"}):
+        with pytest.raises(ConfigError, match="arm 'a'"):
+            Stage("s", "q?", (kind,), Metric("val_loss", "min"), budget, budget, compared={"a": values})
 
 
 def test_the_page_of_stages_is_up_to_date():

@@ -6,7 +6,6 @@ from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study, trial_seed
 from trainables.config import TrialConfig
-from trainables.errors import ConfigError
 
 
 def study(start=None, trials=12, seed=0):
@@ -52,14 +51,49 @@ def test_finalists_are_retrained_with_the_same_new_seeds():
     assert not set(seeds["selected"]) & {trial_seed(0, number) for number in range(1000)}
 
 
-def test_a_start_that_fits_no_arm_is_refused():
-    """A stage whose arms cannot hold the starting config has no incumbent: ConfigError."""
-    from dataclasses import replace
+def test_a_start_that_fits_no_arm_gets_an_arm_of_its_own():
+    """A config with dropout and augmentation together runs as trial 0 of an arm "start", which keeps both as they are."""
+    start = TrialConfig().override({"augmentation.theta": 0.4, "network.dropout_out": 0.2})
+    made = Study(stage_named("regularisation"), "s", start, Budget(12, 5))
+    assert [arm.name for arm in made.arms()][:2] == ["start", "none"]
+    assert made.incumbent().config == start.override({"epochs": 5, "seed": made.incumbent().config.seed})
+    assert {p.path for p in made.arms()[0].nuisance} == {"optimiser.lr", "optimiser.weight_decay"}
+    suggested = made.trial(6, {"optimiser.lr": 0.002, "optimiser.weight_decay": 1e-4})
+    assert suggested.arm == "start"
+    assert suggested.config.network == start.network
+    assert suggested.config.augmentation == start.augmentation
 
-    from search_spaces.domain import Choice
-    from search_spaces.stage import Parameter
 
-    only = Parameter("schedule.kind", "scientific", Choice(("exponential", "cosine")), "x")
-    stage = replace(stage_named("lr"), parameters=(only,))
-    with pytest.raises(ConfigError, match="none of its arms"):
-        Study(stage, "s", TrialConfig(), Budget(2, 1))
+@pytest.mark.parametrize("stage", ["regularisation", "ensemble"])
+def test_a_trial_has_its_arms_values_and_searches_the_rest(stage):
+    """In stages that name their arms each trial holds its arm's values, and its row names them with what was searched."""
+    made = Study(stage_named(stage), "s", TrialConfig(), Budget(12, 5))
+    for number in range(1, 8):
+        arm = made.arm_of(number)
+        trial = made.trial(number, {p.path: p.domain.high for p in arm.nuisance})
+        assert arm.holds(trial.config)
+        assert set(trial.overrides) == {*arm.values, *(p.path for p in arm.nuisance)}
+        assert all(trial.config.value(path) == value for path, value in trial.overrides.items())
+
+
+def test_an_ensembles_rival_trains_as_many_networks():
+    """The starting config is retrained with the selected one's number of members, the best of them kept."""
+    made = Study(stage_named("ensemble"), "s", TrialConfig(), Budget(5, 5))
+    selected = TrialConfig().override({"ensemble.members": 4, "ensemble.combine": "average", "epochs": 5})
+    finalists = made.finalists(selected)
+    assert finalists["baseline"].ensemble.members == 4
+    assert finalists["baseline"].ensemble.combine == "best"
+    assert list(made.finalists(finalists["baseline"])) == ["selected"]
+
+
+def test_the_final_stages_rivals_are_the_reports_baseline_and_kochs_initialisation():
+    """The baseline is the report's own config at its own length; Koch's initialisation is a single network of one seed."""
+    adopted = TrialConfig().override({"optimiser.lr": 0.01, "epochs": 8, "ensemble.members": 3})
+    made = Study(stage_named("final"), "s", adopted, Budget(1, 8, 3))
+    finalists = made.finalists(made.incumbent().config)
+    assert finalists["baseline"].override({"seed": 0}) == TrialConfig()
+    assert (finalists["koch"].init.kind, finalists["koch"].ensemble.members) == ("koch", 1)
+    runs = [run.arm for run in made.repeats(finalists)]
+    assert (runs.count("selected"), runs.count("baseline"), runs.count("koch")) == (3, 3, 1)
+    plain = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 20, 3))
+    assert "baseline" not in plain.finalists(plain.incumbent().config)

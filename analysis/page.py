@@ -1,0 +1,46 @@
+"""How a page is made: one jinja environment, numbers as people read them, pictures inside the page."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from search_spaces.domain import from_dict
+
+_ENVIRONMENT = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,  # names of classes, files and arms are text, never markup
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Return the page that `template` makes of `values`."""
+    return _ENVIRONMENT.get_template(template).render(**values)
+
+
+def embedded(folder: Path, captions: dict[str, str]) -> dict[str, str]:
+    """Return caption to base64 of each picture that is there; `captions` has a caption for each file name."""
+    return {
+        caption: base64.b64encode((folder / name).read_bytes()).decode()
+        for name, caption in captions.items()
+        if (folder / name).exists()
+    }
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _number(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+_ENVIRONMENT.filters |= {"percent": _percent, "number": _number, "domain": from_dict}

@@ -1,0 +1,21 @@
+"""The last stage: what does the adopted config reach, beside the report's baseline?"""
+
+from search_spaces.stage import Budget, Parameter, Rival, Stage
+from trainables.result import Metric
+
+FINAL = Stage(
+    name="final",
+    question="What does the adopted config reach on the test split, and how far is that above the report's baseline?",
+    parameters=(
+        Parameter("epochs", "fixed", None, "as adopted; the report's baseline trains its own 20"),
+        Parameter("seed", "fixed", None, "several new ones for each config: a single network is an anecdote"),
+    ),
+    metric=Metric("val_accuracy", "max"),  # the two configs may have different losses
+    budget=Budget(trials=1, epochs=20, repeats=10),
+    demo=Budget(trials=1, epochs=8, repeats=5),
+    rivals=(
+        Rival("baseline", "report"),
+        Rival("koch", "selected", {"init.kind": "koch", "ensemble.members": 1}, seeds=1),  # the report's figure 6
+    ),
+    examined=True,
+)

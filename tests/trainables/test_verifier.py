@@ -1,0 +1,186 @@
+"""A verifier kept in a folder, and the command that uses it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from trainables.compare import main
+from trainables.config import TrialConfig
+from trainables.data import ChipSet, prepare
+from trainables.ensemble import mean_score, pack
+from trainables.errors import InputError
+from trainables.losses import make_loss
+from trainables.training import DeviceData, Run, train, validate
+from trainables.verifier import DESCRIPTION, EIGHT_BIT, RAW, RENDERED, WEIGHTS, Verifier, pixels_of, save_verifier
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = TrialConfig().override({"epochs": 3, "optimiser.lr": 0.005})
+
+
+def keep(folder, config, data):
+    """Train `config` on `data` and keep the verifier; return its run."""
+    folder.mkdir(exist_ok=True)
+    run = Run.fresh(config)
+    list(train(config, DeviceData.of(data), run))
+    save_file(pack(run.networks), folder / "w.safetensors")
+    save_verifier(folder, config, folder / "w.safetensors", data)
+    return run
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A verifier of bright against dark pictures, two folders of them, and the same chips as arrays."""
+    root = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    chips = (rng.integers(0, 60, (60, 75, 75, 3)) + 120 * labels[:, None, None, None]).astype(np.uint8)
+    data = prepare(ChipSet(chips, labels, ("dark", "bright"), "test"), "grouped").for_trials()
+    run = keep(root / "study", CONFIG, data)
+    for name, label in (("dark", 0), ("bright", 1)):
+        (root / name).mkdir()
+        for number in range(3):
+            Image.fromarray(chips[labels == label][number]).save(root / name / f"{number}.png")
+    return root, data, run
+
+
+def test_a_kept_verifier_scores_as_the_network_did(pictures):
+    """Scores of 8-bit validation chips equal, to rounding, those of the network that was trained."""
+    root, data, run = pictures
+    device = DeviceData.of(data).validation
+    verifier = Verifier.load(root / "study")
+    embedded = verifier.embed(data.validation.images)
+    score = verifier.score([e[device.first] for e in embedded], [e[device.second] for e in embedded])
+    expected = validate(run.networks[0], device, make_loss(CONFIG.loss))[1]
+    assert torch.allclose(score, expected, atol=1e-5)
+
+
+def test_an_ensemble_is_kept_whole(trial_data, tmp_path):
+    """The kept average of two members, with batch normalisation, scores as the mean of both networks."""
+    config = CONFIG.override(
+        {"ensemble.members": 2, "ensemble.combine": "average", "network.batch_norm": True, "epochs": 1}
+    )
+    run = keep(tmp_path / "study", config, trial_data)
+    device = DeviceData.of(trial_data).validation
+    verifier = Verifier.load(tmp_path / "study")
+    with torch.no_grad():
+        embedded = [network.encode(device.images) for network in verifier.networks]
+    score = verifier.score([e[device.first] for e in embedded], [e[device.second] for e in embedded])
+    loss = make_loss(config.loss)
+    assert torch.allclose(score, mean_score([validate(n, device, loss)[1] for n in run.networks]), atol=1e-5)
+
+
+def test_a_rendered_chip_kept_as_a_picture_is_judged_as_before(chips, trial_data, tmp_path):
+    """Chips of bands over their own range, saved as 8-bit pictures, score within 0.02 of the floats they were."""
+    keep(tmp_path / "study", CONFIG, trial_data)
+    verifier = Verifier.load(tmp_path / "study")
+    assert verifier.pixels == RENDERED
+    floats = chips.images[:20]
+    low, high = floats.min((1, 2), keepdims=True), floats.max((1, 2), keepdims=True)
+    from_pictures = verifier.embed(((floats - low) / (high - low) * 255).round().astype(np.uint8))
+    normal = torch.from_numpy((floats - trial_data.mean) / trial_data.sd).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        exact = [network.encode(normal) for network in verifier.networks]
+    roll = [[e.roll(1, 0) for e in embedding] for embedding in ([from_pictures[0]], [exact[0]])]
+    assert torch.allclose(verifier.score(from_pictures, roll[0]), verifier.score(exact, roll[1]), atol=0.02)
+
+
+def test_the_kind_of_numbers_is_told_apart(chips):
+    """8-bit arrays, bands over their own range, and other floats have three names; the last cannot take pictures."""
+    assert pixels_of(np.zeros((2, 75, 75, 3), np.uint8)) == EIGHT_BIT
+    assert pixels_of(chips.images) == RENDERED
+    assert pixels_of(chips.images * 3 + 1) == RAW
+    with pytest.raises(InputError, match="image files cannot be brought"):
+        Verifier([], make_loss(CONFIG.loss), RAW, np.zeros(3), np.ones(3)).embed(np.zeros((1, 75, 75, 3), np.uint8))
+
+
+def test_two_pictures_in_a_process_of_its_own(pictures):
+    """python -m trainables.compare says for each pair similar or different with its probability, without Ray or Optuna."""
+    root = pictures[0]
+    code = (
+        "import sys, runpy; sys.argv[0] = 'compare'; "
+        "runpy.run_module('trainables.compare', run_name='__main__', alter_sys=True)"
+    )
+    command = ["--model", "study", "dark/0.png", "bright/0.png"]
+    blocked = "import sys; sys.modules['ray'] = sys.modules['optuna'] = sys.modules['pandas'] = None; "
+    done = subprocess.run(
+        [sys.executable, "-c", blocked + code, *command],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, answer, probability = done.stdout.rstrip("\n").split("\t")
+    assert (first, second, answer) == ("dark/0.png", "bright/0.png", "different")
+    assert 0 <= float(probability) < 0.5
+
+
+def test_a_folder_against_a_folder(pictures, capsys, monkeypatch):
+    """Every image of one against every image of the other, a line each, and all of them right here."""
+    monkeypatch.chdir(pictures[0])
+    assert main(["--model", "study", "dark", "bright"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[:2] for line in lines] == [[f"dark/{a}.png", f"bright/{b}.png"] for a in range(3) for b in range(3)]
+    assert {line[2] for line in lines} == {"different"}
+    assert main(["--model", "study", "dark", "dark/0.png"]) == 0
+    assert {line.split("\t")[2] for line in capsys.readouterr().out.splitlines()} == {"similar"}
+
+
+def test_the_threshold_decides(pictures, capsys, monkeypatch):
+    """At threshold 1 everything below certainty is similar, at 0 nothing is."""
+    monkeypatch.chdir(pictures[0])
+    for threshold, answer in (("1", "similar"), ("0", "different")):
+        assert main(["--model", "study", "--threshold", threshold, "dark/0.png", "bright/0.png"]) == 0
+        assert capsys.readouterr().out.split("\t")[2] == answer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "nowhere", "dark", "bright"], f"nowhere/{DESCRIPTION}: cannot be read"),
+        (["--model", "study", "dark", "none.png"], "none.png: no such file or folder"),
+        (["--model", "study", "dark", "empty"], "empty: no images in this folder"),
+        (["--model", "study", "dark", "text.png"], "text.png: unreadable or truncated image"),
+        (["--model", "study", "dark"], "the following arguments are required: B"),
+        (["--model", "study", "--threshold", "2", "dark", "bright"], "--threshold 2"),
+        (["--model", "edited", "dark", "bright"], f"edited/{DESCRIPTION}: describes no verifier"),
+        (["--model", "listed", "dark", "bright"], f"listed/{DESCRIPTION}: holds list"),
+        (["--model", "cut", "dark", "bright"], f"cut/{WEIGHTS}: not the weights of"),
+        (["--model", "other", "dark", "bright"], f"other/{WEIGHTS}: not the weights of"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(pictures, tmp_path, capsys, monkeypatch, arguments, said):
+    """Missing, unreadable or edited images and models exit 2 with one line that names them."""
+    monkeypatch.chdir(tmp_path)
+    study = pictures[0] / "study"
+    text = (study / DESCRIPTION).read_text()
+    content = json.loads(text)
+    studies = {
+        "study": (text, None),
+        "edited": (text.replace('"sd"', '"deviation"'), None),
+        "listed": ("[]", None),
+        "cut": (text, (study / WEIGHTS).read_bytes()[:500]),
+        "other": (json.dumps(content | {"config": content["config"] | {"network": {"batch_norm": True}}}), None),
+    }
+    for name, (description, weights) in studies.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / DESCRIPTION).write_text(description)
+        (tmp_path / name / WEIGHTS).write_bytes(weights or (study / WEIGHTS).read_bytes())
+    for name in ("dark", "bright"):
+        (tmp_path / name).symlink_to(pictures[0] / name)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("not a picture")
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1

@@ -1,0 +1,110 @@
+"""Do these images show the same class? A trained verifier's answer, with its probability.
+
+    python -m trainables.compare --model results/final/STUDY A.png B.png    one image against one
+    python -m trainables.compare --model results/final/STUDY NEW/ KNOWN/    each of a folder against each of another
+
+One line for each pair on standard output, tab-separated: first, second, "similar" or "different", and the probability
+that they are similar. Exit status: 0 done, 2 input that cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from torch import Tensor
+
+from trainables.errors import InputError
+from trainables.readers import IMAGE_ENDINGS, decode_image
+from trainables.verifier import Verifier
+
+THRESHOLD = 0.5
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the whole usage."""
+        raise InputError(f"{message}; see --help")
+
+
+def parser() -> Parser:
+    """Return the command line."""
+    p = Parser(
+        prog="python -m trainables.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--model", type=Path, required=True, metavar="STUDY", help="a finished study's folder")
+    p.add_argument(
+        "--threshold",
+        type=float,
+        default=THRESHOLD,
+        metavar="P",
+        help="score of difference, 0 to 1, below which a pair is called similar (default: 0.5; report.json of a final "
+        "study has those chosen on validation)",
+    )
+    p.add_argument("first", type=Path, metavar="A", help="an image, or a folder of images")
+    p.add_argument("second", type=Path, metavar="B", help="an image, or a folder of images")
+    return p
+
+
+def compare(
+    verifier: Verifier, first: Path, second: Path, threshold: float
+) -> Iterator[tuple[Path, Path, bool, float]]:
+    """Yield both paths, whether they are called similar, and the probability of it, for each pair of images.
+
+    Raises InputError for a path that is no image and no folder of some, or an image that cannot be read.
+    """
+    files, others = _images(first), _images(second)
+    one, other = (_embed(verifier, paths) for paths in (files, others))
+    for row, file in enumerate(files):
+        against = [embedding[row].expand_as(all_others) for embedding, all_others in zip(one, other, strict=True)]
+        for path, score in zip(others, verifier.score(against, other).tolist(), strict=True):
+            yield file, path, score < threshold, 1 - score
+
+
+def _images(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; give an image or a folder of images")
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS and file.is_file())
+    if not found:
+        raise InputError(f"{path}: no images in this folder")
+    return found
+
+
+def _embed(verifier: Verifier, paths: Sequence[Path]) -> list[Tensor]:
+    chips = []
+    for path in paths:
+        try:
+            chips.append(decode_image(path.read_bytes()))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}; give a readable image") from error
+    return verifier.embed(np.stack(chips))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    try:
+        args = parser().parse_args(argv)
+        if not 0 <= args.threshold <= 1:
+            raise InputError(f"--threshold {args.threshold:g}: a score lies in 0 to 1")
+        for first, second, similar, probability in compare(
+            Verifier.load(args.model), args.first, args.second, args.threshold
+        ):
+            print(f"{first}\t{second}\t{'similar' if similar else 'different'}\t{probability:.4f}")
+    except InputError as error:
+        print(f"python -m trainables.compare: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""A trained verifier to keep and to use: plain tensors beside a description, without code in either.
+
+results/final/STUDY/verifier.safetensors    the weights of one network, or of an ensemble's members
+results/final/STUDY/verifier.json           its config, the channel statistics it was trained with, its classes
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trainables.config import TrialConfig
+from trainables.data import Images, TrialData
+from trainables.ensemble import mean_score, unpack
+from trainables.errors import InputError
+from trainables.losses import PairLoss, make_loss
+from trainables.model import SiameseNetwork
+from trainables.render import is_rendered, render
+from trainables.training import ENCODE_BATCH
+
+WEIGHTS, DESCRIPTION = "verifier.safetensors", "verifier.json"
+EIGHT_BIT, RENDERED, RAW = "8-bit", "rendered", "raw"  # what the numbers of a training chip were
+
+
+def save_verifier(folder: Path, config: TrialConfig, weights: Path, data: TrialData) -> None:
+    """Keep the networks in `weights`, trained by `config` on `data`, as the verifier of `folder`; each file whole."""
+    description = {
+        "config": config.to_dict(),
+        "pixels": pixels_of(data.train.images),
+        "mean": [float(value) for value in data.mean],
+        "sd": [float(value) for value in data.sd],
+    }
+    tensors, text = folder / f".{WEIGHTS}.part", folder / f".{DESCRIPTION}.part"
+    save_file(load_file(weights), tensors)
+    text.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    tensors.replace(folder / WEIGHTS)
+    text.replace(folder / DESCRIPTION)
+
+
+def pixels_of(images: Images) -> str:
+    """Return what kind of numbers chips (N, H, W, 3) hold: 8-bit, bands each over its own range, or anything else."""
+    if images.dtype == np.uint8:
+        return EIGHT_BIT
+    return RENDERED if is_rendered(images) else RAW
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Networks that answer together, and how chips are brought to what they were trained on."""
+
+    networks: list[SiameseNetwork]
+    loss: PairLoss
+    pixels: str
+    mean: NDArray[np.float32]
+    sd: NDArray[np.float32]
+
+    @classmethod
+    def load(cls, folder: Path) -> Verifier:
+        """Load the verifier of a study folder; raise InputError, naming the file, where there is none to be used."""
+        description = _read_description(folder / DESCRIPTION)
+        try:
+            config = TrialConfig.from_dict(description["config"])
+            mean, sd = (np.array(description[name], dtype=np.float32).reshape(3) for name in ("mean", "sd"))
+            pixels = description["pixels"]
+            if pixels not in (EIGHT_BIT, RENDERED, RAW) or not (np.isfinite(mean).all() and (sd > 0).all()):
+                raise ValueError("pixels, mean or sd make no sense")
+        except (KeyError, TypeError, ValueError, InputError) as error:
+            raise InputError(f"{folder / DESCRIPTION}: describes no verifier ({error}); it was edited") from error
+        try:
+            networks = unpack(config, load_file(folder / WEIGHTS))
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            first = str(error).splitlines()[0]
+            raise InputError(f"{folder / WEIGHTS}: not the weights of {DESCRIPTION}'s config ({first})") from error
+        return cls(networks, make_loss(config.loss), pixels, mean, sd)
+
+    @torch.no_grad()
+    def embed(self, images: Images) -> list[Tensor]:
+        """Return each network's embeddings (N, 18) of 8-bit chips (N, 75, 75, 3); InputError if it never saw such."""
+        if self.pixels == RAW:
+            raise InputError(
+                "the verifier was trained on arrays whose numbers are neither 8-bit nor bands over their own range; "
+                "image files cannot be brought to that scale"
+            )
+        chips = render(images) if self.pixels == RENDERED else images.astype(np.float32)
+        normal = torch.from_numpy((chips - self.mean) / self.sd).permute(0, 3, 1, 2)
+        batches = torch.split(normal, ENCODE_BATCH)
+        return [torch.cat([network.encode(batch) for batch in batches]) for network in self.networks]
+
+    @torch.no_grad()
+    def score(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Return the score p of "different" (B,) for the embeddings that `embed` gave of two batches of chips."""
+        each = zip(self.networks, first, second, strict=True)
+        return mean_score([self.loss.score(network, one, other) for network, one, other in each])
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); give a finished study's folder, such as results/final/STUDY"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); it was damaged or edited") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}, expected a JSON object")
+    return content
