@@ -1,4 +1,4 @@
-"""`python -m analysis PATH`: write the report of a study folder again, from its files alone."""
+"""`python -m analysis PATH`: write the report of a study, or the summary of a results folder, from its files alone."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import sys
 from pathlib import Path
 
 from analysis.report import write_report
+from analysis.summary import write_summary
 from trainables.errors import InputError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the report of the study folder named on the command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m analysis", description="Write the report of a study folder again.")
-    parser.add_argument("path", type=Path, metavar="PATH", help="a study folder, results/<stage>/<study>")
+    """Write the page of the folder named on the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis", description="Write the report of a study, or the summary of a results folder, again."
+    )
+    parser.add_argument(
+        "path", type=Path, metavar="PATH", help="a study folder, results/<stage>/<study>, or a results folder"
+    )
+    path = parser.parse_args(argv).path
     try:
-        print(write_report(parser.parse_args(argv).path))
+        print(write_report(path) if (path / "study.json").exists() else write_summary(path))
     except InputError as error:
         print(f"python -m analysis: {error}", file=sys.stderr)
         return 2

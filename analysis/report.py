@@ -69,6 +69,9 @@ def write_report(
             "baseline": None,
             "verdict": "no trial finished: nothing can be said",
             "test": None,
+            "gain": None,
+            "tests": None,
+            "training_length": None,
         }
     else:
         report |= _judged(study, metric, findings)

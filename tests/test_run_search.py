@@ -70,6 +70,9 @@ def images(root, counts, size=(20, 20)):
         (["--stage", "lr", "--start", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--stage", "lr", "--start", "bad.json"], "bad.json: optimiser.lr is -1"),
         (["--stage", "lr", "--start", "other.json"], "other.json: has no 'config'"),
+        (["--stage", "lr", "--data", "two", "--ship-class", "cow"], "--ship-class 'cow': the classes are cat, dog"),
+        (["--stage", "lr", "--data", "kaggle:nobody"], "'kaggle:nobody': not a Kaggle data set"),
+        (["--stage", "all", "--start", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--stage", "lr", "--study", "taken", "--smoke"], "results/lr/taken: a study of that name is there already"),
     ],
 )
@@ -79,6 +82,7 @@ def test_a_users_mistake_is_one_line_and_exit_2(tmp_path, monkeypatch, capsys, a
     (tmp_path / "empty").mkdir()
     images(tmp_path / "one", {"cat": 12})
     images(tmp_path / "tiny", {"cat": 12, "dog": 3})
+    images(tmp_path / "two", {"cat": 12, "dog": 12})
     images(tmp_path / "cut", {"cat": 12, "dog": 12})
     whole = (tmp_path / "cut" / "dog" / "5.png").read_bytes()
     (tmp_path / "cut" / "dog" / "5.png").write_bytes(whole[:100])
@@ -101,11 +105,38 @@ def test_list_and_dry_run_write_nothing(tmp_path, monkeypatch, capsys):
     listed = capsys.readouterr().out
     assert "baseline" in listed
     assert "Which learning rate and schedule" in listed
+    assert "\nall " in listed
     assert main(["--stage", "lr", "--dry-run", "--trials", "10"]) == 0
     planned = capsys.readouterr().out
     assert "constant (4 trials), exponential (3 trials), cosine (3 trials)" in planned
     assert "nuisance   optimiser.lr" in planned
     assert not list(tmp_path.iterdir())
+
+
+def test_all_plans_every_stage(tmp_path, monkeypatch, capsys):
+    """--stage all --dry-run shows each stage's arms and shares, in order, and leaves no file."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["--stage", "all", "--dry-run", "--data", "anything"]) == 0
+    planned = capsys.readouterr().out
+    places = [planned.index(f"stage {name}:") for name in ("baseline", "loss", "lr", "regularisation", "init", "final")]
+    assert places == sorted(places)
+    assert "bce (8 trials), contrastive (8 trials), koch (8 trials)" in planned
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_later_stage_trains_as_long_as_its_start(tmp_path, monkeypatch, capsys):
+    """From regularisation on, a start that was found says how many epochs; --epochs wins; the lr stage asks anew."""
+    monkeypatch.chdir(tmp_path)
+    config = TrialConfig().override({"epochs": 33}).to_dict()
+    (tmp_path / "mine.json").write_text(json.dumps({"config": config}))
+    for arguments, epochs in (
+        (["--stage", "init", "--start", "mine.json"], 33),
+        (["--stage", "init", "--start", "mine.json", "--epochs", "7"], 7),
+        (["--stage", "lr", "--start", "mine.json", "--data", "x"], 20),
+        (["--stage", "init", "--data", "x"], 20),
+    ):
+        assert main([*arguments, "--dry-run"]) == 0
+        assert f"trials of {epochs} epochs" in capsys.readouterr().out
 
 
 def test_a_stage_starts_from_the_newest_adopted_config_before_it(tmp_path, monkeypatch, capsys):
@@ -172,7 +203,7 @@ class TestSmoke:
         folder = smoke[0] / "results" / "lr" / "s"
         assert sorted(path.name for path in folder.iterdir()) == [
             "best.json", "checkpoints", "epochs.csv", "figures", "optuna.journal", "repeat_epochs.csv", "repeats.csv",
-            "report.html", "report.json", "study.json", "trials.csv",
+            "report.html", "report.json", "study.json", "trials.csv", "verifier.json", "verifier.safetensors",
         ]  # fmt: skip
         study, best, report = (
             json.loads((folder / f"{name}.json").read_text()) for name in ("study", "best", "report")
@@ -234,11 +265,11 @@ class TestSmoke:
         assert min(losses) == best["val"]["loss"]
 
     def test_the_page_stands_alone_and_shows_names_as_text(self, smoke):
-        """The page refers to nothing outside itself, has three pictures, and shows a class name with markup as text."""
+        """The page refers to nothing outside itself, has four pictures, and shows a class name with markup as text."""
         page = Page()
         text = (smoke[0] / "results/lr/s/report.html").read_text(encoding="utf-8")
         page.feed(text)
-        assert len(page.links) == 3
+        assert len(page.links) == 4
         assert all(link.startswith("data:image/png;base64,") for link in page.links)
         assert "<b>cat & co 30" in page.text
         assert "b" not in page.tags[page.tags.index("dl") :]  # the data section: no tag made of a name

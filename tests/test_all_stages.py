@@ -1,0 +1,194 @@
+"""`--stage all` as a user types it, cut off and gone on with; the summary; the verifier that it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.published import PUBLISHED
+from analysis.summary import write_summary
+from run_search import main
+from search_spaces.stages import STAGES
+from tests.test_run_search import ROOT, Page, images, search
+from trainables.compare import main as compare
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+COMMAND = ("--stage", "all", "--smoke", "--data", "chips", "--results-dir", "r")
+NAMES = [stage.name for stage in STAGES]
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """The chain on class folders, ended by Ctrl-C in its third stage and gone on with; what both runs left and took."""
+    root = tmp_path_factory.mktemp("all")
+    images(root / "chips", {"boat": 30, "ship": 30})
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_search.py"), *COMMAND],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and not list(root.glob("r/lr/*/epochs.csv")):
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    cut = subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    done = search(*COMMAND, cwd=root)
+    return root, cut, done, time.monotonic() - began
+
+
+def record(root):
+    (path,) = root.glob("r/all/*/chain.json")
+    return json.loads(path.read_text())
+
+
+def test_the_whole_chain_takes_under_five_minutes(chain):
+    """--stage all --smoke goes through every stage, here even with an interruption, in under five minutes."""
+    assert chain[3] < 300
+
+
+def test_ctrl_c_ends_the_chain_and_says_how_to_go_on(chain):
+    """Exit 130 without a traceback, and the line on going on names the chain."""
+    root, cut, *_ = chain
+    assert cut.returncode == 130, cut.stderr
+    assert "Traceback" not in cut.stderr
+    (folder,) = root.glob("r/all/*")
+    assert f"the same command goes on with it (--study {folder.name})" in cut.stderr
+
+
+def test_the_same_command_goes_on_where_it_stopped(chain):
+    """The second run says what is done, repeats neither baseline nor loss, and asks the cut-off stage again beside itself."""
+    root, _, done, _ = chain
+    assert done.returncode == 0, done.stderr
+    assert "2 steps are done" in done.stderr
+    counts = {name: len(list(root.glob(f"r/{name}/*/study.json"))) for name in NAMES}
+    assert counts == dict.fromkeys(NAMES, 1) | {"lr": 2}
+    assert [step["study"] for step in record(root)["steps"]][2].endswith(".2")
+
+
+def test_it_prints_a_line_for_each_stage_and_the_summary_last(chain):
+    """Standard output has the seven stages in order, then the path of the summary, and nothing else."""
+    root, _, done, _ = chain
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:-1]] == NAMES
+    assert lines[-1] == "r/summary.html"
+    assert (root / lines[-1]).is_file()
+
+
+def test_each_stage_starts_from_the_last_adopted_config(chain):
+    """A study's start is the selected config of the last adopted one before it, the report's baseline before any."""
+    root = chain[0]
+    expected = TrialConfig()
+    for step in record(root)["steps"]:
+        folder = root / "r" / step["stage"] / step["study"]
+        start = TrialConfig.from_dict(json.loads((folder / "study.json").read_text())["start"])
+        same = {"seed": 0, "epochs": 1}
+        assert start.override(same) == expected.override(same)
+        if step["adopted"]:
+            expected = TrialConfig.from_dict(json.loads((folder / "best.json").read_text())["config"])
+
+
+def test_other_data_are_refused_by_a_chains_name(chain, capsys, monkeypatch):
+    """Going on with a chain by name, with another seed than it had, exits 2 in one line."""
+    root = chain[0]
+    monkeypatch.chdir(root)
+    (folder,) = root.glob("r/all/*")
+    assert main([*COMMAND, "--study", folder.name, "--seed", "5"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        said
+        == f"run_search.py: r/all/{folder.name}: a chain on other data or with other settings; choose another --study"
+    )
+
+
+def test_a_finished_chain_has_nothing_left_to_do(chain):
+    """Asked for by name once more it prints the same lines in seconds and trains nothing."""
+    root, _, done, _ = chain
+    (folder,) = root.glob("r/all/*")
+    again = search(*COMMAND, "--study", folder.name, cwd=root)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == done.stdout
+    assert len(list(root.glob("r/*/*/study.json"))) == len(NAMES) + 1
+
+
+def test_the_final_study_has_the_whole_examination(chain):
+    """Twelve rows (two tasks, three thresholds, two configs); figures of runs and saliency; a line for each look."""
+    root = chain[0]
+    (folder,) = root.glob("r/final/*")
+    report = json.loads((folder / "report.json").read_text())
+    assert len(report["tests"]) == 12
+    assert {row["task"] for row in report["tests"]} == {"test pairs", "ship task"}
+    assert {path.name for path in (folder / "figures").iterdir()} >= {"runs.png", "saliency.png", "pairs.png"}
+    looks = [json.loads(line) for line in (root / "r" / "test_ledger.jsonl").read_text().splitlines()]
+    assert sum(look["study"] == f"final/{folder.name}" for look in looks) == 3
+    assert report["next"] == "python -m analysis r" or "--stage final" in report["next"]
+    repeats = pd.read_csv(folder / "repeats.csv")
+    assert "koch" in set(repeats["arm"])
+
+
+def test_the_summary_has_each_published_figure_and_each_stage(chain):
+    """A row for each published figure, ours taken from the final examination at 0.5, and a row for each stage."""
+    root = chain[0]
+    summary = json.loads((root / "r" / "summary.json").read_text())
+    assert [row["run"] for row in summary["published"]] == [row["run"] for row in PUBLISHED]
+    (folder,) = root.glob("r/final/*")
+    tests = json.loads((folder / "report.json").read_text())["tests"]
+    final = next(r for r in tests if (r["task"], r["criterion"], r["role"]) == ("ship task", "0.5", "selected"))
+    ours = summary["published"][2]["ours"]
+    assert (ours["accuracy"], ours["jaccard"], ours["seeds"]) == (final["accuracy"], final["jaccard"], 1)
+    assert ours["data"] == "chips"
+    assert [row["stage"] for row in summary["stages"]] == NAMES
+    assert all(row["question"].endswith("?") and row["why"] for row in summary["stages"])
+
+
+def test_the_summary_page_stands_alone(chain):
+    """The page links only to the studies' own pages, which are there, and holds its three pictures."""
+    root = chain[0]
+    page = Page()
+    page.feed((root / "r" / "summary.html").read_text(encoding="utf-8"))
+    pictures = [link for link in page.links if link.startswith("data:image/png;base64,")]
+    pages = [link for link in page.links if link not in pictures]
+    assert len(pictures) == 3
+    assert len(pages) == len(NAMES)
+    assert all((root / "r" / link).is_file() for link in pages)
+
+
+def test_the_summary_can_be_written_again(chain):
+    """`python -m analysis` on the results folder gives the same summary; on a folder without studies, one line and exit 2."""
+    root = chain[0]
+    before = (root / "r" / "summary.json").read_text()
+    again = subprocess.run(
+        [sys.executable, "-m", "analysis", "r"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert (again.returncode, again.stdout) == (0, "r/summary.html\n"), again.stderr
+    assert (root / "r" / "summary.json").read_text() == before
+    with pytest.raises(InputError, match="no finished study"):
+        write_summary(root / "chips")
+
+
+def test_the_final_verifier_compares_the_users_own_images(chain, capsys, monkeypatch):
+    """The folder of the final study is a --model: every pair of two folders gets an answer with a probability."""
+    root = chain[0]
+    monkeypatch.chdir(root)
+    (folder,) = Path("r/final").iterdir()
+    assert compare(["--model", str(folder), "chips/boat/0.png", "chips/ship"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 30
+    assert {line[2] for line in lines} <= {"similar", "different"}
+    assert all(0 <= float(line[3]) <= 1 for line in lines)
