@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search_spaces.stage import Budget, Stage
+from search_spaces.stage import Arm, Budget, Stage
 from search_spaces.stages import STAGES
 
 
@@ -24,7 +24,9 @@ def _section(stage: Stage) -> str:
             f"{stage.question}\n",
             f"Arms: {', '.join(arm.name for arm in stage.arms())}. Budget: {_budget(stage.budget)}; on the "
             f"embedded chips {_budget(stage.demo)}. Judged by {stage.metric.name} "
-            f"({stage.metric.goal}imum of the best epoch).\n",
+            f"({stage.metric.goal}imum of the best epoch).{_epochs(stage)}\n",
+            *(f"- {arm.name}: {_fixed(arm)}" for arm in stage.arms() if stage.compared),
+            *[""] * bool(stage.compared),
             "| parameter | role | range | only if | because |",
             "| --- | --- | --- | --- | --- |",
             *rows,
@@ -35,6 +37,22 @@ def _section(stage: Stage) -> str:
 
 def _budget(budget: Budget) -> str:
     return f"{budget.trials} trials of {budget.epochs} epochs, finalists again with {budget.repeats} new seeds"
+
+
+def _epochs(stage: Stage) -> str:
+    """How long trials of a stage train, where it is not the budget's word alone."""
+    if stage.keeps_epochs:
+        return " Trains as long as the config it starts from, where an earlier study found it."
+    if stage.rounds > 1:
+        return (
+            f"In a chain asked up to {stage.rounds} times, each with twice the epochs, while the best epochs come last."
+        )
+    return ""
+
+
+def _fixed(arm: Arm) -> str:
+    values = ", ".join(f"`{path}` {value}" for path, value in arm.values.items())
+    return f"{values}; searches {', '.join(f'`{p.path}`' for p in arm.nuisance) or 'nothing'}"
 
 
 def _only(condition: Mapping[str, str]) -> str:

@@ -8,13 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from analysis.published import PUBLISHED
 from analysis.summary import write_summary
 from run_search import main
 from search_spaces.stages import STAGES
+from tests.test_browser import CHROMIUM, chromium
 from tests.test_run_search import ROOT, Page, images, search
 from trainables.compare import main as compare
 from trainables.config import TrialConfig
@@ -163,6 +166,20 @@ def test_the_summary_page_stands_alone(chain):
     assert len(pictures) == 3
     assert len(pages) == len(NAMES)
     assert all((root / "r" / link).is_file() for link in pages)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH")
+@pytest.mark.parametrize("page", ["summary.html", "final/*/report.html"])
+def test_the_pages_are_drawn(chain, page):
+    """In a real browser summary and final report are not blank and no part of the page sticks out to the right."""
+    (path,) = (chain[0] / "r").glob(page)
+    picture = chain[0] / "page.png"
+    chromium(path, "--window-size=1280,2400", f"--screenshot={picture}")
+    pixels = np.asarray(Image.open(picture).convert("L"), dtype=float)
+    assert pixels.shape == (2400, 1280)
+    assert (pixels[:, 200:-200] < 128).any(axis=1).mean() > 0.1
+    assert (pixels[:, -120:-20] > 240).all()
 
 
 def test_the_summary_can_be_written_again(chain):
