@@ -14,7 +14,7 @@ import argparse
 import functools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,7 +26,7 @@ from trainables.config import TrialConfig
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
-    from analysis.conduct import Source, Where
+    from analysis.workshop import Source, Where
 
 SYNTHETIC = "synthetic"
 ALL = "all"
@@ -52,6 +52,11 @@ def parser() -> Parser:
         type=Path,
         metavar="BEST.JSON",
         help="start from this config (default: the newest adopted one of the stages before)",
+    )
+    what.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with --study, or with the stage's newest study, as it was started; more --trials add to it",
     )
     what.add_argument("--list", action="store_true", help="list the stages and their questions, and exit")
     what.add_argument("--dry-run", action="store_true", help="print the plan, train nothing, write nothing")
@@ -112,6 +117,13 @@ def parser() -> Parser:
     where.add_argument("--cpus-per-trial", type=_amount, default=1.0, metavar="X", help="default: 1")
     where.add_argument(
         "--gpus-per-trial", type=_amount, metavar="X", help="default: a quarter of a GPU where there is one"
+    )
+    where.add_argument(
+        "--save-every",
+        type=_amount,
+        default=5.0,
+        metavar="S",
+        help="seconds between the checkpoints of a running trial (default: 5)",
     )
     where.add_argument("--max-concurrent", type=_positive, metavar="N", help="trials at once (default: as many as fit)")
     return p
@@ -198,6 +210,42 @@ def run_stage(args: argparse.Namespace, stage: Stage) -> int:
     return status
 
 
+def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
+    """Go on with a study as it was started; return the exit status."""
+    from analysis.store import newest_study, read_json
+
+    folder = args.results_dir / args.stage / args.study if args.study else newest_study(args.results_dir, args.stage)
+    described = read_json(folder / "study.json")
+    _check_unchanged(argv, folder, described)
+    started = parser().parse_args(described.get("data", {}).get("options", []))
+    if args.data != SYNTHETIC:
+        started.data = args.data
+    from analysis.conduct import resume_study
+    from analysis.workshop import open_workshop
+
+    with open_workshop(source(started), where(args)) as workshop:
+        status, report = resume_study(folder, args.trials, workshop)
+    print(report)
+    return status
+
+
+def _check_unchanged(argv: Sequence[str] | None, folder: Path, described: Mapping[str, Any]) -> None:
+    """Refuse what was typed if the study was started with something else; what was not typed is as it was started."""
+    before = {
+        "epochs": described.get("budget", {}).get("epochs"),
+        "repeats": described.get("budget", {}).get("repeats"),
+        **{name: described.get(name) for name in ("seed", "sampler", "scheduler")},
+        "split": described.get("data", {}).get("split", {}).get("kind"),
+    }
+    typed = parser()
+    typed.set_defaults(**dict.fromkeys(before))
+    for name, value in vars(typed.parse_args(argv)).items():
+        if name in before and value not in (None, before[name]):
+            raise InputError(
+                f"--{name} {value}: {folder} was started with {before[name]}; leave it out, or choose another --study"
+            )
+
+
 def run_all(args: argparse.Namespace) -> int:
     """Run the chain of stages, or print their plans; return the exit status."""
     from analysis.store import read_config
@@ -222,16 +270,16 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def source(args: argparse.Namespace) -> Source:
     """Return which chips the arguments name."""
-    from analysis.conduct import Source
+    from analysis.workshop import Source
 
     return Source(args.data, args.split, args.drop_small_classes, args.skip_bad, args.ship_class)
 
 
 def where(args: argparse.Namespace) -> Where:
     """Return where results go and trials run."""
-    from analysis.conduct import Where
+    from analysis.workshop import Where
 
-    resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent)
+    resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent, args.save_every)
     return Where(args.results_dir, args.address, resources)
 
 
@@ -247,10 +295,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(f"--stage is missing; the stages are {', '.join(STAGE_NAMES)}")
         if args.stage not in STAGE_NAMES:
             raise InputError(f"unknown stage {args.stage!r}; the stages are {', '.join(STAGE_NAMES)}")
-        return run_all(args) if args.stage == ALL else run_stage(args, stage_named(args.stage))
+        if args.stage == ALL:
+            return run_all(args)
+        return run_resumed(argv, args) if args.resume else run_stage(args, stage_named(args.stage))
     except InputError as error:
         print(f"run_search.py: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(
+            f"run_search.py: {error.filename or 'a file'}: {error.strerror}; what is done is kept, --resume goes on",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("run_search.py: ended by Ctrl-C", file=sys.stderr)
         return 130

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.conduct import DONE, Source, Where, Workshop, check_writable, open_workshop, run_study, say
+from analysis.conduct import DONE, resume_study, run_study, study_folder
 from analysis.store import SCHEMA, now, read_json, read_study, write_json
 from analysis.summary import write_summary
+from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
 from search_spaces.study import Start, Study
@@ -65,8 +66,13 @@ def run_chain(chain: Chain, source: Source, where: Where) -> int:
         for stage, round_, epochs in _asked(chain, steps):
             done = next((step for step in steps if (step.stage, step.round) == (stage.name, round_)), None)
             if done is None:
-                study = chain.plan(stage, start, _free_name(folder.name, where.results / stage.name), epochs)
-                status, report = run_study(study, start.origin, workshop)
+                name = folder.name if round_ == 1 else f"{folder.name}.{round_}"
+                study = chain.plan(stage, start, name, epochs)
+                own = study_folder(study, where.results)
+                begun = (own / "study.json").exists()
+                status, report = (
+                    resume_study(own, None, workshop) if begun else run_study(study, start.origin, workshop)
+                )
                 if status != DONE:
                     say(f"the chain stops here; the same command goes on with it (--study {folder.name})")
                     print(report)
@@ -136,11 +142,3 @@ def _open(chain: Chain, workshop: Workshop) -> tuple[Path, list[Step]]:
 def _write(folder: Path, steps: list[Step]) -> None:
     content = read_json(folder / RECORD)
     write_json(folder / RECORD, content | {"steps": [vars(step) for step in steps]})
-
-
-def _free_name(name: str, stage: Path) -> str:
-    """The chain's name, or the next with a number: a stage may be asked again, and a cut-off study stays as it is."""
-    number = 1
-    while (stage / (name if number == 1 else f"{name}.{number}")).exists():
-        number += 1
-    return name if number == 1 else f"{name}.{number}"

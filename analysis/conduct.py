@@ -1,130 +1,36 @@
-"""One study from start to report: read, search, retrain the finalists, measure them on the test split, write it up."""
+"""One study from start to report: search, retrain the finalists, measure them on the test split, write it up.
+
+A study that was cut off goes on from its records; what needs nothing more is not done again.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.evaluate import Finalist, evaluate, examine
-from analysis.manifest import manifest
+from analysis.lock import held
+from analysis.manifest import manifest, study_of
+from analysis.record import Files, Record
 from analysis.report import draw_training_pairs, selected_trial, write_report
 from analysis.saliency import draw_examples
-from analysis.store import StudyRecord, TrialLog, now, read_json, read_study, write_json
+from analysis.store import StudyRecord, now, read_json, read_study, write_json
+from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
 from search_spaces.progress import Progress
-from search_spaces.study import Resources, Study
-from search_spaces.suggest import Suggester
-from search_spaces.tuner import Cluster, Observer, TrialRun, TrialSource, fit_resources, ray_cluster, run_trials
+from search_spaces.study import Study
+from search_spaces.suggest import Suggester, disagreements
+from search_spaces.tuner import Observer, Outcome, TrialRun, TrialSource, run_trials, state_file
+from trainables.checkpoint import from_bytes
 from trainables.config import TrialConfig
-from trainables.data import ChipSet, PreparedData, TrialData, prepare
-from trainables.errors import InputError
-from trainables.fetch import KAGGLE, fetch
-from trainables.readers import read_chips
+from trainables.errors import Halted, InputError
 from trainables.result import Metric, Trial
 from trainables.siamese import SiameseTrial
-from trainables.synthetic import simulate
 from trainables.verifier import save_verifier
 
-DONE, NOTHING_FINISHED, INTERRUPTED = 0, 1, 130
-SYNTHETIC = "synthetic"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Which chips, and how they are checked and split."""
-
-    path: str = SYNTHETIC
-    split: str = "grouped"
-    drop_small_classes: bool = False
-    skip_bad: bool = False
-    ship_class: str | None = None
-
-    def prepare(self) -> PreparedData:
-        """Read and split the chips; raise InputError where they cannot be used."""
-        data = prepare(self._read(), self.split, drop_small_classes=self.drop_small_classes)
-        if self.ship_class is not None and self.ship_class not in data.chips.classes:
-            raise InputError(f"--ship-class {self.ship_class!r}: the classes are {', '.join(data.chips.classes)}")
-        return data
-
-    def _read(self) -> ChipSet:
-        if self.path == SYNTHETIC:
-            return simulate()
-        path = fetch(self.path) if self.path.startswith(KAGGLE) else Path(self.path)
-        return read_chips(path, self.skip_bad, _reading)
-
-    def options(self) -> list[str]:
-        """Return the command-line arguments that give this source again."""
-        options = [] if self.path == SYNTHETIC else ["--data", self.path]
-        options += [] if self.split == "grouped" else ["--split", self.split]
-        options += [] if self.ship_class is None else ["--ship-class", self.ship_class]
-        return options + ["--drop-small-classes"] * self.drop_small_classes + ["--skip-bad"] * self.skip_bad
-
-
-@dataclass(frozen=True)
-class Where:
-    """Where results go and where trials run."""
-
-    results: Path
-    address: str | None
-    resources: Resources
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """What the studies of one command share: chips, a running Ray, and where results go."""
-
-    source: Source
-    data: PreparedData
-    trial_data: TrialData
-    cluster: Cluster
-    resources: Resources
-    results: Path
-
-
-@contextlib.contextmanager
-def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
-    """Read the chips and start Ray, once; raise InputError before anything is written."""
-    data = source.prepare()
-    for note in data.notes:
-        say(f"note: {note}")
-    with ray_cluster(where.address) as cluster:
-        resources = fit_resources(where.resources, cluster)
-        yield Workshop(source, data, data.for_trials(), cluster, resources, where.results)
-
-
-@dataclass(frozen=True)
-class Runner:
-    """What both Ray runs of a study, search and retraining, have in common."""
-
-    study: Study
-    data: TrialData
-    resources: Resources
-    folder: Path
-
-    def run(
-        self, title: str, source: TrialSource, count: int, log: Observer, *others: Observer, weights: Path | None = None
-    ) -> bool:
-        """Run `count` trials, logging them; return False if Ctrl-C ended it early."""
-        metric, epochs = self.study.stage.metric, self.study.budget.epochs
-        with Progress(title, count, epochs, metric) as progress:
-            return run_trials(
-                TrialRun(
-                    trainable=SiameseTrial,
-                    data=self.data,
-                    source=source,
-                    count=count,
-                    metric=metric,
-                    resources=self.resources,
-                    observers=(log, *others, progress),
-                    scratch=self.folder / "ray",
-                    scheduler="none" if weights else self.study.scheduler,
-                    max_epochs=epochs,
-                    weights=weights,
-                )
-            )
+DONE, NOTHING_FINISHED, HALTED, INTERRUPTED = 0, 1, 1, 130
+STATUS: dict[Outcome, int] = {"whole": DONE, "hopeless": NOTHING_FINISHED, "interrupted": INTERRUPTED}
 
 
 def conduct(study: Study, start_from: str, source: Source, where: Where) -> tuple[int, Path]:
@@ -135,24 +41,176 @@ def conduct(study: Study, start_from: str, source: Source, where: Where) -> tupl
 
 
 def run_study(study: Study, start_from: str, workshop: Workshop) -> tuple[int, Path]:
-    """Search, retrain, measure and write up `study`; return the exit status and the path of its report."""
-    folder, data = study_folder(study, workshop.results), workshop.data
-    folder.mkdir(parents=True)
-    description = manifest(study, data, workshop.trial_data, workshop.source.options(), start_from, workshop.cluster)
-    write_json(folder / "study.json", description)
-    say(
-        f"{study.stage.name}: {study.stage.question} "
-        f"(start: {start_from}; {workshop.resources.max_concurrent} trials at once)"
-    )
-    status = _search_and_retrain(Runner(study, workshop.trial_data, workshop.resources, folder))
-    draw_training_pairs(data, folder / "figures" / "pairs.png")
+    """Carry out a new study; return the exit status and the path of its report."""
+    folder = study_folder(study, workshop.results)
+    folder.mkdir(parents=True, exist_ok=True)  # a folder that was made and nothing more is no study yet
+    with held(folder):
+        options = workshop.source.options()
+        described = manifest(study, workshop.data, workshop.trial_data, options, start_from, workshop.cluster)
+        write_json(folder / "study.json", described)
+        say(
+            f"{study.stage.name}: {study.stage.question} "
+            f"(start: {start_from}; {workshop.resources.max_concurrent} trials at once)"
+        )
+        return _carry_out(study, workshop, folder)
+
+
+def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[int, Path]:
+    """Go on with the study in `folder`, with `trials` in all if that is more; return exit status and report's path.
+
+    Raises InputError where it is no study, another process holds it, or the chips are not those it was started on.
+    """
+    described = read_study(folder).manifest
+    _check_same_data(folder, described, workshop)
+    try:
+        study = study_of(described)
+    except InputError as error:
+        raise InputError(f"{folder / 'study.json'}: {error}") from error
+    with held(folder):
+        if trials and trials > study.budget.trials:
+            study = replace(study, budget=replace(study.budget, trials=trials))
+            budget = described["budget"] | {"trials": trials}
+            write_json(folder / "study.json", {**described, "budget": budget, "finished": None})
+        elif described["finished"]:
+            say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
+            return DONE, write_report(folder)
+        say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
+        return _carry_out(study, workshop, folder)
+
+
+def _check_same_data(folder: Path, described: Mapping[str, object], workshop: Workshop) -> None:
+    before = described["data"]
+    assert isinstance(before, dict)
+    digest, kind = workshop.data.chips.digest(), workshop.data.split.kind
+    if before["digest"] != digest:
+        raise InputError(
+            f"{folder}: was started on {before['source']} with digest {before['digest'][:12]}; "
+            f"{workshop.data.chips.source} now has {digest[:12]}: other images, classes or order"
+        )
+    if before["split"]["kind"] != kind:
+        raise InputError(f"{folder}: was started with --split {before['split']['kind']}, not {kind}")
+
+
+def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:
+    """Do what the study's records say is left to do."""
+    runner = Runner(study, workshop, folder)
+    try:
+        status = _search_and_retrain(runner)
+    except Halted as error:
+        say(f"halted: {error}; what is done is kept, --resume --study {study.name} goes on")
+        return HALTED, write_report(folder)
+    draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
     if status == DONE:
         report = _measure_and_report(study, workshop, folder)
     else:
-        _finish(folder, status)
+        if status == NOTHING_FINISHED:
+            _finish(folder)
         report = write_report(folder)
     _summarise(folder)
     return status, report
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What both Ray runs of a study, search and retraining, have in common."""
+
+    study: Study
+    workshop: Workshop
+    folder: Path
+
+    def run(self, title: str, source: TrialSource, count: int, record: Record, *others: Observer) -> Outcome:
+        """Run those of `count` trials that the record has no end of, and write them down; return how it ended."""
+        metric, epochs = self.study.stage.metric, self.study.budget.epochs
+        retraining = title == "retrain"
+        numbers = [*sorted(record.open), *(number for number in range(count) if number not in record.histories)]
+        if not numbers:
+            return "whole"
+        with Progress(title, count, epochs, metric, done=len(record.done)) as progress:
+            return run_trials(
+                TrialRun(
+                    trainable=SiameseTrial,
+                    data=self.workshop.trial_data,
+                    source=source,
+                    numbers=numbers,
+                    metric=metric,
+                    resources=self.workshop.resources,
+                    observers=(record, *others, progress),
+                    scratch=self.folder / "ray",
+                    states=self.folder / "states" / title,
+                    scheduler="none" if retraining else self.study.scheduler,
+                    max_epochs=epochs,
+                    weights=self.folder / "checkpoints" if retraining else None,
+                    begun=record.open,
+                )
+            )
+
+
+def _search_and_retrain(runner: Runner) -> int:
+    """Search, then train the selected config and its rivals again with new seeds; return what became of it."""
+    study, folder = runner.study, runner.folder
+    paths = [parameter.path for parameter in study.stage.varied]
+    record = Record(Files.of_search(folder), study.stage.metric, paths)
+    _mend(record, study, folder)
+    suggester = Suggester(study, folder / "optuna.journal", record.histories)
+    outcome = runner.run("search", suggester, study.budget.trials, record, suggester)
+    if outcome != "whole":
+        return _given_up(record, outcome)
+    so_far = read_study(folder)
+    if so_far.finished.empty:
+        return NOTHING_FINISHED
+    runs = study.repeats(_settle_finalists(study, so_far))
+    repeats = Record(Files.of_repeats(folder), study.stage.metric)
+    _drop_damaged_states(repeats, folder / "states" / "retrain")
+    outcome = runner.run("retrain", _Listed(runs), len(runs), repeats)
+    if outcome == "whole":
+        shutil.rmtree(folder / "states", ignore_errors=True)
+    return STATUS[outcome]
+
+
+def _given_up(record: Record, outcome: Outcome) -> int:
+    if outcome == "hopeless":
+        reasons = [history.result.reason for history in record.done.values() if history.result]
+        say(f"given up: the first {len(reasons)} trials all failed, the last with: {reasons[-1]}")
+    return STATUS[outcome]
+
+
+def _settle_finalists(study: Study, so_far: StudyRecord) -> dict[str, TrialConfig]:
+    """Write down who is retrained; forget retrainings of others, made before trials were added."""
+    finalists = study.finalists(selected_trial(so_far)[1])
+    described = {role: config.to_dict() for role, config in finalists.items()}
+    content = read_json(so_far.path / "study.json")
+    if content.get("finalists", described) != described:
+        files = Files.of_repeats(so_far.path)
+        for file in (files.record, files.trials, files.epochs):
+            file.unlink(missing_ok=True)
+        for folder in (so_far.path / "checkpoints", so_far.path / "states"):
+            shutil.rmtree(folder, ignore_errors=True)
+    write_json(so_far.path / "study.json", content | {"finalists": described})
+    return finalists
+
+
+def _mend(record: Record, study: Study, folder: Path) -> None:
+    """Bring everything beside the record to where the record is, and say in one line what was found."""
+    if not record.histories:
+        return
+    _drop_damaged_states(record, folder / "states" / "search")
+    left = study.budget.trials - len(record.histories)
+    found = f"record: {len(record.done)} trials ended, {len(record.open)} begun, {left} to begin"
+    wrong = disagreements(folder / "optuna.journal", record.histories)
+    ray = "Ray's leftovers removed" if (folder / "ray").exists() else "nothing left of Ray"
+    shutil.rmtree(folder / "ray", ignore_errors=True)
+    say(f"{found}; Optuna's storage made anew from it ({wrong} trials differed); {ray}")
+
+
+def _drop_damaged_states(record: Record, states: Path) -> None:
+    for number, history in record.open.items():
+        path = state_file(states, number)
+        try:
+            if path.exists():
+                from_bytes(path.read_bytes(), history.trial.config)
+        except ValueError as error:
+            say(f"note: {path}: {error}; trial {number} starts again")
+            path.unlink()
 
 
 def _measure_and_report(study: Study, workshop: Workshop, folder: Path) -> Path:
@@ -172,13 +230,12 @@ def _measure_and_report(study: Study, workshop: Workshop, folder: Path) -> Path:
         save_verifier(folder, selected.config, selected.weights[selected.median()], workshop.trial_data)
         if study.stage.examined:
             draw_examples(folder, workshop.trial_data, folder / "figures" / "saliency.png")
-    _finish(folder, DONE)
+    _finish(folder)
     return write_report(folder, scores, gain, tests)
 
 
-def _finish(folder: Path, status: int) -> None:
-    if status != INTERRUPTED:
-        write_json(folder / "study.json", read_json(folder / "study.json") | {"finished": now()})
+def _finish(folder: Path) -> None:
+    write_json(folder / "study.json", read_json(folder / "study.json") | {"finished": now()})
 
 
 def study_folder(study: Study, results: Path) -> Path:
@@ -189,35 +246,10 @@ def study_folder(study: Study, results: Path) -> Path:
 def check_free(folder: Path) -> None:
     """Find out before any work whether the study folder can be made; leave nothing behind."""
     if folder.exists():
-        raise InputError(f"{folder}: a study of that name is there already; choose another --study")
+        raise InputError(
+            f"{folder}: a study of that name is there already; go on with it by --resume, or choose another --study"
+        )
     check_writable(folder.parent)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise InputError where a results folder could not be made or written to."""
-    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise InputError(f"--results-dir: {nearest} is no folder that can be written to; choose another")
-
-
-def _search_and_retrain(runner: Runner) -> int:
-    """Search, then train the selected and the starting config again with new seeds; return what became of it."""
-    study, folder = runner.study, runner.folder
-    suggester = Suggester(study, folder / "optuna.journal")
-    log = TrialLog(folder / "trials.csv", folder / "epochs.csv", [p.path for p in study.stage.varied])
-    whole = runner.run("search", suggester, study.budget.trials, log, suggester)
-    record = read_study(folder)
-    if not whole:
-        return INTERRUPTED
-    if record.finished.empty:
-        return NOTHING_FINISHED
-    finalists = study.finalists(selected_trial(record)[1])
-    described = {role: config.to_dict() for role, config in finalists.items()}
-    write_json(folder / "study.json", read_json(folder / "study.json") | {"finalists": described})
-    runs = study.repeats(finalists)
-    log = TrialLog(folder / "repeats.csv", folder / "repeat_epochs.csv")
-    whole = runner.run("retrain", _Listed(runs), len(runs), log, weights=folder / "checkpoints")
-    return DONE if whole else INTERRUPTED
 
 
 def _finalists(record: StudyRecord) -> dict[str, Finalist]:
@@ -240,16 +272,6 @@ class _Listed:
 
     def ask(self, number: int) -> Trial:
         return self.trials[number]
-
-
-def say(text: str) -> None:
-    """Tell the user something, on standard error."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def _reading(done: int, total: int) -> None:
-    if sys.stderr.isatty() and (done % 200 == 0 or done == total):
-        print(f"\rreading images: {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def _summarise(folder: Path) -> None:

@@ -8,7 +8,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ from typing import Any
 import numpy as np
 
 from analysis.store import SCHEMA, now
+from search_spaces.stage import Budget
+from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from search_spaces.tuner import Cluster
+from trainables.config import TrialConfig
 from trainables.data import PreparedData, TrialData
+from trainables.errors import InputError
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas")
 
@@ -43,6 +47,7 @@ def manifest(
         "scheduler": study.scheduler,
         "start": study.start.to_dict(),
         "start_from": start_from,
+        "reference": study.reference.to_dict(),
         "data": _data(data, trial_data, options),
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -52,6 +57,27 @@ def manifest(
         "started": now(),
         "finished": None,
     }
+
+
+def study_of(manifest: Mapping[str, Any]) -> Study:
+    """Return the study that a study.json describes; raise InputError if it cannot be gone on with."""
+    try:
+        stage = stage_named(manifest["stage"])
+        if stage.describe() != manifest["parameters"]:
+            raise InputError(f"the stage {stage.name} has changed since this study was started; start a new one")
+        configs = [TrialConfig.from_dict(manifest[name]) for name in ("start", "reference")]
+        return Study(
+            stage,
+            manifest["name"],
+            configs[0],
+            Budget(**manifest["budget"]),
+            manifest["seed"],
+            manifest["sampler"],
+            manifest["scheduler"],
+            configs[1],
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(f"does not describe a study ({error!r}); it was damaged or edited") from error
 
 
 def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> dict[str, Any]:

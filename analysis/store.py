@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ import pandas as pd
 
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.result import INTERRUPTED, EpochMetrics, Trial, TrialResult
+from trainables.result import EPOCH_FIELDS, INTERRUPTED, EpochMetrics, Trial, TrialResult
 
 SCHEMA = 1
 BEST_COLUMNS = ("val_loss", "val_accuracy", "val_jaccard", "val_cosine")
 TRIAL_COLUMNS = ("trial", "arm", "status", "seed", "epochs", "best_epoch", *BEST_COLUMNS, "seconds", "reason")
-EPOCH_COLUMNS = ("trial", *(field.name for field in fields(EpochMetrics)))
+EPOCH_COLUMNS = ("trial", *EPOCH_FIELDS)
 
 
 def now() -> str:
@@ -35,10 +35,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     aside = path.with_name(f".{path.name}.part")
     try:
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(aside, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
@@ -59,22 +64,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def append_line(path: Path, content: Mapping[str, Any]) -> None:
-    """Append one JSON object as a line."""
+def append_line(path: Path, content: Mapping[str, Any], durable: bool = False) -> None:
+    """Append one JSON object as a line; `durable` waits until the disk has it."""
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n")
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 class TrialLog:
-    """Hears a run and appends to two CSV files: a row an epoch, a row a trial at its end, each flushed at once."""
+    """Appends to two CSV files: a row an epoch, a row a trial at its end, each there at once for other readers."""
 
     def __init__(self, trials: Path, epochs: Path, paths: Sequence[str] = ()) -> None:
         self._trials, self._epochs, self._paths = trials, epochs, tuple(paths)
-        _append(trials, (*TRIAL_COLUMNS, *self._paths))
-        _append(epochs, EPOCH_COLUMNS)
-
-    def started(self, trial: Trial) -> None:
-        """Nothing is known yet that a row could hold."""
+        if not trials.exists():
+            _append(trials, (*TRIAL_COLUMNS, *self._paths))
+        if not epochs.exists():
+            _append(epochs, EPOCH_COLUMNS)
 
     def epoch(self, trial: Trial, metrics: EpochMetrics) -> None:
         """Append the epoch."""
@@ -173,6 +180,14 @@ def read_config(best: Path) -> TrialConfig:
         return TrialConfig.from_dict(content["config"])
     except InputError as error:
         raise InputError(f"{best}: {error}") from error
+
+
+def newest_study(results: Path, stage: str) -> Path:
+    """Return the study of a stage that was started last; raise InputError if there is none."""
+    studies = [path.parent for path in (results / stage).glob("*/study.json")]
+    if not studies:
+        raise InputError(f"{results / stage}: no study to go on with; start one without --resume")
+    return max(studies, key=lambda folder: (str(read_json(folder / "study.json").get("started")), folder.name))
 
 
 def adopted_config(results: Path, stage: str) -> Path | None:

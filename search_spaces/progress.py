@@ -19,11 +19,14 @@ MIN_INTERVAL = 0.2  # seconds between redraws
 class Progress:
     """Hears a run and keeps its line up to date; a context manager that leaves the terminal on a fresh line."""
 
-    def __init__(self, title: str, count: int, epochs: int, metric: Metric, stream: TextIO = sys.stderr) -> None:
+    def __init__(
+        self, title: str, count: int, epochs: int, metric: Metric, stream: TextIO = sys.stderr, done: int = 0
+    ) -> None:
         self._title, self._count, self._epochs_each, self._metric = title, count, epochs, metric
         self._stream, self._live = stream, stream.isatty()
         self._running: set[int] = set()
-        self._done, self._epochs_done, self._epochs_left_out = 0, 0, 0
+        self._done, self._epochs_done = done, 0
+        self._epochs_left_out = done * epochs  # those of trials that an earlier run ended, and that ended early
         self._best: TrialResult | None = None
         self._first_epoch: float | None = None
         self._drawn = 0.0
@@ -37,7 +40,7 @@ class Progress:
             self._draw(force=True)
             self._stream.write("\n")
 
-    def started(self, trial: Trial) -> None:
+    def started(self, trial: Trial, ray_id: str) -> None:
         """Count a running trial."""
         self._running.add(trial.number)
         self._draw()

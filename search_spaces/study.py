@@ -20,11 +20,12 @@ SCHEDULERS: tuple[Scheduler, ...] = ("none", "asha")
 
 @dataclass(frozen=True)
 class Resources:
-    """What one trial takes, and how many run at once (None: from the machine)."""
+    """What one trial takes, how many run at once (None: from the machine), and seconds between its checkpoints."""
 
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None
     max_concurrent: int | None = None
+    save_every: float = 5.0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from optuna.trial import TrialState
 from search_spaces.domain import Choice, Domain, IntRange, LogUniform, Uniform
 from search_spaces.stage import Arm
 from search_spaces.study import Study
-from trainables.result import EpochMetrics, Trial, TrialResult
+from trainables.errors import InputError
+from trainables.result import EpochMetrics, History, Trial, TrialResult
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -25,11 +26,14 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 class Suggester:
     """Asks each arm's Optuna study in turn and, as an observer, tells it the truth about every trial.
 
-    The storage is a journal file that only this process writes; each Optuna trial carries our trial number.
+    The storage is a journal file that only this process writes, made anew from the record (`histories`) whenever a
+    study is gone on with: what it held besides is no evidence. Each Optuna trial carries our trial number and Ray's id.
     """
 
-    def __init__(self, study: Study, journal: Path) -> None:
+    def __init__(self, study: Study, journal: Path, histories: Mapping[int, History] | None = None) -> None:
         self._study = study
+        for leftover in (journal, journal.with_name(journal.name + ".lock")):
+            leftover.unlink(missing_ok=True)
         storage = JournalStorage(JournalFileBackend(str(journal)))
         self._arms = {
             arm.name: optuna.create_study(
@@ -41,6 +45,21 @@ class Suggester:
             for index, arm in enumerate(study.arms())
         }
         self._asked: dict[int, optuna.trial.Trial] = {}
+        for number, history in sorted((histories or {}).items()):
+            self._tell_again(number, history)
+
+    def _tell_again(self, number: int, history: History) -> None:
+        """Bring Optuna to where the record is: ask for a trial as it was asked then, and tell its end if it has one."""
+        arm = self._study.arm_of(number)
+        if self._study.sampler == "tpe" and number:  # what it would suggest now depends on what ended when
+            self._arms[arm.name].enqueue_trial({p.path: history.trial.overrides[p.path] for p in arm.nuisance})
+        if self.ask(number).config != history.trial.config:
+            raise InputError(
+                f"trial {number} would get another config today than the record has: a stage or Optuna's sampler has "
+                "changed since; start a new study"
+            )
+        if history.result is not None:
+            self.ended(history.result, history.epochs)
 
     def ask(self, number: int) -> Trial:
         """Return trial `number`: the incumbent for 0, else its arm's next suggestion."""
@@ -63,24 +82,25 @@ class Suggester:
         self._asked[number] = asked
         return trial
 
-    def started(self, trial: Trial) -> None:
-        """Nothing to tell yet."""
+    def started(self, trial: Trial, ray_id: str) -> None:
+        """Link the trial to Ray's."""
+        self._asked[trial.number].set_user_attr("ray", ray_id)
 
     def epoch(self, trial: Trial, metrics: EpochMetrics) -> None:
         """Nothing to tell yet: intermediate values go in with the end."""
 
     def ended(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
         """Close a trial in its study: best value if finished, PRUNED with its curve if stopped, FAIL otherwise."""
+        # a trial that Ctrl-C cut off is FAIL here too, until the study is gone on with: nothing is left RUNNING
         asked = self._asked.pop(result.trial.number)
         metric = self._study.stage.metric
         for epoch in epochs:
             asked.report(metric.value(epoch), epoch.epoch)
         asked.set_user_attr("status", result.status)
         study = self._arms[result.trial.arm]
-        if result.status == "finished" and result.best is not None:
-            study.tell(asked, metric.value(result.best))
-        else:
-            study.tell(asked, state=TrialState.PRUNED if result.status == "stopped" else TrialState.FAIL)
+        state = _state(result)
+        value = metric.value(result.best) if state == TrialState.COMPLETE and result.best else None
+        study.tell(asked, value, state=state)
 
 
 class FlatQMC(optuna.samplers.QMCSampler):
@@ -131,12 +151,39 @@ def _distribution(domain: Domain) -> BaseDistribution:
     raise TypeError(f"no Optuna distribution for {domain!r}")
 
 
+def disagreements(journal: Path, histories: Mapping[int, History]) -> int:
+    """Return how many trials the storage holds otherwise than the record, or only one of the two holds at all."""
+    try:
+        stored = [(trial["trial"], trial["state"]) for arm in journal_states(journal).values() for trial in arm]
+    except Exception:  # a torn journal fails in many ways; it is made anew from the record
+        stored = []
+    expected = {number: _state(history.result).name for number, history in histories.items()}
+    held = dict(stored)
+    extra = len(stored) - len(set(held) & set(expected))
+    return extra + sum(bool(held.get(number) != state) for number, state in expected.items())
+
+
+def _state(result: TrialResult | None) -> TrialState:
+    """What Optuna calls a trial that ended so: nothing else than a finished one has a value."""
+    if result is None:
+        return TrialState.RUNNING
+    if result.status == "finished" and result.best is not None:
+        return TrialState.COMPLETE
+    return TrialState.PRUNED if result.status == "stopped" else TrialState.FAIL
+
+
 def journal_states(journal: Path) -> dict[str, list[dict[str, Any]]]:
     """Return what the storage holds, an arm's study name to its trials (number, state, value): for checks and tests."""
     storage = JournalStorage(JournalFileBackend(str(journal)))
     return {
         summary.study_name: [
-            {"trial": t.user_attrs.get("trial"), "state": t.state.name, "value": t.value, "params": t.params}
+            {
+                "trial": t.user_attrs.get("trial"),
+                "ray": t.user_attrs.get("ray"),
+                "state": t.state.name,
+                "value": t.value,
+                "params": t.params,
+            }
             for t in optuna.load_study(study_name=summary.study_name, storage=storage).trials
         ]
         for summary in optuna.get_all_study_summaries(storage)

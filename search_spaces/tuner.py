@@ -13,10 +13,10 @@ import os
 import shutil
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
@@ -30,14 +30,28 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
 from search_spaces.study import Resources, Scheduler
-from trainables.errors import InputError
-from trainables.result import INTERRUPTED, EpochMetrics, Metric, Status, Trial, TrialResult
+from trainables.errors import Halted, InputError
+from trainables.result import (
+    EPOCH_FIELDS,
+    INTERRUPTED,
+    EpochMetrics,
+    History,
+    Metric,
+    Status,
+    Trial,
+    TrialResult,
+    trial_result,
+)
 
-EPOCH_FIELDS = tuple(field.name for field in fields(EpochMetrics))
+RETRIES = 2  # times that a trial is tried again after an exception or a lost worker
+BEST, STATE = "best.safetensors", "state.safetensors"  # the files of a trainable's checkpoint
+HOPELESS = 3  # failed trials before any other has ended: what is wrong is not the config
+
+Outcome = Literal["whole", "interrupted", "hopeless"]
 
 
 class TrialSource(Protocol):
-    """Says which trial comes next; asked once for each number, in order."""
+    """Says which config a trial has; asked once for each number that was never begun, in order."""
 
     def ask(self, number: int) -> Trial:
         """Return trial `number`."""
@@ -47,8 +61,8 @@ class TrialSource(Protocol):
 class Observer(Protocol):
     """Hears what happens, in the driver, as it happens."""
 
-    def started(self, trial: Trial) -> None:
-        """Hear that a trial was handed to Ray."""
+    def started(self, trial: Trial, ray_id: str) -> None:
+        """Hear that a trial was handed to Ray, which calls it `ray_id`; a trial that goes on is handed over again."""
         ...
 
     def epoch(self, trial: Trial, metrics: EpochMetrics) -> None:
@@ -115,41 +129,49 @@ def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
         cluster.gpus / gpus if gpus else math.inf,
     )
     at_once = wanted.max_concurrent or max(1, int(fits))
-    return Resources(wanted.cpus_per_trial, gpus, min(at_once, max(1, int(fits))))
+    return replace(wanted, gpus_per_trial=gpus, max_concurrent=min(at_once, max(1, int(fits))))
 
 
 @dataclass(frozen=True)
 class TrialRun:
-    """Everything one Ray Tune run needs: the trainable and its data, the trials and who watches them."""
+    """Everything one Ray Tune run needs: the trainable and its data, the trials and who watches them.
+
+    `numbers` are the trials to run; those in `begun` go on, from their checkpoint in `states` if it is there. There
+    running trials keep their checkpoints, as trial_NNNN.safetensors; in `weights`, if named, each its best weights.
+    """
 
     trainable: type
     data: object
     source: TrialSource
-    count: int
+    numbers: Sequence[int]
     metric: Metric
     resources: Resources
     observers: Sequence[Observer]
     scratch: Path
+    states: Path
     scheduler: Scheduler = "none"
     max_epochs: int = 1
     weights: Path | None = None
+    begun: Mapping[int, History] = field(default_factory=dict)
 
 
-def run_trials(run: TrialRun) -> bool:
-    """Run `run.count` trials with reused worker processes; return False if Ctrl-C ended it early.
+def run_trials(run: TrialRun) -> Outcome:
+    """Run the trials with reused worker processes; return whether all ended, Ctrl-C came, or the start was hopeless.
 
-    Where `run.weights` names a folder, each trial's best weights are written there as trial_NNNN.safetensors.
+    Raises Halted where the run cannot go on: Ray was lost, or a file cannot be written.
     """
     threads = max(1, int(run.resources.cpus_per_trial))
     device = "cuda" if run.resources.gpus_per_trial else "cpu"
-    trainable = tune.with_parameters(run.trainable, data=run.data, threads=threads, device=device)
+    trainable = tune.with_parameters(
+        run.trainable, data=run.data, threads=threads, device=device, save_every=run.resources.save_every
+    )
     resources = {"CPU": run.resources.cpus_per_trial, "GPU": run.resources.gpus_per_trial or 0.0}
     bridge = _Bridge(run)
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             search_alg=_Asker(run, bridge),
-            num_samples=run.count,
+            num_samples=len(run.numbers),
             max_concurrent_trials=run.resources.max_concurrent,
             scheduler=_scheduler(run),
             reuse_actors=True,
@@ -161,16 +183,44 @@ def run_trials(run: TrialRun) -> bool:
             storage_path=str(run.scratch.resolve()),
             callbacks=[bridge],
             verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=run.weights is not None),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=run.weights is not None),
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            stop=_Hopeless(bridge),
         ),
     )
     handler = signal.getsignal(signal.SIGINT)
     try:
         tuner.fit()
+    except (tune.TuneError, ray.exceptions.RayError, OSError) as error:
+        fault = bridge.fault or error  # Ray hands on what a callback raised as text alone
+        if not isinstance(fault, tune.TuneError | ray.exceptions.RayError | OSError):
+            raise fault from error
+        raise Halted(_halted(fault)) from error
     finally:
         signal.signal(signal.SIGINT, handler)  # Ray keeps its own, which would swallow the next Ctrl-C
         shutil.rmtree(run.scratch, ignore_errors=True)
     return bridge.close()
+
+
+def _halted(fault: Exception) -> str:
+    """Why a run cannot go on, in one line."""
+    if isinstance(fault, OSError) and fault.strerror:
+        return f"{fault.filename or 'a file'} cannot be written ({fault.strerror})"
+    last = (str(fault).strip().splitlines() or [""])[-1]
+    return f"Ray was lost ({type(fault).__name__}: {last[:200]})"
+
+
+class _Hopeless(tune.Stopper):
+    """Stops everything once the bridge has seen that nothing works."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._bridge.hopeless
 
 
 class _Asker(Searcher):
@@ -181,11 +231,19 @@ class _Asker(Searcher):
         self._run, self._bridge, self._next = run, bridge, 0
 
     def suggest(self, trial_id: str) -> dict[str, Any]:
-        trial = self._run.source.ask(self._next)
+        number = self._run.numbers[self._next]
         self._next += 1
-        self._bridge.started(trial)
-        metric = asdict(self._run.metric)
-        return {"number": trial.number, "config": trial.config.to_dict(), "metric": metric, "_trial": trial}
+        begun = self._run.begun.get(number)
+        trial = begun.trial if begun else self._run.source.ask(number)
+        self._bridge.started(trial, trial_id, begun.epochs if begun else ())
+        state = state_file(self._run.states, number)
+        return {
+            "number": trial.number,
+            "config": trial.config.to_dict(),
+            "metric": asdict(self._run.metric),
+            "state": ray.put(state.read_bytes()) if begun and state.exists() else None,
+            "_trial": trial,
+        }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing to do: `_Bridge` knows the whole curve, Ray hands over only the last result here."""
@@ -199,11 +257,27 @@ class _Bridge(tune.Callback):
         self._open: dict[int, Trial] = {}
         self._curves: dict[int, list[EpochMetrics]] = {}
         self._ended = 0
+        self._failed = 0
+        self.fault: Exception | None = None
 
-    def started(self, trial: Trial) -> None:
-        self._open[trial.number], self._curves[trial.number] = trial, []
-        for observer in self._run.observers:
-            observer.started(trial)
+    @contextlib.contextmanager
+    def _remember_fault(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.fault = self.fault or error
+            raise
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the first trials to end have all failed, after their retries."""
+        return self._failed == self._ended >= HOPELESS and not self._run.begun
+
+    def started(self, trial: Trial, ray_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        self._open[trial.number], self._curves[trial.number] = trial, list(epochs)
+        with self._remember_fault():
+            for observer in self._run.observers:
+                observer.started(trial, ray_id)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -211,17 +285,22 @@ class _Bridge(tune.Callback):
         if "infeasible" in result:
             return
         metrics = EpochMetrics(**{name: result[name] for name in EPOCH_FIELDS})
-        self._curves[trial.config["number"]].append(metrics)
-        for observer in self._run.observers:
-            observer.epoch(_ours(trial), metrics)
+        curve = self._curves[trial.config["number"]]
+        if metrics.epoch <= len(curve):  # trained again after the last checkpoint, to the same figures
+            return
+        curve.append(metrics)
+        with self._remember_fault():
+            for observer in self._run.observers:
+                observer.epoch(_ours(trial), metrics)
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
-        if self._run.weights is None:
-            return
-        self._run.weights.mkdir(parents=True, exist_ok=True)
-        with checkpoint.as_directory() as folder:
-            for file in Path(folder).glob("*.safetensors"):
-                shutil.copyfile(file, self._run.weights / f"trial_{trial.config['number']:04d}.safetensors")
+        with self._remember_fault(), checkpoint.as_directory() as folder:
+            for name, kept in ((BEST, self._run.weights), (STATE, self._run.states)):
+                if kept is not None and (Path(folder) / name).exists():
+                    kept.mkdir(parents=True, exist_ok=True)
+                    aside = kept / f".{name}.part"
+                    shutil.copyfile(Path(folder) / name, aside)
+                    aside.replace(state_file(kept, trial.config["number"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         reason = trial.last_result.get("infeasible", "")
@@ -229,27 +308,36 @@ class _Bridge(tune.Callback):
             self._end(_ours(trial), "infeasible", reason)
         elif len(self._curves[trial.config["number"]]) == _ours(trial).config.epochs:
             self._end(_ours(trial), "finished", "")
-        else:
+        elif not self.hopeless:  # else `close` ends it
             self._end(_ours(trial), "stopped", "by the scheduler")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._end(_ours(trial), "failed", _reason(trial))
 
-    def close(self) -> bool:
-        """End what Ctrl-C left open; return whether every trial of the run ended by itself."""
-        whole = not self._open and self._ended == self._run.count
+    def close(self) -> Outcome:
+        """End what was left open; return how the run ended."""
+        hopeless, whole = self.hopeless, not self._open and self._ended == len(self._run.numbers)
         for trial in list(self._open.values()):
             self._end(trial, "failed", INTERRUPTED)
-        return whole
+        return "hopeless" if hopeless and not whole else "whole" if whole else "interrupted"
 
     def _end(self, trial: Trial, status: Status, reason: str) -> None:
         del self._open[trial.number]
         curve = self._curves.pop(trial.number)
-        seconds = sum(epoch.seconds for epoch in curve)
-        result = TrialResult(trial, status, len(curve), self._run.metric.best(curve), seconds, reason)
-        self._ended += 1
-        for observer in self._run.observers:
-            observer.ended(result, curve)
+        result = trial_result(trial, status, curve, self._run.metric, reason)
+        if reason != INTERRUPTED:
+            self._ended += 1
+            self._failed += status == "failed"
+        with self._remember_fault():
+            for observer in self._run.observers:
+                observer.ended(result, curve)
+        if reason != INTERRUPTED:  # only now: a trial whose end is not written down still needs its checkpoint
+            state_file(self._run.states, trial.number).unlink(missing_ok=True)
+
+
+def state_file(folder: Path, number: int) -> Path:
+    """Return where trial `number` is kept in a folder of checkpoints."""
+    return folder / f"trial_{number:04d}.safetensors"
 
 
 def _ours(trial: Any) -> Trial:

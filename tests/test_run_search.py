@@ -203,7 +203,7 @@ class TestSmoke:
         folder = smoke[0] / "results" / "lr" / "s"
         assert sorted(path.name for path in folder.iterdir()) == [
             "best.json", "checkpoints", "epochs.csv", "figures", "optuna.journal", "repeat_epochs.csv", "repeats.csv",
-            "report.html", "report.json", "study.json", "trials.csv", "verifier.json", "verifier.safetensors",
+            "repeats.jsonl", "report.html", "report.json", "search.jsonl", "study.json", "trials.csv", "verifier.json", "verifier.safetensors",
         ]  # fmt: skip
         study, best, report = (
             json.loads((folder / f"{name}.json").read_text()) for name in ("study", "best", "report")

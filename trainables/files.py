@@ -9,12 +9,15 @@ from pathlib import Path, PurePosixPath
 
 from trainables.errors import InputError
 
+LARGEST_FILE = 8 * 2**30  # bytes, unpacked; beyond it a file is a mistake or a bomb
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: its path inside the folder or zip, and how to read its bytes."""
+    """One file: its path inside the folder or zip, its size in bytes once unpacked, and how to read it."""
 
     path: PurePosixPath
+    size: int
     read: Callable[[], bytes]
 
     @property
@@ -26,10 +29,16 @@ class Entry:
 def entries(path: Path) -> Iterator[Entry]:
     """Return the visible files of a folder or .zip, or the one .npz or .json itself, sorted by name.
 
-    Raises InputError if there is nothing at `path`, it is of no kind that can be read, or a zip points outside itself.
+    Raises InputError if there is nothing at `path`, it is of no kind that can be read, or something in it points
+    outside or is absurdly large.
     """
     for entry in sorted(_all_entries(path), key=lambda entry: entry.path.parts):
         if not any(part.startswith((".", "__MACOSX")) for part in entry.path.parts):
+            if entry.size > LARGEST_FILE:
+                raise InputError(
+                    f"{path}: {str(entry.path)!r} would take {entry.size / 2**30:.0f} GiB; "
+                    f"no file of more than {LARGEST_FILE / 2**30:.0f} GiB is read"
+                )
             yield entry
 
 
@@ -37,17 +46,21 @@ def _all_entries(path: Path) -> Iterator[Entry]:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; --data takes a folder of class folders, .zip, .npz or .json")
     if path.is_dir():
+        inside = path.resolve()
         for file in path.rglob("*"):
             if file.is_symlink() and file.is_dir():
                 raise InputError(
                     f"{path}: {file.name!r} is a link to a folder; links are not followed, give the real folder"
                 )
+            if file.is_symlink() and not file.resolve().is_relative_to(inside):
+                raise InputError(f"{path}: {file.name!r} is a link out of the folder; put the file itself there")
             if file.is_file():
-                yield Entry(PurePosixPath(file.relative_to(path).as_posix()), _file_reader(file))
+                name = PurePosixPath(file.relative_to(path).as_posix())
+                yield Entry(name, file.stat().st_size, _file_reader(file))
     elif path.suffix.lower() == ".zip":
         yield from _zip_entries(path)
     elif path.suffix.lower() in (".npz", ".json"):
-        yield Entry(PurePosixPath(path.name), _file_reader(path))
+        yield Entry(PurePosixPath(path.name), path.stat().st_size, _file_reader(path))
     else:
         raise InputError(
             f"{path}: not a kind of data that can be read; give a folder of class folders, .zip, .npz or .json"
@@ -57,9 +70,10 @@ def _all_entries(path: Path) -> Iterator[Entry]:
 def _zip_entries(path: Path) -> Iterator[Entry]:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # NotImplementedError, struct.error, UnicodeDecodeError: by what is damaged
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{path}: not a readable zip file ({error}); make it again, or give the unpacked folder"
+            f"{path}: not a readable zip file ({first}); make it again, or give the unpacked folder"
         ) from error
     for info in archive.infolist():
         inside = PurePosixPath(info.filename.replace("\\", "/"))
@@ -67,8 +81,8 @@ def _zip_entries(path: Path) -> Iterator[Entry]:
             raise InputError(
                 f"{path}: the member {info.filename!r} points outside the zip; make the zip again from a folder"
             )
-        if not info.is_dir():
-            yield Entry(inside, _zip_reader(archive, info, path))
+        if inside.parts and not info.is_dir():  # a damaged zip may have a member without a name
+            yield Entry(inside, info.file_size, _zip_reader(archive, info, path))
 
 
 def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Callable[[], bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -19,8 +20,8 @@ from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as vision
 
 from trainables.data import ChipSet
-from trainables.errors import InputError
-from trainables.files import Entry, entries
+from trainables.errors import InputError, printable
+from trainables.files import LARGEST_FILE, Entry, entries
 from trainables.model import SIDE
 from trainables.render import render_bands
 
@@ -84,11 +85,12 @@ def _read_folders(files: Sequence[Entry], source: str, skip_bad: bool, progress:
             images.append(decode_image(file.read()))
             labels.append(classes.index(name))
         except InputError as error:
+            shown = printable(str(file.path))
             if not skip_bad:
                 raise InputError(
-                    f"{source}: {file.path}: {error}; mend or remove it, or go on without such files with --skip-bad"
+                    f"{source}: {shown}: {error}; mend or remove it, or go on without such files with --skip-bad"
                 ) from error
-            bad.append(_readable(str(file.path)))
+            bad.append(shown)
         if progress:
             progress(done, len(files))
     if not images:
@@ -115,18 +117,14 @@ def _class_names(paths: Sequence[PurePosixPath], source: str) -> list[str]:
             f"{source}: the folders {', '.join(sorted(names))} look like a split, not like classes; "
             "give one of them, or a folder that holds the classes"
         )
-    return [_readable(path.parts[shared]) for path in paths]
-
-
-def _readable(name: str) -> str:
-    """The name as text that can be written anywhere; bytes that are no UTF-8 become escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return [printable(path.parts[shared]) for path in paths]
 
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:
     """Decode any image into (75, 75, 3) uint8, upright, resized with antialiasing; raise InputError if unreadable."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of oddities that Pillow can read past
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
@@ -171,8 +169,10 @@ def _first_line(error: BaseException) -> str:
 def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
     if len(files) > 1:
         raise InputError(f"{source}: {len(files)} npz files; give the one with X_train and Y_train")
+    content = files[0].read()
+    _check_unpacked(content, source)
     try:
-        with np.load(io.BytesIO(files[0].read()), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             missing = {"X_train", "Y_train"} - set(arrays.files)
             if missing:
                 raise InputError(
@@ -180,6 +180,8 @@ def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
                     f"it holds {', '.join(arrays.files) or 'nothing'}"
                 )
             images, labels = arrays["X_train"], arrays["Y_train"]
+            if not (isinstance(images, np.ndarray) and isinstance(labels, np.ndarray)):
+                raise InputError(f"{source}: X_train or Y_train is no array")  # numpy hands over what it cannot read
     except InputError:
         raise
     except Exception as error:  # numpy raises many kinds on damaged files
@@ -195,6 +197,19 @@ def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
         tuple(str(int(name)) if name == int(name) else repr(float(name)) for name in names),
         source,
     )
+
+
+def _check_unpacked(content: bytes, source: str) -> None:
+    """An npz is a zip: a small one may unpack to anything."""
+    try:
+        size = sum(info.file_size for info in zipfile.ZipFile(io.BytesIO(content)).infolist())
+    except Exception:  # zipfile raises many kinds; numpy says what is wrong with the file
+        return
+    if size > LARGEST_FILE:
+        raise InputError(
+            f"{source}: its arrays would take {size / 2**30:.0f} GiB; "
+            f"no more than {LARGEST_FILE / 2**30:.0f} GiB are read"
+        )
 
 
 def _npz_images(images: NDArray[np.generic], source: str) -> NDArray[np.uint8] | NDArray[np.float32]:
@@ -215,7 +230,8 @@ def _npz_images(images: NDArray[np.generic], source: str) -> NDArray[np.uint8] |
                     f"{source}: X_train[{bad[0]}] has NaN or infinite pixels "
                     f"({len(bad)} such images); remove or mend them"
                 )
-    images = np.broadcast_to(images, (*images.shape[:3], 3))
+    if images.shape[-1] == 1:
+        images = np.repeat(images, 3, axis=-1)
     if images.shape[1:3] != (SIDE, SIDE):
         tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
         images = vision.resize(tensor, [SIDE, SIDE], antialias=True).permute(0, 2, 3, 1).numpy()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 from trainables.config import TrialConfig
 
@@ -24,6 +24,9 @@ class EpochMetrics:
     val_cosine: float
     lr: float
     seconds: float
+
+
+EPOCH_FIELDS = tuple(field.name for field in fields(EpochMetrics))
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,21 @@ class TrialResult:
     best: EpochMetrics | None
     seconds: float
     reason: str = ""
+
+
+def trial_result(
+    trial: Trial, status: Status, epochs: Sequence[EpochMetrics], metric: Metric, reason: str = ""
+) -> TrialResult:
+    """Return how a trial ended, its figures taken from its epochs."""
+    if status not in get_args(Status):
+        raise ValueError(f"unknown status {status!r}")
+    return TrialResult(trial, status, len(epochs), metric.best(epochs), sum(epoch.seconds for epoch in epochs), reason)
+
+
+@dataclass(frozen=True)
+class History:
+    """What a record knows of a trial: its epochs in order, and how it ended; `result` is None while it has not."""
+
+    trial: Trial
+    epochs: tuple[EpochMetrics, ...] = ()
+    result: TrialResult | None = None

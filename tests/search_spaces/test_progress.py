@@ -17,7 +17,7 @@ def run(stream):
         trials = [Trial(n, "cosine", {"optimiser.lr": 0.01}, TrialConfig()) for n in range(3)]
         epoch = EpochMetrics(1, 0.5, 0.4, 0.9, 0.8, 0.9, 0.01, 1.0)
         for trial in trials:
-            progress.started(trial)
+            progress.started(trial, "ray_0")
             progress.epoch(trial, epoch)
         progress.epoch(trials[0], epoch)
         progress.ended(TrialResult(trials[0], "finished", 2, epoch, 2.0), [epoch])
@@ -48,3 +48,13 @@ def test_anything_but_a_terminal_stays_quiet():
     stream = io.StringIO()
     run(stream)
     assert stream.getvalue() == ""
+
+
+def test_a_run_that_goes_on_counts_what_was_done():
+    """Six trials of ten were done before: the line begins there, and the time left is that of the other four."""
+    with Progress("search", 10, 2, Metric("val_loss", "min"), Terminal(), done=6) as progress:
+        assert progress.line().startswith("search: 6 done, 0 running, 4 left")
+        trial = Trial(6, "cosine", {}, TrialConfig())
+        progress.started(trial, "ray_6")
+        progress.epoch(trial, EpochMetrics(1, 0.5, 0.4, 0.9, 0.8, 0.9, 0.01, 10.0))
+        assert "search: 6 done, 1 running, 3 left | 1:10 left" in progress.line()

@@ -7,9 +7,10 @@ from scipy.stats import qmc
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import SAMPLERS, Study
-from search_spaces.suggest import Suggester, journal_states
+from search_spaces.suggest import Suggester, disagreements, journal_states
 from trainables.config import TrialConfig
-from trainables.result import EpochMetrics, TrialResult
+from trainables.errors import InputError
+from trainables.result import EpochMetrics, History, TrialResult
 
 LR = stage_named("lr")
 STUDY = Study(LR, "s", TrialConfig(), Budget(30, 5))
@@ -113,3 +114,71 @@ def test_tpe_learns_from_what_it_is_told(tmp_path):
             late += [miss] if number >= 120 else []
         misses[sampler] = np.mean(late)
     assert misses["tpe"] < 0.5 * misses["random"]
+
+
+def histories(study, journal, count, ended):
+    """Ask for `count` trials; return what a record would know of them, the first `ended` of them finished."""
+    suggester = Suggester(study, journal)
+    known = {}
+    for number in range(count):
+        trial = suggester.ask(number)
+        known[number] = History(trial)
+        if number < ended:
+            known[number] = History(trial, (metrics(1, 0.5),), result(trial))
+            suggester.ended(known[number].result, known[number].epochs)
+    return known
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_storage_is_made_anew_from_the_record(tmp_path, sampler):
+    """From a record alone a new storage has each trial once with its config, ended as recorded, the open ones RUNNING."""
+    study = dataclasses.replace(STUDY, sampler=sampler)
+    known = histories(study, tmp_path / "a", 9, ended=6)
+    (tmp_path / "a").write_text("damaged")
+    suggester = Suggester(study, tmp_path / "a", known)
+    stored = {t["trial"]: t for arm in journal_states(tmp_path / "a").values() for t in arm}
+    assert {number: t["state"] for number, t in stored.items()} == {
+        n: "COMPLETE" if n < 6 else "RUNNING" for n in range(9)
+    }
+    for number in range(1, 9):
+        assert all(known[number].trial.config.value(path) == value for path, value in stored[number]["params"].items())
+    for number in range(6, 9):
+        suggester.ended(result(known[number].trial), [])
+    assert disagreements(tmp_path / "a", known) == 3  # the record still calls them open
+
+
+@pytest.mark.parametrize("sampler", ["qmc", "random"])
+def test_a_study_gone_on_with_suggests_what_it_would_have(tmp_path, sampler):
+    """After a restart the next trials are those of a study that was never interrupted."""
+    study = dataclasses.replace(STUDY, sampler=sampler)
+    unbroken = suggestions(study, tmp_path / "a", 18)
+    suggester = Suggester(study, tmp_path / "b", histories(study, tmp_path / "b", 7, ended=5))
+    assert [suggester.ask(number).overrides for number in range(7, 18)] == unbroken[7:]
+
+
+def test_a_record_of_another_space_is_refused(tmp_path):
+    """If today's suggestion is not what the record has, going on would mix two searches: InputError."""
+    known = histories(dataclasses.replace(STUDY, seed=1), tmp_path / "a", 4, ended=4)
+    with pytest.raises(InputError, match="would get another config today"):
+        Suggester(STUDY, tmp_path / "a", known)
+
+
+@pytest.mark.parametrize("damage", ["torn", "gone", "nonsense", "locked"])
+def test_a_damaged_storage_stops_nothing(tmp_path, damage):
+    """A torn, lost or senseless journal, or a lock left by a dead process, is counted as disagreement and replaced."""
+    journal = tmp_path / "a"
+    known = histories(STUDY, journal, 6, ended=6)
+    assert disagreements(journal, known) == 0
+    content = journal.read_bytes()
+    match damage:
+        case "torn":
+            journal.write_bytes(content[: len(content) // 2])
+        case "gone":
+            journal.unlink()
+        case "nonsense":
+            journal.write_bytes(b"{\n" + content)
+        case "locked":
+            journal.with_name("a.lock").symlink_to(journal)
+    assert disagreements(journal, known) == 0 if damage == "locked" else disagreements(journal, known) > 0
+    Suggester(STUDY, journal, known)
+    assert disagreements(journal, known) == 0

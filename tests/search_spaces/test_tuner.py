@@ -1,17 +1,21 @@
 """A real local Ray running small trainables with known answers."""
 
+import errno
 import os
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from ray import tune
 
+from analysis.record import Files, Record
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Resources, Study
 from search_spaces.suggest import Suggester, journal_states
 from search_spaces.tuner import Cluster, TrialRun, fit_resources, ray_cluster, run_trials
 from trainables.config import TrialConfig
-from trainables.errors import InputError
+from trainables.errors import Halted, InputError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -22,7 +26,7 @@ STUDY = Study(stage_named("lr"), "s", TrialConfig(), Budget(9, EPOCHS))
 class Bowl(tune.Trainable):
     """A bowl in the learning rate whose third trial diverges and whose fourth breaks."""
 
-    def setup(self, config, data, threads, device):
+    def setup(self, config, data, threads, device, save_every):
         self.offset = data["offset"]
         self.reset_config(config)
 
@@ -55,7 +59,7 @@ class Notes:
     def __init__(self):
         self.heard, self.results = [], {}
 
-    def started(self, trial):
+    def started(self, trial, ray_id):
         self.heard.append(("started", trial.number))
 
     def epoch(self, trial, metrics):
@@ -82,11 +86,12 @@ def ran(cluster, tmp_path_factory):
             trainable=Bowl,
             data={"offset": 1.0},
             source=suggester,
-            count=9,
+            numbers=range(9),
             metric=STUDY.stage.metric,
             resources=fit_resources(Resources(max_concurrent=2), cluster),
             observers=[notes, suggester],
             scratch=folder / "ray",
+            states=folder / "states",
         )
     )
     return notes, whole, folder
@@ -95,7 +100,7 @@ def ran(cluster, tmp_path_factory):
 def test_every_trial_ends_once_with_its_status(ran):
     """Nine trials end once each: one infeasible, one failed with its reason, the rest finished with every epoch."""
     notes, whole, _ = ran
-    assert whole
+    assert whole == "whole"
     assert sorted(n for event, n, *_ in notes.heard if event == "ended") == list(range(9))
     status = {number: result.status for number, (result, _) in notes.results.items()}
     assert status == dict.fromkeys(range(9), "finished") | {2: "infeasible", 3: "failed"}
@@ -145,11 +150,12 @@ def test_asha_stops_weak_trials_which_end_as_stopped(cluster, tmp_path):
             Bowl,
             {"offset": 0.0},
             suggester,
-            9,
+            range(9),
             STUDY.stage.metric,
             fit_resources(Resources(max_concurrent=1), cluster),
             [notes, suggester],
             tmp_path / "ray",
+            tmp_path / "states",
             scheduler="asha",
             max_epochs=EPOCHS,
         )
@@ -173,3 +179,116 @@ def test_resources_are_filled_in_from_the_machine():
         fit_resources(Resources(cpus_per_trial=0.0), Cluster(8, 0, 1))
     with pytest.raises(InputError, match="1 GPUs does not fit"):
         fit_resources(Resources(gpus_per_trial=1.0), Cluster(8, 0, 1))
+
+
+# --- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+class Faulty:
+    """An observer that fails once, at the third time that one of its hooks is called, as a full disk would make it."""
+
+    def __init__(self, hook):
+        self.calls = 0
+        setattr(self, hook, self.fail)
+
+    def fail(self, *_):
+        self.calls += 1
+        if self.calls == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "trials.csv")
+
+    def started(self, trial, ray_id):
+        pass
+
+    def epoch(self, trial, metrics):
+        pass
+
+    def ended(self, result, epochs):
+        pass
+
+
+def recorded(folder, cluster, *others, trainable=Bowl, count=9):
+    """Run what the record in `folder` says is left of nine trials; return outcome and record."""
+    record = Record(Files.of_search(folder), STUDY.stage.metric, [p.path for p in STUDY.stage.varied])
+    suggester = Suggester(STUDY, folder / "journal", record.histories)
+    numbers = [*record.open, *(n for n in range(count) if n not in record.histories)]
+    run = TrialRun(
+        trainable,
+        {"offset": 1.0, "flag": str(folder / "flag")},
+        suggester,
+        numbers,
+        STUDY.stage.metric,
+        fit_resources(Resources(max_concurrent=2), cluster),
+        [record, suggester, *others],
+        folder / "ray",
+        folder / "states",
+        begun=record.open,
+    )
+    return run_trials(run), record
+
+
+@pytest.mark.parametrize("hook", ["started", "epoch", "ended"])
+def test_a_fault_in_any_hook_halts_the_run_and_loses_nothing(cluster, tmp_path, hook):
+    """An observer whose hook fails stops the run with one line; the record is whole, and going on ends every trial once."""
+    with pytest.raises(Halted, match=r"trials.csv cannot be written \(No space left on device\)"):
+        recorded(tmp_path, cluster, Faulty(hook))
+    outcome, record = recorded(tmp_path, cluster)
+    assert outcome == "whole"
+    status = {number: history.result.status for number, history in record.done.items()}
+    assert status == dict.fromkeys(range(9), "finished") | {2: "infeasible", 3: "failed"}
+    assert all([e.epoch for e in h.epochs] == [1, 2, 3] for n, h in record.done.items() if n not in (2, 3))
+    rows = pd.read_csv(tmp_path / "trials.csv")
+    assert sorted(rows["trial"]) == list(range(9))
+    assert not pd.read_csv(tmp_path / "epochs.csv").duplicated(["trial", "epoch"]).any()
+    stored = {t["trial"]: t["state"] for arm in journal_states(tmp_path / "journal").values() for t in arm}
+    assert stored == dict.fromkeys(range(9), "COMPLETE") | {2: "FAIL", 3: "FAIL"}
+
+
+class Broken(Bowl):
+    """Breaks in its first step, whatever the config."""
+
+    def step(self):
+        raise ValueError("no such device")
+
+
+def test_a_hopeless_start_is_given_up(cluster, tmp_path):
+    """If the first three trials to end have all failed after their retries, the other six are not tried."""
+    outcome, record = recorded(tmp_path, cluster, trainable=Broken)
+    assert outcome == "hopeless"
+    assert len(record.done) == 3
+    assert {history.result.status for history in record.done.values()} == {"failed"}
+    assert all("no such device" in history.result.reason for history in record.done.values())
+
+
+class Stumbling(Bowl):
+    """Every trial's first worker dies in the second epoch, as out of memory would kill it."""
+
+    def setup(self, config, data, threads, device, save_every):
+        self.flag = data["flag"]
+        super().setup(config, data, threads, device, save_every)
+
+    def step(self):
+        flag = f"{self.flag}{self.number}"
+        if self.epoch == 1 and not Path(flag).exists():
+            Path(flag).touch()
+            os._exit(1)
+        return super().step()
+
+    def load_checkpoint(self, checkpoint_dir):
+        pass
+
+
+def test_a_dead_worker_s_trial_is_tried_again(cluster, tmp_path):
+    """A trial whose worker process dies is started again and finishes, with each epoch once in the record."""
+    outcome, record = recorded(tmp_path, cluster, trainable=Stumbling, count=2)
+    assert outcome == "whole"
+    assert [history.result.status for history in record.done.values()] == ["finished", "finished"]
+    assert all([e.epoch for e in history.epochs] == [1, 2, 3] for history in record.done.values())
+
+
+def test_each_optuna_trial_carries_both_numbers(ran):
+    """Every trial in the storage has our number and Ray's id, all different."""
+    _, _, folder = ran
+    trials = [trial for arm in journal_states(folder / "journal").values() for trial in arm]
+    assert sorted(trial["trial"] for trial in trials) == list(range(9))
+    assert len({trial["ray"] for trial in trials}) == 9
+    assert all(trial["ray"] for trial in trials)

@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 
 from trainables.config import TrialConfig
-from trainables.siamese import WEIGHTS, SiameseTrial
+from trainables.siamese import STATE, WEIGHTS, SiameseTrial
 from trainables.training import Run, train
 
 A = TrialConfig().override({"epochs": 3, "optimiser.lr": 0.003, "seed": 1, "augmentation.theta": 0.5})
@@ -75,3 +75,24 @@ def test_a_diverged_trial_reports_a_reason_and_no_number(trial):
     assert last["done"]
     assert "not finite" in last["infeasible"]
     assert "val_loss" not in last
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e6])
+def test_a_checkpoint_is_asked_for_when_it_is_due(trial, seconds):
+    """With no time between checkpoints every step but the last asks for one; with much time none does."""
+    trial.save_every = seconds
+    asked = [result["should_checkpoint"] for result in run(trial)]
+    assert asked == ([True, True, False] if seconds == 0 else [False] * 3)
+
+
+def test_a_lost_worker_s_trial_goes_on_elsewhere_to_the_bit(trial, trial_data, tmp_path):
+    """Saved after one epoch and loaded in another process, a trial gives the epochs that it would have given."""
+    trial.step()
+    trial.save_checkpoint(str(tmp_path))
+    assert (tmp_path / STATE).exists()
+    elsewhere = SiameseTrial.__new__(SiameseTrial)
+    elsewhere.setup(ray_config(B), trial_data)
+    elsewhere.reset_config(ray_config(A))
+    elsewhere.load_checkpoint(str(tmp_path))
+    assert figures(run(elsewhere)) == figures(run(trial))
+    assert elsewhere.best.epoch.val_loss == trial.best.epoch.val_loss

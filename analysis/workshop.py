@@ -1,0 +1,108 @@
+"""What the studies of one command share: the chips, a running Ray, and where results go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.study import Resources
+from search_spaces.tuner import Cluster, fit_resources, ray_cluster
+from trainables.data import ChipSet, PreparedData, TrialData, prepare
+from trainables.errors import InputError
+from trainables.fetch import KAGGLE, fetch
+from trainables.readers import read_chips
+from trainables.synthetic import simulate
+
+SYNTHETIC = "synthetic"
+FREE_BYTES = 200 * 2**20  # a study with its checkpoints, figures and Ray's own files, generously
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which chips, and how they are checked and split."""
+
+    path: str = SYNTHETIC
+    split: str = "grouped"
+    drop_small_classes: bool = False
+    skip_bad: bool = False
+    ship_class: str | None = None
+
+    def prepare(self) -> PreparedData:
+        """Read and split the chips; raise InputError where they cannot be used."""
+        data = prepare(self._read(), self.split, drop_small_classes=self.drop_small_classes)
+        if self.ship_class is not None and self.ship_class not in data.chips.classes:
+            raise InputError(f"--ship-class {self.ship_class!r}: the classes are {', '.join(data.chips.classes)}")
+        return data
+
+    def _read(self) -> ChipSet:
+        if self.path == SYNTHETIC:
+            return simulate()
+        path = fetch(self.path) if self.path.startswith(KAGGLE) else Path(self.path)
+        return read_chips(path, self.skip_bad, _reading)
+
+    def options(self) -> list[str]:
+        """Return the command-line arguments that give this source again."""
+        options = [] if self.path == SYNTHETIC else ["--data", self.path]
+        options += [] if self.split == "grouped" else ["--split", self.split]
+        options += [] if self.ship_class is None else ["--ship-class", self.ship_class]
+        return options + ["--drop-small-classes"] * self.drop_small_classes + ["--skip-bad"] * self.skip_bad
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where results go and where trials run."""
+
+    results: Path
+    address: str | None
+    resources: Resources
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What the studies of one command share: chips, a running Ray, and where results go."""
+
+    source: Source
+    data: PreparedData
+    trial_data: TrialData
+    cluster: Cluster
+    resources: Resources
+    results: Path
+
+
+@contextlib.contextmanager
+def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
+    """Read the chips and start Ray, once; raise InputError before anything is written."""
+    data = source.prepare()
+    for note in data.notes:
+        say(f"note: {note}")
+    with ray_cluster(where.address) as cluster:
+        resources = fit_resources(where.resources, cluster)
+        yield Workshop(source, data, data.for_trials(), cluster, resources, where.results)
+
+
+def say(text: str) -> None:
+    """Tell the user something, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise InputError where a results folder could not be made or written to, or its disk is nearly full."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(f"--results-dir: {nearest} is no folder that can be written to; choose another")
+    free = shutil.disk_usage(nearest).free
+    if free < FREE_BYTES:
+        raise InputError(
+            f"--results-dir: only {free / 2**20:.0f} MiB are free in {nearest}, a study wants "
+            f"{FREE_BYTES / 2**20:.0f}; make room, or choose another"
+        )
+
+
+def _reading(done: int, total: int) -> None:
+    if sys.stderr.isatty() and (done % 200 == 0 or done == total):
+        print(f"\rreading images: {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)

@@ -1,0 +1,211 @@
+"""What survives: killed drivers and workers, a full disk, Ctrl-C, two runs at once. Real processes, real Ray."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from run_search import main
+from search_spaces.suggest import journal_states
+from tests.test_run_search import ROOT, images, search
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+KILLS = int(os.environ.get("KILLS", "3"))  # the long version: KILLS=20
+COMMAND = ("--stage", "lr", "--data", "chips", "--trials", "6", "--epochs", "6", "--repeats", "2", "--save-every", "0")
+RECORDS = ("search.jsonl", "repeats.jsonl")
+
+
+def start(root, *arguments):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "run_search.py"), *arguments],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def events(folder):
+    """How many events the records of a study have."""
+    return sum(len((folder / name).read_bytes().splitlines()) for name in RECORDS if (folder / name).exists())
+
+
+def wait_for_events(process, folder, more):
+    """Wait until the records have `more` events than now, or the process ends."""
+    wanted = events(folder) + more
+    while process.poll() is None and events(folder) < wanted:
+        time.sleep(0.01)
+
+
+def figures(folder, table):
+    """A table without wall times and order."""
+    frame = pd.read_csv(folder / table).drop(columns="seconds")
+    return frame.sort_values(list(frame.columns[:2]), ignore_index=True)
+
+
+def states(folder):
+    return {t["trial"]: t["state"] for arm in journal_states(folder / "optuna.journal").values() for t in arm}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A study that nothing disturbed, to compare the others with."""
+    root = tmp_path_factory.mktemp("resume")
+    images(root / "chips", {"boat": 30, "ship": 30})
+    done = search(*COMMAND, "--study", "unbroken", cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+def assert_equal_to_unbroken(root, name):
+    """The same trials, configs, epochs and repeats, to the bit; Optuna holds each trial once, none RUNNING."""
+    folder, reference = root / "results/lr" / name, root / "results/lr/unbroken"
+    for table in ("trials.csv", "epochs.csv", "repeats.csv", "repeat_epochs.csv"):
+        pd.testing.assert_frame_equal(figures(folder, table), figures(reference, table), check_exact=True)
+    assert states(folder) == states(reference) == dict.fromkeys(range(6), "COMPLETE")
+    counts = [len(arm) for arm in journal_states(folder / "optuna.journal").values()]
+    assert sum(counts) == 6
+    best = [json.loads((path / "best.json").read_text()) for path in (folder, reference)]
+    assert best[0] == best[1]
+    assert not (folder / "ray").exists()
+    assert not (folder / "states").exists()
+
+
+def test_a_driver_killed_at_random_moments_loses_nothing(unbroken):
+    """SIGKILL after a random number of events, again and again, then left alone: the study is the unbroken one."""
+    rng, folder = random.Random(7), unbroken / "results/lr/killed"
+    resume, cut_in_mid_trial = (), 0
+    for _ in range(KILLS):
+        process = start(unbroken, *COMMAND, "--study", "killed", *resume)
+        wait_for_events(process, folder, rng.randint(1, max(2, 60 // KILLS)))
+        time.sleep(rng.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        resume = ("--resume",) if (folder / "study.json").exists() else ()
+        cut_in_mid_trial += bool(list(folder.glob("states/*/*.safetensors")))
+    assert cut_in_mid_trial
+    before = {name: (folder / name).read_bytes() for name in RECORDS if (folder / name).exists()}
+    done = search(*COMMAND, "--study", "killed", *resume, cwd=unbroken)
+    assert done.returncode == 0, done.stderr
+    assert "record: " in done.stderr
+    for name, content in before.items():  # appended to, never rewritten but for a torn last line
+        assert (folder / name).read_bytes().startswith(content[: content.rfind(b"\n") + 1])
+    assert_equal_to_unbroken(unbroken, "killed")
+
+
+def workers():
+    """Process numbers of Ray workers that train."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::" in (line := path.read_bytes()) and b"SiameseTrial" in line:
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_killed_worker_s_trial_is_tried_again(unbroken):
+    """SIGKILL for a worker in mid-trial: Ray starts its trial again from the checkpoint, and the study is the unbroken one."""
+    folder = unbroken / "results/lr/worker"
+    process = start(unbroken, *COMMAND, "--study", "worker")
+    wait_for_events(process, folder, 5)
+    victims = workers()
+    assert victims
+    os.kill(victims[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert_equal_to_unbroken(unbroken, "worker")
+
+
+def test_ctrl_c_once_then_resumed_is_the_unbroken_study(unbroken):
+    """One interrupt ends the run in seconds with exit 130; what it cut off is open, and --resume alone finishes it."""
+    folder = unbroken / "results/lr/interrupted"
+    process = start(unbroken, *COMMAND, "--study", "interrupted")
+    wait_for_events(process, folder, 9)
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 30
+    done = search("--stage", "lr", "--resume", cwd=unbroken)  # data and budget are the study's own
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "results/lr/interrupted/report.html\n"
+    assert_equal_to_unbroken(unbroken, "interrupted")
+
+
+def test_ctrl_c_twice_ends_at_once(unbroken):
+    """A second interrupt does not wait for anything: the process is gone within five seconds, without a traceback."""
+    folder = unbroken / "results/lr/twice"
+    process = start(unbroken, *COMMAND, "--study", "twice", "--trials", "60")
+    wait_for_events(process, folder, 6)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.2)
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+def test_a_second_run_of_a_study_is_refused(unbroken, monkeypatch, capsys):
+    """While a study runs, going on with it exits 2 with the running process's number; without --resume its name is taken."""
+    folder = unbroken / "results/lr/busy"
+    process = start(unbroken, *COMMAND, "--study", "busy", "--trials", "60")
+    try:
+        wait_for_events(process, folder, 3)
+        again = search("--stage", "lr", "--study", "busy", "--resume", cwd=unbroken)
+        assert again.returncode == 2
+        assert f"process {process.pid} is running this study" in again.stderr.splitlines()[-1]
+        monkeypatch.chdir(unbroken)
+        assert main([*COMMAND, "--study", "busy"]) == 2
+        assert "go on with it by --resume" in capsys.readouterr().err
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_more_trials_are_added_to_a_finished_study(unbroken):
+    """--resume --trials 9 on a study of 6 keeps these as they are and adds the three that a study of 9 would have had."""
+    wanted = search(*COMMAND, "--study", "nine", "--trials", "9", cwd=unbroken)
+    assert wanted.returncode == 0, wanted.stderr
+    few = search(*COMMAND, "--study", "six", cwd=unbroken)
+    assert few.returncode == 0, few.stderr
+    more = search("--stage", "lr", "--study", "six", "--resume", "--trials", "9", cwd=unbroken)
+    assert more.returncode == 0, more.stderr
+    assert (
+        "record: 6 trials ended, 0 begun, 3 to begin; Optuna's storage made anew from it (0 trials differed)"
+        in more.stderr
+    )
+    for table in ("trials.csv", "repeats.csv"):
+        pd.testing.assert_frame_equal(
+            *(figures(unbroken / "results/lr" / name, table) for name in ("six", "nine")), check_exact=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--study", "unbroken", "--seed", "5"], "--seed 5: results/lr/unbroken was started with 0; leave it out"),
+        (["--study", "unbroken", "--epochs", "9"], "--epochs 9: results/lr/unbroken was started with 6"),
+        (["--study", "nowhere"], "nowhere/study.json: cannot be read"),
+        (["--study", "unbroken", "--data", "others"], "results/lr/unbroken: was started on chips with digest"),
+    ],
+)
+def test_going_on_with_something_else_is_refused(unbroken, monkeypatch, capsys, arguments, said):
+    """Other settings, other images or no such study exit 2 with a line that says what was there."""
+    monkeypatch.chdir(unbroken)
+    if not (unbroken / "others").exists():
+        images(unbroken / "others", {"boat": 31, "ship": 30})
+    assert main(["--stage", "lr", "--resume", *arguments]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,80 @@
+import math
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trainables.checkpoint import Best, from_bytes, to_bytes
+from trainables.config import TrialConfig
+from trainables.ensemble import pack
+from trainables.training import Run, train
+
+PLAIN = TrialConfig().override({"epochs": 4, "optimiser.lr": 0.003, "optimiser.weight_decay": 1e-3, "seed": 3})
+CONFIGS = {
+    "augmented": PLAIN.override({"augmentation.theta": 0.6, "schedule.kind": "cosine"}),
+    "regularised": PLAIN.override(
+        {"network.batch_norm": True, "network.dropout_conv": 0.2, "network.dropout_out": 0.1}
+    ),
+    "ensemble": PLAIN.override({"ensemble.members": 2, "ensemble.combine": "average", "epochs": 3}),
+    "contrastive": PLAIN.override({"loss.kind": "contrastive", "epochs": 3}),
+}
+
+
+@pytest.mark.parametrize("name", list(CONFIGS))
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_restored_run_goes_on_to_the_bit(device_data, name, stop):
+    """Stopped after an epoch, written, read and gone on with, a run gives the losses and weights of an unbroken one."""
+    config = CONFIGS[name]
+    unbroken, begun = Run.fresh(config), Run.fresh(config)
+    expected = [(m.epoch, m.train_loss, m.val_loss) for m in train(config, device_data, unbroken)]
+    first = [m for _, m in zip(range(stop), train(config, device_data, begun), strict=False)]
+    content = to_bytes(config, begun, Best(first[-1], pack(begun.networks)))
+    restored, best = from_bytes(content, config)
+    rest = [(m.epoch, m.train_loss, m.val_loss) for m in train(config, device_data, restored)]
+    assert [(m.epoch, m.train_loss, m.val_loss) for m in first] + rest == expected
+    assert best.epoch == first[-1]
+    for name, tensor in pack(unbroken.networks).items():
+        assert torch.equal(pack(restored.networks)[name], tensor)
+
+
+def test_an_untrained_run_can_be_kept_too():
+    """Before the first epoch there is no best and no moment yet, and nothing is lost by that."""
+    restored, best = from_bytes(to_bytes(PLAIN, Run.fresh(PLAIN), Best()), PLAIN)
+    assert (restored.epoch, best.epoch, best.weights) == (0, None, {})
+
+
+def test_another_configs_checkpoint_is_refused():
+    """A file of a config with another seed, or with other layers, is no checkpoint of this trial."""
+    content = to_bytes(PLAIN, Run.fresh(PLAIN), Best())
+    for changes in ({"seed": 4}, {"network.batch_norm": True}):
+        with pytest.raises(ValueError, match="belongs to another config"):
+            from_bytes(content, PLAIN.override(changes))
+
+
+CONTENT = to_bytes(PLAIN, Run.fresh(PLAIN), Best())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, len(CONTENT) - 1), st.integers(1, 255), st.booleans())
+def test_a_damaged_file_is_a_value_error_or_harmless(place, change, cut):
+    """Cut anywhere, or with any byte changed, a checkpoint raises ValueError, or loads as numbers: never anything else."""
+    damaged = CONTENT[:place] if cut else CONTENT[:place] + bytes([CONTENT[place] ^ change]) + CONTENT[place + 1 :]
+    try:
+        run, _ = from_bytes(damaged, PLAIN)
+    except ValueError:
+        return
+    assert not cut
+    assert math.isfinite(run.epoch)
+
+
+def test_nothing_in_a_checkpoint_is_code():
+    """The file is a safetensors file: a JSON header and numbers; a pickle in its place is refused, not run."""
+    import pickle
+
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("code was run",))
+
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        from_bytes(pickle.dumps(Bomb()), PLAIN)
