@@ -149,10 +149,14 @@ def _amount(text: str) -> float:
 
 def make_study(args: argparse.Namespace, stage: Stage, start: Start, name: str, epochs: int | None = None) -> Study:
     """Return the study that the arguments ask for; `epochs`, if None, is the user's, the start's or the stage's."""
-    default = stage.demo if args.data == SYNTHETIC else stage.budget
-    epochs = epochs or args.epochs or (start.config.epochs if start.found and stage.keeps_epochs else default.epochs)
+    demo = args.data == SYNTHETIC
+    stage, default = (stage.for_demo(), stage.demo) if demo else (stage, stage.budget)
     own_trials = args.trials if stage.varied or args.stage != ALL else None
-    budget = Budget(own_trials or default.trials, epochs, args.repeats or default.repeats)
+    trials = own_trials or default.trials
+    if epochs:  # a longer round: as much training in all (playbook: first many short trials, then few long ones)
+        trials = own_trials or max(2 * len(stage.arms()), trials * default.epochs // epochs)
+    epochs = epochs or args.epochs or (start.config.epochs if start.found and stage.keeps_epochs else default.epochs)
+    budget = Budget(trials, epochs, args.repeats or default.repeats)
     report = TrialConfig().override({"epochs": args.epochs or TrialConfig().epochs})
     if args.smoke:
         budget = Budget(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from analysis.report import write_report
+from analysis.store import reading
 from analysis.summary import write_summary
 from trainables.errors import InputError
 
@@ -21,7 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     path = parser.parse_args(argv).path
     try:
-        print(write_report(path) if (path / "study.json").exists() else write_summary(path))
+        with reading(path):
+            print(write_report(path) if (path / "study.json").exists() else write_summary(path))
     except InputError as error:
         print(f"python -m analysis: {error}", file=sys.stderr)
         return 2

@@ -16,7 +16,7 @@ from analysis.manifest import manifest, study_of
 from analysis.record import Files, Record
 from analysis.report import draw_training_pairs, selected_trial, write_report
 from analysis.saliency import draw_examples
-from analysis.store import StudyRecord, now, read_json, read_study, write_json
+from analysis.store import StudyRecord, now, read_json, read_study, reading, write_json
 from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
 from search_spaces.progress import Progress
 from search_spaces.study import Study
@@ -62,10 +62,8 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
     """
     described = read_study(folder).manifest
     _check_same_data(folder, described, workshop)
-    try:
+    with reading(folder):
         study = study_of(described)
-    except InputError as error:
-        raise InputError(f"{folder / 'study.json'}: {error}") from error
     with held(folder):
         if trials and trials > study.budget.trials:
             study = replace(study, budget=replace(study.budget, trials=trials))
@@ -73,7 +71,8 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
             write_json(folder / "study.json", {**described, "budget": budget, "finished": None})
         elif described["finished"]:
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
-            return DONE, write_report(folder)
+            with reading(folder):
+                return DONE, write_report(folder)
         say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
         return _carry_out(study, workshop, folder)
 
@@ -161,6 +160,9 @@ def _search_and_retrain(runner: Runner) -> int:
     runs = study.repeats(_settle_finalists(study, so_far))
     repeats = Record(Files.of_repeats(folder), study.stage.metric)
     _drop_damaged_states(repeats, folder / "states" / "retrain")
+    ended = [number for number, history in repeats.done.items() if history.result and history.result.best]
+    # a run may have been cut off after a trial's end was written down and before its weights were
+    repeats.reopen([number for number in ended if not state_file(folder / "checkpoints", number).exists()])
     outcome = runner.run("retrain", _Listed(runs), len(runs), repeats)
     if outcome == "whole":
         shutil.rmtree(folder / "states", ignore_errors=True)

@@ -47,7 +47,7 @@ class Record:
     """Hears a run and writes it down. Opened again, it knows what it heard: `histories`, by trial number."""
 
     def __init__(self, files: Files, metric: Metric, paths: Sequence[str] = ()) -> None:
-        self._files = files
+        self._files, self._paths = files, tuple(paths)
         self.histories = read_histories(files.record, metric)
         _write_tables(self.histories, files, paths)
         self._log = TrialLog(files.trials, files.epochs, paths)
@@ -61,6 +61,14 @@ class Record:
     def open(self) -> dict[int, History]:
         """The trials that were begun and have not ended, those that Ctrl-C cut off among them."""
         return {number: history for number, history in self.histories.items() if history.result is None}
+
+    def reopen(self, numbers: Sequence[int]) -> None:
+        """Take back the ends of trials that left less behind than they should have: they are open again."""
+        for number in numbers:
+            self._append("resumed", self.histories[number].trial, {"ray": ""})
+            self.histories[number] = replace(self.histories[number], result=None)
+        if numbers:
+            _write_tables(self.histories, self._files, self._paths)
 
     def started(self, trial: Trial, ray_id: str) -> None:
         """Write down a trial's config before it is trained, or that it goes on."""
@@ -135,7 +143,7 @@ def _fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metri
                 result = trial_result(history.trial, event["status"], history.epochs, metric, event["reason"])
                 histories[number] = replace(history, result=result)
         case "resumed":
-            pass
+            histories[number] = replace(history, result=None)
         case other:
             raise ValueError(f"unknown event {other!r}")
 

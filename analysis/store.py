@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +15,47 @@ from typing import Any
 import pandas as pd
 
 from trainables.config import TrialConfig
-from trainables.errors import InputError
+from trainables.errors import InputError, SearchError
 from trainables.result import EPOCH_FIELDS, INTERRUPTED, EpochMetrics, Trial, TrialResult
 
 SCHEMA = 1
 BEST_COLUMNS = ("val_loss", "val_accuracy", "val_jaccard", "val_cosine")
 TRIAL_COLUMNS = ("trial", "arm", "status", "seed", "epochs", "best_epoch", *BEST_COLUMNS, "seconds", "reason")
 EPOCH_COLUMNS = ("trial", *EPOCH_FIELDS)
+
+
+TEXT_COLUMNS = ("arm", "status", "reason")
+
+# what a study.json must hold for a study to be read: each name with the kind of its value
+SHAPE: Mapping[str, Any] = {
+    "stage": str,
+    "name": str,
+    "question": str,
+    "metric": {"name": str, "goal": str},
+    "parameters": list,
+    "arms": list,
+    "examined": bool,
+    "budget": {"trials": int, "epochs": int, "repeats": int},
+    "seed": int,
+    "sampler": str,
+    "scheduler": str,
+    "start": dict,
+    "start_from": str,
+    "reference": dict,
+    "data": {
+        "source": str,
+        "digest": str,
+        "counts": dict,
+        "groups": int,
+        "notes": list,
+        "options": list,
+        "split": {"kind": str, "train": int, "validation": int, "test": int},
+        "pairs": {part: {"count": int, "similar": float} for part in ("train", "validation")},
+    },
+    "versions": dict,
+    "hardware": dict,
+    "argv": list,
+}
 
 
 def now() -> str:
@@ -143,6 +178,7 @@ def read_study(path: Path) -> StudyRecord:
     manifest = read_json(path / "study.json")
     if manifest.get("schema") != SCHEMA:
         raise InputError(f"{path}/study.json: schema {manifest.get('schema')!r}; this version reads schema {SCHEMA}")
+    _check_shape(manifest, SHAPE, f"{path}/study.json: ")
     return StudyRecord(
         path,
         manifest,
@@ -168,7 +204,38 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     missing = set(columns) - set(frame.columns)
     if missing:
         raise InputError(f"{path}: column {', '.join(sorted(missing))} is missing; it was damaged or edited")
+    words = [
+        name for name in columns if name not in TEXT_COLUMNS and len(frame) and frame[name].dtype.kind not in "iuf"
+    ]
+    if words:
+        raise InputError(f"{path}: column {', '.join(words)} holds something that is no number; it was edited")
     return frame
+
+
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong over the content of a kept folder into an InputError: its files are anybody's to edit.
+
+    Only for folders that an earlier run left: in one's own run an unexpected error is a bug and is shown as one.
+    """
+    try:
+        yield
+    except (SearchError, OSError):
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"[:200]
+        raise InputError(f"{folder}: a file in it makes no sense ({said}); it was damaged or edited") from error
+
+
+def _check_shape(content: Mapping[str, Any], shape: Mapping[str, Any], where: str) -> None:
+    """Raise InputError for a key that is missing or holds another kind of value than `shape` says."""
+    for name, kind in shape.items():
+        value = content.get(name)
+        wanted = dict if isinstance(kind, Mapping) else kind
+        if not isinstance(value, wanted):
+            raise InputError(f"{where}{name} is {value!r:.60}, expected {wanted.__name__}; it was damaged or edited")
+        if isinstance(kind, Mapping):
+            _check_shape(value, kind, f"{where}{name}.")
 
 
 def read_config(best: Path) -> TrialConfig:

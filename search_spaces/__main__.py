@@ -27,6 +27,7 @@ def _section(stage: Stage) -> str:
             f"({stage.metric.goal}imum of the best epoch).{_epochs(stage)}\n",
             *(f"- {arm.name}: {_fixed(arm)}" for arm in stage.arms() if stage.compared),
             *[""] * bool(stage.compared),
+            *(f"On the embedded chips `{path}` is fixed at {value}.\n" for path, value in stage.demo_fixes.items()),
             "| parameter | role | range | only if | because |",
             "| --- | --- | --- | --- | --- |",
             *rows,
@@ -45,7 +46,8 @@ def _epochs(stage: Stage) -> str:
         return " Trains as long as the config it starts from, where an earlier study found it."
     if stage.rounds > 1:
         return (
-            f"In a chain asked up to {stage.rounds} times, each with twice the epochs, while the best epochs come last."
+            f" In a chain asked up to {stage.rounds} times, each with twice the epochs and about half the trials, "
+            "while the best epochs come last."
         )
     return ""
 

@@ -13,6 +13,6 @@ BASELINE = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=5, epochs=20),
-    demo=Budget(trials=5, epochs=4),
+    demo=Budget(trials=3, epochs=5, repeats=3),
     keeps_epochs=False,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from search_spaces.domain import Choice, Domain
@@ -93,10 +93,11 @@ class Stage:
     """One question of the experiment; `metric` chooses the best epoch of a trial and the best trial.
 
     The arms are all combinations of scientific values, or those that `compared` names with the values they fix.
-    `budget` is the default for a user's images, `demo` for the embedded chips: minutes on two cores. With
-    `keeps_epochs` the starting config says how many epochs (an earlier stage has answered that); `rounds` says how
-    often a chain of stages asks this one, each time with twice the epochs, while its best epochs come last.
-    `examined`: the test split is asked in full (other thresholds, ship task), not with the test pairs alone.
+    `budget` is the default for a user's images, `demo` for the embedded chips: minutes on two cores, where
+    `demo_fixes` fixes nuisance parameters that cost too much to search there. With `keeps_epochs` the starting config
+    says how many epochs (an earlier stage has answered that); `rounds` says how often a chain of stages asks this one,
+    each time with twice the epochs, while its best epochs come last. `examined`: the test split is asked in full
+    (other thresholds, ship task), not with the test pairs alone.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Stage:
     metric: Metric
     budget: Budget
     demo: Budget
+    demo_fixes: Mapping[str, Any] = field(default_factory=dict)
     compared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rivals: tuple[Rival, ...] = (START,)
     keeps_epochs: bool = True
@@ -120,6 +122,20 @@ class Stage:
                 value = values.get(parameter.path)
                 if parameter.role == "scientific" and not (parameter.domain and parameter.domain.contains(value)):
                     raise ConfigError(f"stage {self.name}: arm {name!r} gives {parameter.path} the value {value!r}")
+
+    def for_demo(self) -> Stage:
+        """Return the stage as it is asked of the embedded chips: every arm fixes what `demo_fixes` says."""
+        parameters = tuple(
+            replace(
+                p, role="fixed", domain=None, because=f"{self.demo_fixes[p.path]} on the embedded chips; {p.because}"
+            )
+            if p.path in self.demo_fixes
+            else p
+            for p in self.parameters
+        )
+        arms = (self.compared or self._combinations()) if self.demo_fixes else self.compared
+        fixed = {name: {**values, **self.demo_fixes} for name, values in arms.items()}
+        return replace(self, parameters=parameters, compared=fixed, demo_fixes={})
 
     @property
     def varied(self) -> tuple[Parameter, ...]:

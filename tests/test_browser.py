@@ -42,6 +42,7 @@ def report(tmp_path_factory):
         "parameters": stage.describe(),
         "arms": ["constant", "exponential", "cosine"],
         "examined": False,
+        "reference": TrialConfig().to_dict(),
         "seed": 0,
         "sampler": "qmc",
     }

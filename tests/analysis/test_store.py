@@ -1,7 +1,9 @@
+import functools
 import json
 
 import pytest
 
+from analysis.manifest import manifest
 from analysis.store import (
     EPOCH_COLUMNS,
     TRIAL_COLUMNS,
@@ -12,9 +14,15 @@ from analysis.store import (
     write_json,
     write_text,
 )
+from search_spaces.stage import Budget
+from search_spaces.stages import stage_named
+from search_spaces.study import Study
+from search_spaces.tuner import Cluster
 from trainables.config import TrialConfig
+from trainables.data import prepare
 from trainables.errors import InputError
 from trainables.result import EpochMetrics, Trial, TrialResult
+from trainables.synthetic import simulate
 
 EPOCH = EpochMetrics(1, 0.1 + 0.2, 1 / 3, 0.5, 0.25, 0.75, 1e-3, 1.5)
 
@@ -24,9 +32,17 @@ def trial(number, arm="cosine"):
     return Trial(number, arm, {"optimiser.lr": 0.1 / 3, "schedule.kind": arm}, config)
 
 
+@functools.cache
+def described():
+    """A real study.json."""
+    data = prepare(simulate(40), "grouped")
+    study = Study(stage_named("lr"), "s", TrialConfig(), Budget(3, 2, 1))
+    return manifest(study, data, data.for_trials(), [], "the baseline's config", Cluster(1, 0, 1))
+
+
 def write_study(folder, **manifest):
     folder.mkdir(parents=True)
-    write_json(folder / "study.json", {"schema": 1, "finished": None} | manifest)
+    write_json(folder / "study.json", described() | manifest)
     log = TrialLog(folder / "trials.csv", folder / "epochs.csv", ["optimiser.lr", "schedule.kind", "schedule.gamma"])
     log.epoch(trial(0), EPOCH)
     log.ended(TrialResult(trial(0), "finished", 1, EPOCH, 1.5), [EPOCH])
@@ -88,6 +104,12 @@ def test_a_file_is_whole_or_not_there(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
 
 
+def edit(folder, change):
+    content = json.loads((folder / "study.json").read_text())
+    change(content)
+    (folder / "study.json").write_text(json.dumps(content))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -95,6 +117,13 @@ def test_a_file_is_whole_or_not_there(tmp_path):
         (lambda f: (f / "study.json").write_text("{"), "study.json: not valid JSON"),
         (lambda f: (f / "study.json").write_text("[]"), "expected a JSON object"),
         (lambda f: (f / "study.json").write_text(json.dumps({"schema": 99})), "schema 99"),
+        (lambda f: edit(f, lambda m: m.pop("budget")), "study.json: budget is None, expected dict"),
+        (lambda f: edit(f, lambda m: m["data"].pop("digest")), r"study.json: data.digest is None, expected str"),
+        (lambda f: edit(f, lambda m: m["budget"].update(trials="many")), r"budget.trials is 'many', expected int"),
+        (
+            lambda f: (f / "trials.csv").write_text((f / "trials.csv").read_text().replace("finished,7", "finished,x")),
+            "column seed holds something that is no number",
+        ),
         (lambda f: (f / "trials.csv").write_text("a,b\n1,2\n"), "trials.csv: column .* is missing"),
         (lambda f: (f / "epochs.csv").write_text('a\n"1\n'), "epochs.csv"),
     ],

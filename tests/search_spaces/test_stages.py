@@ -90,7 +90,8 @@ def test_stages_follow_one_another():
 @pytest.mark.parametrize("trials", ["budget", "demo"])
 def test_every_arm_gets_a_trial_of_a_stages_own_budget(stage, trials):
     """The default budgets, a user's and the demo's, reach every arm, the arms' shares differing by one trial at most."""
-    made = Study(stage, "s", TrialConfig(), getattr(stage, trials))
+    asked = stage.for_demo() if trials == "demo" else stage
+    made = Study(asked, "s", TrialConfig(), getattr(stage, trials))
     counts = Counter(made.arm_of(number).name for number in range(made.budget.trials))
     assert len(counts) == len(made.arms())
     assert max(counts.values()) - min(counts.values()) <= 1
@@ -100,6 +101,15 @@ def test_every_arm_gets_a_trial_of_a_stages_own_budget(stage, trials):
 def test_the_baseline_belongs_to_an_arm_of_every_stage(stage):
     """Every stage can start from the report's baseline within its own arms."""
     assert stage.arm_for(TrialConfig()).name != "start"
+
+
+def test_a_stage_may_fix_what_costs_too_much_in_the_demo():
+    """On the embedded chips each ensemble has two members in every arm; the parameter is fixed there, with its reason."""
+    made = stage_named("ensemble").for_demo()
+    assert "ensemble.members" not in {p.path for p in made.varied}
+    assert all(arm.values["ensemble.members"] == 2 for arm in made.arms())
+    assert [arm.name for arm in made.arms()] == [arm.name for arm in stage_named("ensemble").arms()]
+    assert stage_named("lr").for_demo() == stage_named("lr")
 
 
 def test_the_regularisation_stages_arms_fix_what_they_do_not_ask():

@@ -1,0 +1,107 @@
+"""A study folder that somebody edited: whatever was changed, it is reported on or refused in one line."""
+
+import copy
+import json
+import random
+
+import pytest
+
+import analysis.report
+from analysis.__main__ import main
+from analysis.manifest import study_of
+from analysis.report import write_report
+from analysis.store import TrialLog, read_study, reading, write_json
+from tests.analysis.test_store import described
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+from trainables.result import EpochMetrics, Trial, TrialResult
+
+EDITS = 100  # of each file
+WRONG = [None, 3, -1.5, "text", [], {}, True, [1, 2], {"a": 1}, "", 10**30]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A small study of the lr stage, reported on once; figures are not the subject here."""
+    monkeypatch.setattr(analysis.report, "_draw", lambda *_: None)
+    folder = tmp_path / "results" / "lr" / "s"
+    folder.mkdir(parents=True)
+    write_json(folder / "study.json", described() | {"finished": "2026-01-01T00:00:00+00:00"})
+    paths = [p["path"] for p in described()["parameters"] if p["domain"]]
+    for trials, epochs, arms in (
+        ("trials", "epochs", ["constant", "cosine", "constant"]),
+        ("repeats", "repeat_epochs", ["selected", "baseline"]),
+    ):
+        log = TrialLog(folder / f"{trials}.csv", folder / f"{epochs}.csv", paths if trials == "trials" else [])
+        for number, arm in enumerate(arms):
+            trial = Trial(number, arm, {"schedule.kind": arm, "optimiser.lr": 0.01}, TrialConfig())
+            curve = [EpochMetrics(e, 0.5, 0.5 - 0.1 * e, 0.9, 0.8, 0.9, 0.01, 1.0) for e in (1, 2)]
+            for metrics in curve:
+                log.epoch(trial, metrics)
+            log.ended(TrialResult(trial, "finished", 2, curve[1], 2.0), curve)
+    write_report(folder)
+    return folder
+
+
+def places(content, path=()):
+    """Every place in nested JSON."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+def changed(content, place, value):
+    """A copy with one place changed, or taken out."""
+    made = copy.deepcopy(content)
+    inner = made
+    for key in place[:-1]:
+        inner = inner[key]
+    if value is ...:
+        inner.pop(place[-1])
+    else:
+        inner[place[-1]] = value
+    return made
+
+
+def use(folder, capsys):
+    """All that reads a kept study folder, as a user asks for it; return how often it was refused, always in one line."""
+    refused = 0
+    try:
+        with reading(folder):
+            study_of(read_study(folder).manifest)
+    except InputError as error:
+        assert str(error).isprintable()
+        refused += 1
+    for path in (folder, folder.parent.parent):
+        status = main([str(path)])
+        out, err = capsys.readouterr()
+        assert (status, err) == (0, "") or (status == 2 and out == "" and err.count("\n") == 1)
+        refused += status == 2
+    return refused
+
+
+@pytest.mark.parametrize("name", ["study.json", "report.json"])
+def test_an_edited_json_file_is_used_or_refused(folder, name, capsys):
+    """A hundred values replaced by ones of another kind, or taken out: a line and exit 2, or a report; nothing else."""
+    content, rng = json.loads((folder / name).read_text()), random.Random(5)
+    refused = 0
+    for place in rng.sample(list(places(content)), EDITS // 2):
+        for value in (..., rng.choice(WRONG)):
+            (folder / name).write_text(json.dumps(changed(content, place, value)))
+            refused += use(folder, capsys)
+    assert refused
+
+
+@pytest.mark.parametrize("name", ["trials.csv", "epochs.csv", "repeats.csv"])
+def test_an_edited_table_is_used_or_refused(folder, name, capsys):
+    """Cells replaced by text, nothing, a quote, a huge or a negative number: reported on, or a line and exit 2."""
+    refused, rng = 0, random.Random(6)
+    lines = [line.split(",") for line in (folder / name).read_text().splitlines()]
+    for _ in range(EDITS):
+        row = rng.randrange(len(lines))
+        edited = copy.deepcopy(lines)
+        edited[row][rng.randrange(len(lines[row]))] = rng.choice(["", "text", "-1", "1e300", "nan", '"'])
+        (folder / name).write_text("\n".join(",".join(cells) for cells in edited) + "\n")
+        refused += use(folder, capsys)
+    assert refused
