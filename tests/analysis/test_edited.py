@@ -90,7 +90,7 @@ def test_an_edited_json_file_is_used_or_refused(folder, name, capsys):
         for value in (..., rng.choice(WRONG)):
             (folder / name).write_text(json.dumps(changed(content, place, value)))
             refused += use(folder, capsys)
-    assert refused
+    assert refused or name == "report.json"  # which is written again; only test figures are kept from it
 
 
 @pytest.mark.parametrize("name", ["trials.csv", "epochs.csv", "repeats.csv"])
