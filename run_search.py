@@ -152,11 +152,8 @@ def make_study(args: argparse.Namespace, stage: Stage, start: Start, name: str, 
     demo = args.data == SYNTHETIC
     stage, default = (stage.for_demo(), stage.demo) if demo else (stage, stage.budget)
     own_trials = args.trials if stage.varied or args.stage != ALL else None
-    trials = own_trials or default.trials
-    if epochs:  # a longer round: as much training in all (playbook: first many short trials, then few long ones)
-        trials = own_trials or max(2 * len(stage.arms()), trials * default.epochs // epochs)
     epochs = epochs or args.epochs or (start.config.epochs if start.found and stage.keeps_epochs else default.epochs)
-    budget = Budget(trials, epochs, args.repeats or default.repeats)
+    budget = Budget(own_trials or default.trials, epochs, args.repeats or default.repeats)
     report = TrialConfig().override({"epochs": args.epochs or TrialConfig().epochs})
     if args.smoke:
         budget = Budget(

@@ -88,15 +88,20 @@ def run_chain(chain: Chain, source: Source, where: Where) -> int:
 
 
 def _asked(chain: Chain, steps: list[Step]) -> Iterator[tuple[Stage, int, int | None]]:
-    """The stages and rounds in turn, with the number of epochs where a round asks for more than the one before."""
+    """The stages and rounds in turn, with the number of epochs where a round asks for more than was trained before.
+
+    Each round after the first doubles them. The first is passed over where the stage before has found its own epochs
+    too few: what is too short for the untuned network is no length to tune rates for.
+    """
+    last: Step | None = None
     for stage in STAGES:
-        epochs = None
-        for round_ in range(1, (stage.rounds if chain.rounds else 1) + 1):
-            yield stage, round_, epochs
-            done = next(step for step in steps if (step.stage, step.round) == (stage.name, round_))
-            if not done.longer:
+        rounds = stage.rounds if chain.rounds else 1
+        first = 2 if rounds > 1 and last and last.longer else 1
+        for round_ in range(first, rounds + 1):
+            yield stage, round_, 2 * last.start.config.epochs if last and round_ > 1 else None
+            last = next(step for step in steps if (step.stage, step.round) == (stage.name, round_))
+            if not last.longer:
                 break
-            epochs = 2 * done.start.config.epochs
 
 
 def _step(study: Study, start: Start, folder: Path, round_: int) -> Step:

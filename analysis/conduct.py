@@ -5,6 +5,7 @@ A study that was cut off goes on from its records; what needs nothing more is no
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -97,7 +98,9 @@ def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Pat
         status = _search_and_retrain(runner)
     except Halted as error:
         say(f"halted: {error}; what is done is kept, --resume --study {study.name} goes on")
-        return HALTED, write_report(folder)
+        with contextlib.suppress(OSError):  # the disk may be full
+            write_report(folder)
+        return HALTED, folder / "report.html"
     draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
     if status == DONE:
         report = _measure_and_report(study, workshop, folder)

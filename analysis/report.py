@@ -92,13 +92,13 @@ def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
 
 
 def trial_config(study: StudyRecord, row: pd.Series[Any]) -> TrialConfig:
-    """Return the full config of a row of trials.csv: the study's start with the row's values."""
+    """Return the full config of a row of trials.csv: the study's start with its arm's and the row's values."""
     start = TrialConfig.from_dict(study.manifest["start"])
     varied = [p["path"] for p in study.manifest["parameters"] if p["domain"] and pd.notna(row[p["path"]])]
     # a column with empty cells holds whole numbers as floats, and switches as objects
     values = {path: type(start.value(path))(row[path]) for path in varied}
     own = {"seed": int(row["seed"]), "epochs": int(study.manifest["budget"]["epochs"])}
-    return start.override(values | own)
+    return start.override({**study.manifest["arm_values"][row["arm"]], **values, **own})
 
 
 def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ SHAPE: Mapping[str, Any] = {
     "metric": {"name": str, "goal": str},
     "parameters": list,
     "arms": list,
+    "arm_values": dict,
     "examined": bool,
     "budget": {"trials": int, "epochs": int, "repeats": int},
     "seed": int,

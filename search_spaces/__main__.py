@@ -46,8 +46,8 @@ def _epochs(stage: Stage) -> str:
         return " Trains as long as the config it starts from, where an earlier study found it."
     if stage.rounds > 1:
         return (
-            f" In a chain asked up to {stage.rounds} times, each with twice the epochs and about half the trials, "
-            "while the best epochs come last."
+            f" In a chain asked up to {stage.rounds} times, each with twice the epochs, while the best epochs come "
+            "last; the first time is passed over where they did so in the stage before."
         )
     return ""
 

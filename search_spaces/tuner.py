@@ -7,6 +7,7 @@ hear of every epoch and every end.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import os
@@ -199,6 +200,8 @@ def run_trials(run: TrialRun) -> Outcome:
     finally:
         signal.signal(signal.SIGINT, handler)  # Ray keeps its own, which would swallow the next Ctrl-C
         shutil.rmtree(run.scratch, ignore_errors=True)
+    if bridge.fault:
+        raise Halted(_halted(bridge.fault))
     return bridge.close()
 
 
@@ -211,7 +214,7 @@ def _halted(fault: Exception) -> str:
 
 
 class _Hopeless(tune.Stopper):
-    """Stops everything once the bridge has seen that nothing works."""
+    """Stops everything once the bridge has seen that nothing works, or that going on would cost trials."""
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
@@ -220,7 +223,7 @@ class _Hopeless(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return self._bridge.hopeless
+        return self._bridge.hopeless or self._bridge.fault is not None
 
 
 class _Asker(Searcher):
@@ -308,11 +311,15 @@ class _Bridge(tune.Callback):
             self._end(_ours(trial), "infeasible", reason)
         elif len(self._curves[trial.config["number"]]) == _ours(trial).config.epochs:
             self._end(_ours(trial), "finished", "")
-        elif not self.hopeless:  # else `close` ends it
+        elif not (self.hopeless or self.fault):  # else it was not the scheduler, and the trial stays open
             self._end(_ours(trial), "stopped", "by the scheduler")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._end(_ours(trial), "failed", _reason(trial))
+        reason = _reason(trial)
+        if os.strerror(errno.ENOSPC) in reason:  # says nothing about the trial, which stays open
+            self.fault = self.fault or OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._run.scratch.parent))
+        else:
+            self._end(_ours(trial), "failed", reason)
 
     def close(self) -> Outcome:
         """End what was left open; return how the run ended."""

@@ -41,6 +41,7 @@ def report(tmp_path_factory):
     manifest |= {
         "parameters": stage.describe(),
         "arms": ["constant", "exponential", "cosine"],
+        "arm_values": {arm: {"schedule.kind": arm} for arm in ("constant", "exponential", "cosine")},
         "examined": False,
         "reference": TrialConfig().to_dict(),
         "seed": 0,

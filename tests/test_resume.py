@@ -1,5 +1,6 @@
 """What survives: killed drivers and workers, a full disk, Ctrl-C, two runs at once. Real processes, real Ray."""
 
+import contextlib
 import json
 import os
 import random
@@ -66,9 +67,9 @@ def unbroken(tmp_path_factory):
     return root
 
 
-def assert_equal_to_unbroken(root, name):
+def assert_equal_to_unbroken(root, name, results=None):
     """The same trials, configs, epochs and repeats, to the bit; Optuna holds each trial once, none RUNNING."""
-    folder, reference = root / "results/lr" / name, root / "results/lr/unbroken"
+    folder, reference = (results or root / "results") / "lr" / name, root / "results/lr/unbroken"
     for table in ("trials.csv", "epochs.csv", "repeats.csv", "repeat_epochs.csv"):
         pd.testing.assert_frame_equal(figures(folder, table), figures(reference, table), check_exact=True)
     assert states(folder) == states(reference) == dict.fromkeys(range(6), "COMPLETE")
@@ -125,6 +126,67 @@ def test_a_killed_worker_s_trial_is_tried_again(unbroken):
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert_equal_to_unbroken(unbroken, "worker")
+
+
+def ray_processes(driver):
+    """Process numbers of the Ray servers that a driver has started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rsplit(")", 1)[1].split()[1])
+            name = (path.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if parent == driver and (b"gcs_server" in name or b"raylet" in name):
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_a_lost_ray_cluster_loses_nothing(unbroken):
+    """With all of Ray's servers killed in mid-study the run ends by itself, not as done; --resume ends it as the unbroken."""
+    folder = unbroken / "results/lr/lost"
+    process = start(unbroken, *COMMAND, "--study", "lost")
+    wait_for_events(process, folder, 7)
+    servers = ray_processes(process.pid)
+    assert servers
+    for server in servers:
+        os.kill(server, signal.SIGKILL)
+    process.communicate(timeout=240)
+    assert process.returncode not in (0, 2)
+    done = search("--stage", "lr", "--study", "lost", "--resume", cwd=unbroken)
+    assert done.returncode == 0, done.stderr
+    assert_equal_to_unbroken(unbroken, "lost")
+
+
+@pytest.fixture
+def small_disk(unbroken):
+    """A disk of 260 MiB."""
+    disk = unbroken / "disk"
+    disk.mkdir(exist_ok=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=260m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_halts_and_room_lets_it_go_on(unbroken, small_disk):
+    """Filled up in mid-study the run halts with a line on the disk, no trial is called failed, and with room it goes on."""
+    folder = small_disk / "lr/full"
+    process = start(unbroken, *COMMAND, "--study", "full", "--results-dir", "disk")
+    wait_for_events(process, folder, 6)
+    with contextlib.suppress(OSError), open(small_disk / "filler", "wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 1, err
+    assert "No space left on device" in err
+    assert "--resume" in err
+    assert "Traceback" not in err
+    (small_disk / "filler").unlink()
+    done = search("--stage", "lr", "--study", "full", "--resume", "--results-dir", "disk", cwd=unbroken)
+    assert done.returncode == 0, done.stderr
+    assert_equal_to_unbroken(unbroken, "full", results=small_disk)
 
 
 def test_ctrl_c_once_then_resumed_is_the_unbroken_study(unbroken):

@@ -50,6 +50,7 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
         "stage": "lr",
         "parameters": stage_named("lr").describe(),
         "arms": ARMS,
+        "arm_values": {arm: {"schedule.kind": arm} for arm in ARMS},
         "examined": False,
         "data": {
             "pairs": {"validation": {"count": 600, "similar": 0.5}},

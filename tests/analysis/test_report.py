@@ -8,11 +8,20 @@ import pytest
 
 from analysis.diagnose import Finding, training_length
 from analysis.evaluate import TestScore
+from analysis.manifest import manifest
 from analysis.report import _adoption, _tested, next_command, trial_config
+from analysis.store import TrialLog, read_study, write_json
 from run_search import make_study, parser, starting_config
-from search_spaces.stages import stage_named
+from search_spaces.stage import Budget
+from search_spaces.stages import STAGES, stage_named
+from search_spaces.study import Study
+from search_spaces.suggest import Suggester
+from search_spaces.tuner import Cluster
 from tests.analysis.test_diagnose import LOSS, study
 from trainables.config import TrialConfig
+from trainables.data import prepare
+from trainables.result import TrialResult
+from trainables.synthetic import simulate
 
 
 def record(path="results/lr/s", repeats=(), start_from="the baseline's config", seed=0, stage="lr", **changes):
@@ -143,7 +152,7 @@ def test_switches_and_whole_numbers_survive_the_csv(tmp_path):
     """A column of switches or whole numbers with empty cells gives back the config that was trained, value by value."""
     table = tmp_path / "trials.csv"
     table.write_text("network.batch_norm,augmentation.greyscale,ensemble.members,seed\nTrue,,3,1\n,False,,2\n")
-    rows = pd.read_csv(table)
+    rows = pd.read_csv(table).assign(arm="cosine")
     made = record()
     paths = ["network.batch_norm", "augmentation.greyscale", "ensemble.members"]
     made.manifest["parameters"] = [{"path": path, "domain": {"kind": "choice"}} for path in paths]
@@ -181,3 +190,21 @@ def test_how_many_epochs_is_read_from_the_best_ones(place, answer, epochs):
     length = training_length(study(curve=lambda number: curve - number * 1e-4), LOSS)
     assert (length["trained"], length["answer"], length["epochs"]) == (20, answer, epochs)
     assert length["best_epochs"] == [place + 1] * 5
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("demo", [False, True])
+def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, demo):
+    """Written to trials.csv and read again, each trial of a stage, also of its demo, gives the config that was trained."""
+    asked = stage.for_demo() if demo else stage
+    planned = Study(asked, "s", TrialConfig(), Budget(12, 4, 1))
+    data = prepare(simulate(40), "grouped")
+    write_json(tmp_path / "study.json", manifest(planned, data, data.for_trials(), [], "", Cluster(1, 0, 1)))
+    log = TrialLog(tmp_path / "trials.csv", tmp_path / "epochs.csv", [p.path for p in asked.varied])
+    suggester, trials = Suggester(planned, tmp_path / "journal"), []
+    for number in range(12):
+        trials.append(suggester.ask(number))
+        log.ended(TrialResult(trials[-1], "finished", 0, None, 0.0), [])
+    read = read_study(tmp_path)
+    for trial, (_, row) in zip(trials, read.trials.iterrows(), strict=True):
+        assert trial_config(read, row) == trial.config
