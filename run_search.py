@@ -5,7 +5,8 @@
     python run_search.py --stage all                    every stage in turn, from the baseline to the final test
 
 Progress goes to standard error; the last line of standard output is the path of the report.
-Exit status: 0 done, 1 no trial finished, 2 wrong usage or input that cannot be used, 130 ended by Ctrl-C.
+Exit status: 0 done, 1 no trial finished or the run had to halt, 2 wrong usage or input that cannot be used,
+130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -98,7 +99,11 @@ def parser() -> Parser:
         help="new seeds with which both finalists are trained again (default: the stage's)",
     )
     search.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="seed of split, pairs, suggestions and training (default: 0)"
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="seed of suggestions and training; split and pairs stay (default: 0)",
     )
     search.add_argument("--sampler", choices=SAMPLERS, default="qmc", help="quasi-random (default), TPE or random")
     search.add_argument(
@@ -213,10 +218,12 @@ def run_stage(args: argparse.Namespace, stage: Stage) -> int:
 
 def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     """Go on with a study as it was started; return the exit status."""
-    from analysis.store import newest_study, read_json
+    from analysis.store import newest_study, read_study
 
+    if args.dry_run:
+        raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
     folder = args.results_dir / args.stage / args.study if args.study else newest_study(args.results_dir, args.stage)
-    described = read_json(folder / "study.json")
+    described = read_study(folder).manifest
     _check_unchanged(argv, folder, described)
     started = parser().parse_args(described.get("data", {}).get("options", []))
     if args.data != SYNTHETIC:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.conduct import DONE, resume_study, run_study, study_folder
+from analysis.manifest import study_of
 from analysis.store import SCHEMA, now, read_json, read_study, write_json
 from analysis.summary import write_summary
 from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
@@ -69,10 +70,12 @@ def run_chain(chain: Chain, source: Source, where: Where) -> int:
                 name = folder.name if round_ == 1 else f"{folder.name}.{round_}"
                 study = chain.plan(stage, start, name, epochs)
                 own = study_folder(study, where.results)
-                begun = (own / "study.json").exists()
-                status, report = (
-                    resume_study(own, None, workshop) if begun else run_study(study, start.origin, workshop)
-                )
+                if (own / "study.json").exists():
+                    if study_of(read_study(own).manifest) != study:
+                        raise InputError(f"{own}: a study of that name that this chain did not start; choose --study")
+                    status, report = resume_study(own, None, workshop)
+                else:
+                    status, report = run_study(study, start.origin, workshop)
                 if status != DONE:
                     say(f"the chain stops here; the same command goes on with it (--study {folder.name})")
                     print(report)
@@ -131,7 +134,7 @@ def _open(chain: Chain, workshop: Workshop) -> tuple[Path, list[Step]]:
     name = chain.name or (mine[-1] if mine else datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     folder = chains / name
     if name not in known:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RECORD, {"schema": SCHEMA, "asked": asked, "steps": [], "started": now(), "finished": None})
         return folder, []
     if known[name].get("asked") != asked:

@@ -61,16 +61,21 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
 
     Raises InputError where it is no study, another process holds it, or the chips are not those it was started on.
     """
-    described = read_study(folder).manifest
-    _check_same_data(folder, described, workshop)
-    with reading(folder):
-        study = study_of(described)
+    if not (folder / "study.json").exists():
+        raise InputError(f"{folder}: no study to go on with (no study.json); start it without --resume")
     with held(folder):
+        record = read_study(folder)
+        described = record.manifest
+        _check_same_data(folder, described, workshop)
+        with reading(folder):
+            study = study_of(described)
+        if trials and trials < study.budget.trials:
+            raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
         if trials and trials > study.budget.trials:
             study = replace(study, budget=replace(study.budget, trials=trials))
             budget = described["budget"] | {"trials": trials}
             write_json(folder / "study.json", {**described, "budget": budget, "finished": None})
-        elif described["finished"]:
+        elif described["finished"] and record.report.get("test"):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
                 return DONE, write_report(folder)
@@ -102,12 +107,7 @@ def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Pat
             write_report(folder)
         return HALTED, folder / "report.html"
     draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
-    if status == DONE:
-        report = _measure_and_report(study, workshop, folder)
-    else:
-        if status == NOTHING_FINISHED:
-            _finish(folder)
-        report = write_report(folder)
+    report = _measure_and_report(study, workshop, folder) if status == DONE else write_report(folder)
     _summarise(folder)
     return status, report
 
@@ -164,7 +164,7 @@ def _search_and_retrain(runner: Runner) -> int:
     repeats = Record(Files.of_repeats(folder), study.stage.metric)
     _drop_damaged_states(repeats, folder / "states" / "retrain")
     ended = [number for number, history in repeats.done.items() if history.result and history.result.best]
-    # a run may have been cut off after a trial's end was written down and before its weights were
+    # weights are kept before an end is written down; they may have been lost or removed since
     repeats.reopen([number for number in ended if not state_file(folder / "checkpoints", number).exists()])
     outcome = runner.run("retrain", _Listed(runs), len(runs), repeats)
     if outcome == "whole":
@@ -199,6 +199,9 @@ def _mend(record: Record, study: Study, folder: Path) -> None:
     if not record.histories:
         return
     _drop_damaged_states(record, folder / "states" / "search")
+    results = [history.result for history in record.done.values() if history.result]
+    if results and all(result.status == "failed" for result in results):  # whatever it was may have been mended
+        record.reopen(list(record.done))
     left = study.budget.trials - len(record.histories)
     found = f"record: {len(record.done)} trials ended, {len(record.open)} begun, {left} to begin"
     wrong = disagreements(folder / "optuna.journal", record.histories)
@@ -225,6 +228,9 @@ def _measure_and_report(study: Study, workshop: Workshop, folder: Path) -> Path:
     finalists = _finalists(record)
     if study.stage.examined and "baseline" not in record.manifest["finalists"] and "selected" in finalists:
         finalists["baseline"] = finalists["selected"]  # nothing was adopted on the way: they are one config
+    if not finalists:
+        _finish(folder)
+        return write_report(folder)
     compared = {role: finalist for role, finalist in finalists.items() if role in ("selected", "baseline")}
     scores, gain = evaluate(data, compared, workshop.results, label)
     tests = None
@@ -250,7 +256,7 @@ def study_folder(study: Study, results: Path) -> Path:
 
 def check_free(folder: Path) -> None:
     """Find out before any work whether the study folder can be made; leave nothing behind."""
-    if folder.exists():
+    if (folder / "study.json").exists():
         raise InputError(
             f"{folder}: a study of that name is there already; go on with it by --resume, or choose another --study"
         )

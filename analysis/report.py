@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def write_report(
     test figures are kept as they are: nothing here looks at the test split. A study without a finished trial gets a
     report that says so, and no best.json.
     """
-    study = read_study(folder)
+    study = _with_own_repeats(read_study(folder))
     metric = Metric(**study.manifest["metric"])
     findings = diagnose(study, metric)
     report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED}
@@ -76,6 +76,10 @@ def write_report(
     else:
         report |= _judged(study, metric, findings)
         report |= _tested(study, report, scores, gain, tests)
+        if study.manifest["examined"] and report["gain"]:
+            better = "better than" if report["gain"]["low"] > 0 else "not shown to be better than"
+            verdict = f"on the test pairs the adopted config is {better} the report's baseline"
+            report["verdict"] = _with_doubts(verdict, findings)
         report["training_length"] = training_length(study, metric)
         _draw(study, metric, int(report["selected"]["trial"]))
     report["findings"] = [asdict(finding) for finding in findings]
@@ -83,6 +87,14 @@ def write_report(
     write_json(folder / "report.json", report)
     write_text(folder / "report.html", _page(study, metric, report))
     return folder / "report.html"
+
+
+def _with_own_repeats(study: StudyRecord) -> StudyRecord:
+    """Return the study without retrainings of another config: trials may have been added since."""
+    retrained = study.manifest.get("finalists", {}).get("selected")
+    if study.finished.empty or retrained is None or retrained == selected_trial(study)[1].to_dict():
+        return study
+    return replace(study, repeats=study.repeats.head(0), repeat_epochs=study.repeat_epochs.head(0))
 
 
 def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
@@ -132,8 +144,9 @@ def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> 
 
 
 def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
-    rival = "baseline" in set(study.repeats["arm"])
-    if not rival and study.manifest["examined"]:
+    finalists = study.manifest.get("finalists")
+    rival = "baseline" in (set(study.repeats["arm"]) if finalists is None else finalists)
+    if not rival and study.manifest["examined"] and finalists:
         return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
     if not rival and not any(p["domain"] for p in study.manifest["parameters"]):
         learned = not any(finding.id == "chance" and finding.severity == "fail" for finding in findings)
@@ -143,10 +156,10 @@ def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[
         )
     if best == 0 and not study.manifest["examined"]:
         return Adoption(False, "not adopted: no trial beat the starting config; keep it")
-    if not rival and len(study.repeats):
+    if not rival and finalists and len(study.repeats):
         return Adoption(False, "not adopted: the best trial is the starting config with as many networks; keep it")
-    finalists = study.repeats[study.repeats["arm"].isin(["selected", "baseline"])]
-    runs = finalists.assign(value=finalists[metric.name].where(finalists["status"] == "finished"))
+    both = study.repeats[study.repeats["arm"].isin(["selected", "baseline"])]
+    runs = both.assign(value=both[metric.name].where(both["status"] == "finished"))
     by_seed = runs.pivot(index="seed", columns="arm", values="value").reindex(columns=["selected", "baseline"])
     whole = by_seed.loc[runs.groupby("seed")["arm"].nunique() == 2]  # Ctrl-C may have left one side of a seed
     pairs = whole.astype(object).where(whole.notna(), None).itertuples(index=False, name=None)
@@ -161,11 +174,14 @@ def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
 
 
 def _verdict(study: StudyRecord, adoption: Adoption, findings: Sequence[Finding]) -> str:
-    doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
     head = "adopt the selected config" if adoption.adopted else "keep the starting config"
     if study.manifest["examined"]:
-        better = "better than" if adoption.adopted else "not shown to be better than"
-        head = f"the adopted config is {better} the report's baseline"
+        head = "the adopted config was not measured beside the report's baseline"
+    return _with_doubts(head, findings)
+
+
+def _with_doubts(head: str, findings: Sequence[Finding]) -> str:
+    doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
     return head + (f", with doubts: {', '.join(doubts)}" if doubts else "; every check passed")
 
 

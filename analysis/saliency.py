@@ -7,6 +7,7 @@ its features by place, as this one does (one linear layer over the flattened map
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +35,13 @@ class Maps:
 
 
 def relevance(network: SiameseNetwork, loss: PairLoss, first: Tensor, second: Tensor) -> Maps:
-    """Return what the features of normalised chips `first`, `second` (B, 3, 75, 75) add to the score of "similar"."""
+    """Return what the features of normalised chips `first`, `second` (B, 3, 75, 75) add to the evidence of "similar".
+
+    That is the logit, or the distance, with its sign turned: the bounded score is flat where the network is surest.
+    """
     network.eval()
     features = [network.features(chips).detach().requires_grad_() for chips in (first, second)]
-    similarity = -loss.score(network, *(network.embed(map_) for map_ in features)).sum()
+    similarity = -loss.evidence(network, *(network.embed(map_) for map_ in features)).sum()
     gradients = torch.autograd.grad(similarity, features)
     maps = [(map_.detach() * gradient).sum(1, keepdim=True) for map_, gradient in zip(features, gradients, strict=True)]
     large = [F.interpolate(map_, (SIDE, SIDE), mode="bilinear", align_corners=False)[:, 0].numpy() for map_ in maps]
@@ -56,6 +60,8 @@ def draw_examples(folder: Path, data: TrialData, path: Path) -> None:
     score = verifier.score([e[validation.first] for e in embedded], [e[validation.second] for e in embedded]).numpy()
     target = validation.target.numpy()
     chosen = _examples(score, target)
+    if not chosen:
+        return
     first, second = validation.images[validation.first[chosen]], validation.images[validation.second[chosen]]
     each = [relevance(network, verifier.loss, first, second) for network in verifier.networks]
     maps = Maps(np.mean([m.first for m in each], axis=0), np.mean([m.second for m in each], axis=0))
@@ -78,6 +84,6 @@ def _examples(score: NDArray[np.float32], target: NDArray[np.float32]) -> list[i
     right = (score < 0.5) == (target == 0)
     sure = np.argsort(-np.abs(score - 0.5), kind="stable")
     similar, different = ([int(i) for i in sure if right[i] and target[i] == kind] for kind in (0, 1))
-    turns = [pair for both in zip(similar[:SHOWN], different[:SHOWN], strict=False) for pair in both]
+    turns = [pair for both in itertools.zip_longest(similar, different) for pair in both if pair is not None]
     wrong = [int(i) for i in sure if not right[i]]
     return turns[:SHOWN] + wrong[:SHOWN]

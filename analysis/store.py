@@ -262,6 +262,7 @@ def adopted_config(results: Path, stage: str) -> Path | None:
     """Return the best.json of the newest adopted study of `stage` in a results folder; None if there is none."""
     adopted = []
     for path in sorted((results / stage).glob("*/best.json")):
-        if read_json(path).get("adopted") is True:
-            adopted.append((str(read_json(path.parent / "study.json").get("finished") or ""), path))
+        finished = read_json(path.parent / "study.json").get("finished")
+        if finished and read_json(path).get("adopted") is True:
+            adopted.append((str(finished), path))
     return max(adopted)[1] if adopted else None

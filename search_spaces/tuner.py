@@ -46,6 +46,7 @@ from trainables.result import (
 
 RETRIES = 2  # times that a trial is tried again after an exception or a lost worker
 BEST, STATE = "best.safetensors", "state.safetensors"  # the files of a trainable's checkpoint
+NO_ROOM = 2**20  # bytes
 HOPELESS = 3  # failed trials before any other has ended: what is wrong is not the config
 
 Outcome = Literal["whole", "interrupted", "hopeless"]
@@ -192,8 +193,10 @@ def run_trials(run: TrialRun) -> Outcome:
     handler = signal.getsignal(signal.SIGINT)
     try:
         tuner.fit()
-    except (tune.TuneError, ray.exceptions.RayError, OSError) as error:
+    except Exception as error:
         fault = bridge.fault or error  # Ray hands on what a callback raised as text alone
+        if disk_full(run.scratch.parent):  # then whatever Ray says is a consequence
+            fault = no_space(run.scratch.parent)
         if not isinstance(fault, tune.TuneError | ray.exceptions.RayError | OSError):
             raise fault from error
         raise Halted(_halted(fault)) from error
@@ -203,6 +206,16 @@ def run_trials(run: TrialRun) -> Outcome:
     if bridge.fault:
         raise Halted(_halted(bridge.fault))
     return bridge.close()
+
+
+def disk_full(folder: Path) -> bool:
+    """Return whether the disk of `folder` has no room to speak of."""
+    return folder.exists() and shutil.disk_usage(folder).free < NO_ROOM
+
+
+def no_space(folder: Path) -> OSError:
+    """Return the error of a full disk."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def _halted(fault: Exception) -> str:
@@ -306,18 +319,20 @@ class _Bridge(tune.Callback):
                     aside.replace(state_file(kept, trial.config["number"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if self.fault:  # Ray goes on after a checkpoint that could not be kept; the trial stays open
+            return
         reason = trial.last_result.get("infeasible", "")
         if reason:
             self._end(_ours(trial), "infeasible", reason)
         elif len(self._curves[trial.config["number"]]) == _ours(trial).config.epochs:
             self._end(_ours(trial), "finished", "")
-        elif not (self.hopeless or self.fault):  # else it was not the scheduler, and the trial stays open
+        elif not self.hopeless:  # else `close` ends it
             self._end(_ours(trial), "stopped", "by the scheduler")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         reason = _reason(trial)
-        if os.strerror(errno.ENOSPC) in reason:  # says nothing about the trial, which stays open
-            self.fault = self.fault or OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._run.scratch.parent))
+        if os.strerror(errno.ENOSPC) in reason or disk_full(self._run.scratch.parent):
+            self.fault = self.fault or no_space(self._run.scratch.parent)  # says nothing about the trial: it stays open
         else:
             self._end(_ours(trial), "failed", reason)
 

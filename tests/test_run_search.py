@@ -89,13 +89,14 @@ def test_a_users_mistake_is_one_line_and_exit_2(tmp_path, monkeypatch, capsys, a
     (tmp_path / "bad.json").write_text(json.dumps({"config": {"optimiser": {"lr": -1}}}))
     (tmp_path / "other.json").write_text("{}")
     (tmp_path / "results" / "lr" / "taken").mkdir(parents=True)
+    (tmp_path / "results" / "lr" / "taken" / "study.json").write_text("{}")
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
-    assert [path.name for path in (tmp_path / "results").rglob("*")] == ["lr", "taken"]
+    assert [path.name for path in (tmp_path / "results").rglob("*")] == ["lr", "taken", "study.json"]
 
 
 def test_list_and_dry_run_write_nothing(tmp_path, monkeypatch, capsys):
@@ -202,7 +203,7 @@ class TestSmoke:
         """Every file of the contract is there, with the keys and columns it promises, and no leftovers beside them."""
         folder = smoke[0] / "results" / "lr" / "s"
         assert sorted(path.name for path in folder.iterdir()) == [
-            "best.json", "checkpoints", "epochs.csv", "figures", "optuna.journal", "repeat_epochs.csv", "repeats.csv",
+            ".lock", "best.json", "checkpoints", "epochs.csv", "figures", "optuna.journal", "repeat_epochs.csv", "repeats.csv",
             "repeats.jsonl", "report.html", "report.json", "search.jsonl", "study.json", "trials.csv", "verifier.json", "verifier.safetensors",
         ]  # fmt: skip
         study, best, report = (

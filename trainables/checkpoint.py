@@ -66,12 +66,13 @@ def _member_tensors(member: Member) -> dict[str, Tensor]:
     for place, parameter in enumerate(member.model.parameters()):
         state = member.optimiser.state.get(parameter, {})
         tensors |= {f"optimiser.{place}.{name}": tensor for name, tensor in state.items()}
-    return tensors | {"generator": member.generator.get_state()}
+    return tensors | {"order": member.order.get_state(), "generator": member.generator.get_state()}
 
 
 @torch.no_grad()
 def _restore(member: Member, tensors: Mapping[str, Tensor]) -> None:
     member.model.load_state_dict(_under(tensors, "model."))
+    member.order.set_state(tensors["order"])
     member.generator.set_state(tensors["generator"])
     for place, parameter in enumerate(member.model.parameters()):
         saved = _under(tensors, f"optimiser.{place}.")

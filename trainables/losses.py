@@ -31,6 +31,10 @@ class PairLoss(Protocol):
         """Return what training adds to the mean loss, whatever the pairs; 0 for most losses."""
         ...
 
+    def evidence(self, model: SiameseNetwork, first: Tensor, second: Tensor) -> Tensor:
+        """Return what the score is made of (B,): larger is more different, without the score's bounds."""
+        ...
+
     def score(self, model: SiameseNetwork, first: Tensor, second: Tensor) -> Tensor:
         """Return the score p of "different" (B,)."""
         ...
@@ -52,9 +56,13 @@ class BinaryCrossEntropy:
         """Return 0."""
         return 0.0
 
+    def evidence(self, model: SiameseNetwork, first: Tensor, second: Tensor) -> Tensor:
+        """Return out, the logit."""
+        return model.compare(first, second)
+
     def score(self, model: SiameseNetwork, first: Tensor, second: Tensor) -> Tensor:
         """Return sigmoid(out), the probability of "different"."""
-        return torch.sigmoid(model.compare(first, second))
+        return torch.sigmoid(self.evidence(model, first, second))
 
     def of_score(self, score: Tensor, target: Tensor) -> Tensor:
         """Return the mean cross entropy of probabilities."""
@@ -81,9 +89,13 @@ class Contrastive:
         """Return 0."""
         return 0.0
 
+    def evidence(self, model: SiameseNetwork, first: Tensor, second: Tensor) -> Tensor:
+        """Return d."""
+        return self._distances(first, second)[1]
+
     def score(self, model: SiameseNetwork, first: Tensor, second: Tensor) -> Tensor:
         """Return min(d / m, 1)."""
-        return torch.clamp(self._distances(first, second)[1] / self.margin, max=1)
+        return torch.clamp(self.evidence(model, first, second) / self.margin, max=1)
 
     def of_score(self, score: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss at distances m p: the loss itself, but for similar pairs further apart than m."""

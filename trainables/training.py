@@ -36,6 +36,7 @@ class Member:
     config: TrialConfig
     model: SiameseNetwork
     optimiser: torch.optim.Adam
+    order: Generator
     generator: Generator
 
     @classmethod
@@ -45,10 +46,10 @@ class Member:
         initialise(model, config.init.kind, Generator().manual_seed(config.seed))
         model = model.to(device).to(memory_format=torch.channels_last)
         optimiser = make_optimiser(config.optimiser, model.parameters())
-        # order, augmentation and dropout have a stream of their own: another initialisation sees the same batches
-        generator = Generator().manual_seed(config.seed ^ 0x5EED)
+        # the order of pairs has a stream of its own: other weights, augmentation or dropout see the same batches
+        order, generator = (Generator().manual_seed(config.seed ^ stream) for stream in (0x0D3E, 0x5EED))
         model.draw_from(generator)
-        return cls(config, model, optimiser, generator)
+        return cls(config, model, optimiser, order, generator)
 
 
 @dataclass
@@ -114,7 +115,7 @@ def train_epoch(member: Member, data: Tensors, loss: PairLoss, lr: float) -> flo
     config, model = member.config, member.model.train()
     for group in member.optimiser.param_groups:
         group["lr"] = lr
-    order = torch.randperm(len(data.target), generator=member.generator).to(data.target.device)
+    order = torch.randperm(len(data.target), generator=member.order).to(data.target.device)
     total = torch.zeros((), device=data.target.device)
     for pairs in torch.split(order, config.batch_size):
         both = torch.cat([data.first[pairs], data.second[pairs]])
@@ -138,6 +139,8 @@ def answer(
         whole = bool(torch.isfinite(score).all())
         return float(loss.of_score(score, data.target)) if whole else math.nan, score, [m for *_, m in outcomes]
     val_loss, score, model = min(outcomes, key=lambda outcome: outcome[0])
+    if len(members) > 1 and math.isfinite(val_loss):  # judged as an average is: contrastive loss is bounded there
+        val_loss = float(loss.of_score(score, data.target))
     return val_loss, score, [model]
 
 

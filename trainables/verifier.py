@@ -1,7 +1,7 @@
 """A trained verifier to keep and to use: plain tensors beside a description, without code in either.
 
 results/final/STUDY/verifier.safetensors    the weights of one network, or of an ensemble's members
-results/final/STUDY/verifier.json           its config, the channel statistics it was trained with, its classes
+results/final/STUDY/verifier.json           its config, the channel statistics it was trained with
 """
 
 from __future__ import annotations

@@ -38,8 +38,9 @@ def test_a_second_run_is_refused_with_the_holders_number(tmp_path):
         pytest.fail("a dead process still holds the folder")
 
 
-def test_a_lock_leaves_nothing_behind(tmp_path):
-    """After the run the folder is as empty as before, also when the run failed."""
+def test_a_lock_is_free_after_a_failure(tmp_path):
+    """After a run that failed the folder can be held again, and nothing but the lock's file is in it."""
     with pytest.raises(RuntimeError), held(tmp_path):
         raise RuntimeError
-    assert not list(tmp_path.iterdir())
+    with held(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]

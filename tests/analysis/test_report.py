@@ -9,7 +9,7 @@ import pytest
 from analysis.diagnose import Finding, training_length
 from analysis.evaluate import TestScore
 from analysis.manifest import manifest
-from analysis.report import _adoption, _tested, next_command, trial_config
+from analysis.report import _adoption, _tested, _with_own_repeats, next_command, selected_trial, trial_config
 from analysis.store import TrialLog, read_study, write_json
 from run_search import make_study, parser, starting_config
 from search_spaces.stage import Budget
@@ -29,6 +29,7 @@ def record(path="results/lr/s", repeats=(), start_from="the baseline's config", 
     made = study(**changes)
     manifest = made.manifest | {
         "stage": stage,
+        "metric": {"name": "val_loss", "goal": "min"},
         "budget": {"trials": 24, "epochs": 20, "repeats": 5},
         "seed": seed,
         "sampler": "qmc",
@@ -173,6 +174,7 @@ def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, s
     """The final stage judges against the report's baseline; where the selected config is its own rival nothing is adopted."""
     made = record(repeats=repeats, stage=stage)
     made.manifest["examined"] = stage == "final"
+    made.manifest["finalists"] = {role: {} for role, *_ in repeats}
     if stage == "final":
         made.manifest["parameters"] = []
     adoption = _adoption(made, LOSS, best=0 if stage == "final" else 3, findings=[])
@@ -208,3 +210,19 @@ def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, dem
     read = read_study(tmp_path)
     for trial, (_, row) in zip(trials, read.trials.iterrows(), strict=True):
         assert trial_config(read, row) == trial.config
+
+
+def test_retrainings_of_another_config_are_no_evidence():
+    """Trials added since may have a new best one: what was retrained before says nothing about it, until it is too."""
+    made = record(repeats=runs([0.2, 0.3], [0.4, 0.5]))
+    made.manifest["finalists"] = {"selected": TrialConfig().to_dict(), "baseline": TrialConfig().to_dict()}
+    assert _with_own_repeats(made).repeats.empty
+    made.manifest["finalists"]["selected"] = selected_trial(made)[1].to_dict()
+    assert len(_with_own_repeats(made).repeats) == 4
+
+
+def test_a_study_cut_off_in_its_retraining_says_no_more_than_it_knows():
+    """With a rival still to be retrained nothing is called the same config as another; it is not retrained, or not whole."""
+    made = record(repeats=runs([0.2], []), stage="final")
+    made.manifest.update(examined=True, parameters=[], finalists={"selected": {}, "baseline": {}})
+    assert "not retrained" in _adoption(made, LOSS, best=0, findings=[]).why

@@ -24,7 +24,7 @@ def test_relevance_is_feature_times_gradient_by_finite_differences(kind):
         a, b = network.features(first), network.features(second)
         steps = torch.eye(a.numel(), dtype=torch.float64).view(-1, *a.shape[1:]) * 1e-6
         other = network.embed(b).expand(len(steps), -1)
-        up, down = (loss.score(network, network.embed(a + sign * steps), other) for sign in (1, -1))
+        up, down = (loss.evidence(network, network.embed(a + sign * steps), other) for sign in (1, -1))
         slope = -(up - down).view_as(a) / 2e-6  # of similarity
         expected = F.interpolate((a * slope).sum(1, keepdim=True), (75, 75), mode="bilinear", align_corners=False)
     found = relevance(network, loss, first, second)
@@ -52,7 +52,7 @@ def test_examples_are_the_surest_of_each_kind():
     target = np.array([0, 0, 1, 1, 1, 0, 1.0])
     assert _examples(score, target) == [0, 2, 1, 4, 5, 6]
     assert len(_examples(score, target)) == 2 * SHOWN
-    assert _examples(score[:1], target[:1]) == []  # no right pair of the other kind: none in turn
+    assert _examples(score[:2], target[:2]) == [0, 1]  # none of the other kind, none wrong
 
 
 def test_the_picture_is_drawn_from_a_saved_verifier(trial_data, tmp_path):

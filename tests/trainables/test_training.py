@@ -71,7 +71,7 @@ def test_an_epoch_equals_a_plain_loop(device_data):
     metrics = next(train(config, device_data, run))
     data, model = device_data.train, reference.model
     optimiser = torch.optim.Adam(model.parameters(), lr=0.003, weight_decay=1e-3)
-    order = torch.randperm(len(data.target), generator=reference.generator)
+    order = torch.randperm(len(data.target), generator=reference.order)
     total = 0.0
     for start in range(0, len(order), 16):
         pairs = order[start : start + 16]
