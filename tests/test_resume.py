@@ -120,10 +120,14 @@ def test_a_killed_worker_s_trial_is_tried_again(unbroken):
     folder = unbroken / "results/lr/worker"
     process = start(unbroken, *COMMAND, "--study", "worker")
     wait_for_events(process, folder, 5)
-    victims = workers()
-    assert victims
-    os.kill(victims[0], signal.SIGKILL)
+    killed = False
+    while process.poll() is None and not killed:
+        for victim in workers()[:1]:  # a process is nameless for a moment whenever Ray renames it
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+                killed = True
     _, err = process.communicate(timeout=200)
+    assert killed
     assert process.returncode == 0, err
     assert_equal_to_unbroken(unbroken, "worker")
 
