@@ -239,18 +239,21 @@ def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
 
 def _check_unchanged(argv: Sequence[str] | None, folder: Path, described: Mapping[str, Any]) -> None:
     """Refuse what was typed if the study was started with something else; what was not typed is as it was started."""
+    started = parser().parse_args(described["data"]["options"])
     before = {
-        "epochs": described.get("budget", {}).get("epochs"),
-        "repeats": described.get("budget", {}).get("repeats"),
-        **{name: described.get(name) for name in ("seed", "sampler", "scheduler")},
-        "split": described.get("data", {}).get("split", {}).get("kind"),
+        "start": described["start_from"],
+        **{name: getattr(started, name) for name in ("ship_class", "skip_bad", "drop_small_classes")},
+        **{name: described["budget"][name] for name in ("epochs", "repeats")},
+        **{name: described[name] for name in ("seed", "sampler", "scheduler")},
+        "split": described["data"]["split"]["kind"],
     }
     typed = parser()
     typed.set_defaults(**dict.fromkeys(before))
     for name, value in vars(typed.parse_args(argv)).items():
-        if name in before and value not in (None, before[name]):
+        if name in before and value is not None and str(value) != str(before[name]):
+            option = f"--{name.replace('_', '-')} {value}"
             raise InputError(
-                f"--{name} {value}: {folder} was started with {before[name]}; leave it out, or choose another --study"
+                f"{option}: {folder} was started with {before[name]}; leave it out, or choose another --study"
             )
 
 

@@ -248,6 +248,11 @@ def test_more_trials_are_added_to_a_finished_study(unbroken):
     [
         (["--study", "unbroken", "--seed", "5"], "--seed 5: results/lr/unbroken was started with 0; leave it out"),
         (["--study", "unbroken", "--epochs", "9"], "--epochs 9: results/lr/unbroken was started with 6"),
+        (
+            ["--study", "unbroken", "--start", "mine.json"],
+            "--start mine.json: results/lr/unbroken was started with the b",
+        ),
+        (["--study", "unbroken", "--skip-bad"], "--skip-bad True: results/lr/unbroken was started with False"),
         (["--study", "nowhere"], "nowhere: not a study folder (no study.json)"),
         (["--study", "unbroken", "--trials", "2"], "--trials 2: results/lr/unbroken was started with 6"),
         (["--study", "unbroken", "--dry-run"], "--dry-run with --resume"),
