@@ -16,7 +16,7 @@ from analysis.intervals import difference_interval, ratio_interval
 from analysis.store import append_line, now
 from analysis.thresholds import Floats, area_under_roc, best_f1, best_roc
 from trainables.config import TrialConfig
-from trainables.data import Part, PreparedData, Tensors, load
+from trainables.data import Part, PreparedData, Tensors, TrialData, load
 from trainables.ensemble import mean_score, unpack
 from trainables.losses import make_loss
 from trainables.metrics import confusion
@@ -97,7 +97,7 @@ def evaluate(
     The gain is over all runs of both (value, low, high); None unless both roles `selected` and `baseline` are there.
     """
     task = test_pairs(data)
-    runs = _look(data, task, finalists, results, study)
+    runs = _look(data, data.for_trials(), task, finalists, results, study)
     halves = {role: [THRESHOLD] * len(own) for role, own in runs.items()}
     scores = {role: _score(task, finalists[role], own, halves[role]) for role, own in runs.items()}
     return scores, _gain(task, runs, halves)
@@ -110,7 +110,8 @@ def examine(
 
     A row has `task`, `criterion`, `role`, the fields of `TestScore`, and in selected's rows `gain` over baseline.
     """
-    validation = load(data.for_trials().validation, data.for_trials())
+    seen = data.for_trials()
+    validation = load(seen.validation, seen)
     on_validation = {
         role: [_scores(finalist.config, weights, validation) for weights in finalist.weights]
         for role, finalist in finalists.items()
@@ -118,7 +119,7 @@ def examine(
     target = validation.target.numpy()
     rows = []
     for task in (test_pairs(data), ship_task(data, ship_class)):
-        runs = _look(data, task, finalists, results, study)
+        runs = _look(data, seen, task, finalists, results, study)
         for criterion, choose in CRITERIA.items():
             thresholds = {role: [choose(run, target) for run in own] for role, own in on_validation.items()}
             gain = _gain(task, runs, thresholds)
@@ -157,13 +158,18 @@ def _pictures(data: PreparedData, part: Part) -> tuple[NDArray[np.int64], NDArra
 
 
 def _look(
-    data: PreparedData, task: Task, finalists: Mapping[str, Finalist], results: Path, study: str
+    data: PreparedData,
+    seen: TrialData,
+    task: Task,
+    finalists: Mapping[str, Finalist],
+    results: Path,
+    study: str,
 ) -> dict[str, list[Floats]]:
-    """Score the task's pairs with every run of every finalist, and write the look down."""
+    """Score the task's pairs, normalised as what trials have `seen`, with every run of every finalist; note it."""
     who = ", ".join(f"{role} ({len(finalist.weights)} runs)" for role, finalist in finalists.items())
     line = {"time": now(), "study": study, "purpose": f"{task.name}: {who}", "pairs": len(task.part.pairs)}
     append_line(results / LEDGER, line | {"data": data.chips.digest()})
-    tensors = load(task.part, data.for_trials())
+    tensors = load(task.part, seen)
     return {
         role: [_scores(finalist.config, weights, tensors) for weights in finalist.weights]
         for role, finalist in finalists.items()

@@ -65,7 +65,7 @@ class Record:
     def reopen(self, numbers: Sequence[int]) -> None:
         """Take back the ends of trials that left less behind than they should have: they are open again."""
         for number in numbers:
-            self._append("resumed", self.histories[number].trial, {"ray": ""})
+            self._append("resumed", self.histories[number].trial, {"ray": self.histories[number].ray})
             self.histories[number] = replace(self.histories[number], result=None)
         if numbers:
             _write_tables(self.histories, self._files, self._paths)
@@ -74,10 +74,11 @@ class Record:
         """Write down a trial's config before it is trained, or that it goes on."""
         if trial.number in self.histories:
             self._append("resumed", trial, {"ray": ray_id})
+            self.histories[trial.number] = replace(self.histories[trial.number], ray=ray_id)
             return
         described = {"arm": trial.arm, "overrides": dict(trial.overrides), "config": trial.config.to_dict()}
         self._append("started", trial, described | {"ray": ray_id})
-        self.histories[trial.number] = History(trial)
+        self.histories[trial.number] = History(trial, ray=ray_id)
 
     def epoch(self, trial: Trial, metrics: EpochMetrics) -> None:
         """Write down an epoch."""
@@ -129,7 +130,7 @@ def _fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metri
     number = event["trial"]
     if event["event"] == "started":
         config = TrialConfig.from_dict(event["config"])
-        histories[number] = History(Trial(number, event["arm"], event["overrides"], config))
+        histories[number] = History(Trial(number, event["arm"], event["overrides"], config), ray=event["ray"])
         return
     history = histories[number]
     match event["event"]:
@@ -143,7 +144,7 @@ def _fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metri
                 result = trial_result(history.trial, event["status"], history.epochs, metric, event["reason"])
                 histories[number] = replace(history, result=result)
         case "resumed":
-            histories[number] = replace(history, result=None)
+            histories[number] = replace(history, result=None, ray=event["ray"])
         case other:
             raise ValueError(f"unknown event {other!r}")
 

@@ -58,6 +58,7 @@ class Suggester:
                 f"trial {number} would get another config today than the record has: a stage or Optuna's sampler has "
                 "changed since; start a new study"
             )
+        self.started(history.trial, history.ray)
         if history.result is not None:
             self.ended(history.result, history.epochs)
 

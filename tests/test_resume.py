@@ -75,6 +75,7 @@ def assert_equal_to_unbroken(root, name, results=None):
     assert states(folder) == states(reference) == dict.fromkeys(range(6), "COMPLETE")
     counts = [len(arm) for arm in journal_states(folder / "optuna.journal").values()]
     assert sum(counts) == 6
+    assert all(t["ray"] for arm in journal_states(folder / "optuna.journal").values() for t in arm)
     best = [json.loads((path / "best.json").read_text()) for path in (folder, reference)]
     assert best[0] == best[1]
     assert not (folder / "ray").exists()

@@ -83,8 +83,12 @@ def trial_result(
 
 @dataclass(frozen=True)
 class History:
-    """What a record knows of a trial: its epochs in order, and how it ended; `result` is None while it has not."""
+    """What a record knows of a trial: its epochs in order, how it ended, and what Ray calls it.
+
+    `result` is None while it has not ended; `ray` is the name it had when it was last handed to Ray.
+    """
 
     trial: Trial
     epochs: tuple[EpochMetrics, ...] = ()
     result: TrialResult | None = None
+    ray: str = ""

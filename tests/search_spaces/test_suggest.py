@@ -122,9 +122,10 @@ def histories(study, journal, count, ended):
     known = {}
     for number in range(count):
         trial = suggester.ask(number)
-        known[number] = History(trial)
+        suggester.started(trial, f"ray_{number}")
+        known[number] = History(trial, ray=f"ray_{number}")
         if number < ended:
-            known[number] = History(trial, (metrics(1, 0.5),), result(trial))
+            known[number] = dataclasses.replace(known[number], epochs=(metrics(1, 0.5),), result=result(trial))
             suggester.ended(known[number].result, known[number].epochs)
     return known
 
@@ -140,6 +141,7 @@ def test_the_storage_is_made_anew_from_the_record(tmp_path, sampler):
     assert {number: t["state"] for number, t in stored.items()} == {
         n: "COMPLETE" if n < 6 else "RUNNING" for n in range(9)
     }
+    assert {number: t["ray"] for number, t in stored.items()} == {number: f"ray_{number}" for number in range(9)}
     for number in range(1, 9):
         assert all(known[number].trial.config.value(path) == value for path, value in stored[number]["params"].items())
     for number in range(6, 9):
