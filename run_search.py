@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from analysis.mirror import MIRROR_MODES
 from search_spaces.stage import Budget, Stage
 from search_spaces.stages import STAGES, stage_named, stages_before
 from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study
@@ -121,7 +122,10 @@ def parser() -> Parser:
     where.add_argument("--address", metavar="ADDR", help="join this Ray cluster (default: this machine)")
     where.add_argument("--cpus-per-trial", type=_amount, default=1.0, metavar="X", help="default: 1")
     where.add_argument(
-        "--gpus-per-trial", type=_amount, metavar="X", help="default: a quarter of a GPU where there is one"
+        "--gpus-per-trial",
+        type=_amount,
+        metavar="X",
+        help="a part of one, or whole ones (default: as many trials a GPU as CPUs allow, four at most)",
     )
     where.add_argument(
         "--save-every",
@@ -131,6 +135,13 @@ def parser() -> Parser:
         help="seconds between the checkpoints of a running trial (default: 5)",
     )
     where.add_argument("--max-concurrent", type=_positive, metavar="N", help="trials at once (default: as many as fit)")
+    shown = p.add_argument_group("shown")
+    shown.add_argument(
+        "--wandb",
+        choices=MIRROR_MODES,
+        default="disabled",
+        help="show every trial on Weights & Biases, or write its files for a later sync (default: disabled)",
+    )
     return p
 
 
@@ -291,7 +302,7 @@ def where(args: argparse.Namespace) -> Where:
     from analysis.workshop import Where
 
     resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent, args.save_every)
-    return Where(args.results_dir, args.address, resources)
+    return Where(args.results_dir, args.address, resources, args.wandb)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

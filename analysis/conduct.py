@@ -14,15 +14,18 @@ from pathlib import Path
 from analysis.evaluate import Finalist, evaluate, examine
 from analysis.lock import held
 from analysis.manifest import manifest, study_of
+from analysis.mirror import mirrored, sync_command
 from analysis.record import Files, Record
 from analysis.report import draw_training_pairs, selected_trial, write_report
 from analysis.saliency import draw_examples
 from analysis.store import StudyRecord, now, read_json, read_study, reading, write_json
 from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
+from search_spaces.keeper import trial_file
 from search_spaces.progress import Progress
+from search_spaces.resources import describe
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester, disagreements
-from search_spaces.tuner import Observer, Outcome, TrialRun, TrialSource, run_trials, state_file
+from search_spaces.tuner import Observer, Outcome, TrialRun, TrialSource, run_trials
 from trainables.checkpoint import from_bytes
 from trainables.config import TrialConfig
 from trainables.errors import Halted, InputError
@@ -51,7 +54,7 @@ def run_study(study: Study, start_from: str, workshop: Workshop) -> tuple[int, P
         write_json(folder / "study.json", described)
         say(
             f"{study.stage.name}: {study.stage.question} "
-            f"(start: {start_from}; {workshop.resources.max_concurrent} trials at once)"
+            f"(start: {start_from}; {describe(workshop.resources, workshop.cluster)})"
         )
         return _carry_out(study, workshop, folder)
 
@@ -97,7 +100,17 @@ def _check_same_data(folder: Path, described: Mapping[str, object], workshop: Wo
 
 
 def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:
-    """Do what the study's records say is left to do."""
+    """Do what the study's records say is left to do, and show it on Weights & Biases if that is wanted."""
+    with mirrored(folder, workshop.wandb, say):
+        outcome = _to_the_report(study, workshop, folder)
+    sync = sync_command(folder)
+    if sync:
+        say(f"offline runs for Weights & Biases: {sync}")
+    return outcome
+
+
+def _to_the_report(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:
+    """Search, retrain, test and report, or as much of it as is left."""
     runner = Runner(study, workshop, folder)
     try:
         status = _search_and_retrain(runner)
@@ -165,7 +178,7 @@ def _search_and_retrain(runner: Runner) -> int:
     _drop_damaged_states(repeats, folder / "states" / "retrain")
     ended = [number for number, history in repeats.done.items() if history.result and history.result.best]
     # weights are kept before an end is written down; they may have been lost or removed since
-    repeats.reopen([number for number in ended if not state_file(folder / "checkpoints", number).exists()])
+    repeats.reopen([number for number in ended if not trial_file(folder / "checkpoints", number).exists()])
     outcome = runner.run("retrain", _Listed(runs), len(runs), repeats)
     if outcome == "whole":
         shutil.rmtree(folder / "states", ignore_errors=True)
@@ -212,7 +225,7 @@ def _mend(record: Record, study: Study, folder: Path) -> None:
 
 def _drop_damaged_states(record: Record, states: Path) -> None:
     for number, history in record.open.items():
-        path = state_file(states, number)
+        path = trial_file(states, number)
         try:
             if path.exists():
                 from_bytes(path.read_bytes(), history.trial.config)

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from analysis.store import SCHEMA, now
+from search_spaces.resources import Cluster
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from search_spaces.tuner import Cluster
 from trainables.config import TrialConfig
 from trainables.data import PreparedData, TrialData
 from trainables.errors import InputError
@@ -91,7 +91,7 @@ def _hardware(cluster: Cluster) -> dict[str, Any]:
         "processor": _processor(),
         "CPUs": cluster.cpus,
         "GPUs": cluster.gpus,
-        "nodes": cluster.nodes,
+        "nodes": len(cluster.nodes),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.machine()}",
     }

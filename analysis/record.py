@@ -106,7 +106,7 @@ def read_histories(path: Path, metric: Metric) -> dict[int, History]:
     histories: dict[int, History] = {}
     for number, event in enumerate(_events(path), start=1):
         try:
-            _fold(histories, event, metric)
+            fold(histories, event, metric)
         except (KeyError, TypeError, ValueError, InputError) as error:
             raise InputError(f"{path}: line {number} makes no sense ({error!r}); it was damaged or edited") from error
     return histories
@@ -125,8 +125,8 @@ def _events(path: Path) -> Iterator[Any]:
             raise InputError(f"{path}: line {number} is not JSON ({error}); it was damaged or edited") from error
 
 
-def _fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metric) -> None:
-    """Add one event to what is known."""
+def fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metric) -> None:
+    """Add one event of a record to what is known; raises what the event's fault is, where it makes no sense."""
     number = event["trial"]
     if event["event"] == "started":
         config = TrialConfig.from_dict(event["config"])

@@ -15,6 +15,7 @@ import torch
 from analysis.curves import axis_points, best_epoch_counts, loss_curves, run_curves
 from analysis.diagnose import LATE, TOP, Finding, diagnose, training_length
 from analysis.evaluate import TestScore
+from analysis.mirror import sync_command
 from analysis.page import embedded, render_page
 from analysis.plots import draw_axes, draw_best_epochs, draw_losses, draw_pairs, draw_runs
 from analysis.published import PUBLISHED
@@ -291,6 +292,7 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
         trials=trials.astype(object).where(trials.notna(), None).to_dict("records"),
         figures=embedded(study.path / "figures", FIGURES),
         path=study.path,
+        sync=sync_command(study.path),
     )
 
 

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.mirror import MirrorMode
+from search_spaces.resources import Cluster, fit_resources
 from search_spaces.study import Resources
-from search_spaces.tuner import Cluster, fit_resources, ray_cluster
+from search_spaces.tuner import ray_cluster
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError
 from trainables.fetch import KAGGLE, fetch
@@ -60,6 +62,7 @@ class Where:
     results: Path
     address: str | None
     resources: Resources
+    wandb: MirrorMode = "disabled"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Workshop:
     cluster: Cluster
     resources: Resources
     results: Path
+    wandb: MirrorMode
 
 
 @contextlib.contextmanager
@@ -82,7 +86,7 @@ def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
         say(f"note: {note}")
     with ray_cluster(where.address) as cluster:
         resources = fit_resources(where.resources, cluster)
-        yield Workshop(source, data, data.for_trials(), cluster, resources, where.results)
+        yield Workshop(source, data, data.for_trials(), cluster, resources, where.results, where.wandb)
 
 
 def say(text: str) -> None:

@@ -21,11 +21,11 @@ from analysis.manifest import manifest
 from analysis.record import Files, Record
 from analysis.report import write_report
 from analysis.store import write_json
+from search_spaces.resources import Cluster, Node
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester
-from search_spaces.tuner import Cluster
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.result import EpochMetrics, trial_result
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data = prepare(simulate(60), "grouped")
-        write_json(folder / "study.json", manifest(study, data, data.for_trials(), [], "", Cluster(1, 0, 1)))
+        write_json(folder / "study.json", manifest(study, data, data.for_trials(), [], "", Cluster((Node(1),))))
         rng, record = np.random.default_rng(0), Record(Files.of_search(folder), study.stage.metric, paths)
         suggester = Suggester(study, folder / "optuna.journal")
         asked, heard = 0.0, 0.0

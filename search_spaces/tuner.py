@@ -1,4 +1,4 @@
-"""The Ray side: trials in, epochs and results out. Ray objects never leave this file.
+"""The Ray side: trials in, epochs and results out. Ray objects stay here (and in keeper.py).
 
 What a trial is, and what becomes of its results, is somebody else's: a source says which trial comes next, observers
 hear of every epoch and every end.
@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import math
 import os
 import shutil
 import signal
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -30,6 +29,8 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
+from search_spaces.keeper import Keeper, trial_file
+from search_spaces.resources import Cluster, Node
 from search_spaces.study import Resources, Scheduler
 from trainables.errors import Halted, InputError
 from trainables.result import (
@@ -45,7 +46,6 @@ from trainables.result import (
 )
 
 RETRIES = 2  # times that a trial is tried again after an exception or a lost worker
-BEST, STATE = "best.safetensors", "state.safetensors"  # the files of a trainable's checkpoint
 NO_ROOM = 2**20  # bytes
 HOPELESS = 3  # failed trials before any other has ended: what is wrong is not the config
 
@@ -76,15 +76,6 @@ class Observer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """Where trials run, in plain numbers."""
-
-    cpus: float
-    gpus: float
-    nodes: int
-
-
 @contextlib.contextmanager
 def ray_cluster(address: str | None = None) -> Iterator[Cluster]:
     """Start Ray on this machine, or join the cluster at `address`, silently; leave it on exit."""
@@ -103,35 +94,11 @@ def ray_cluster(address: str | None = None) -> Iterator[Cluster]:
         )
         raise InputError(f"{where} ({error})") from error
     try:
-        total = ray.cluster_resources()
-        yield Cluster(total.get("CPU", 0.0), total.get("GPU", 0.0), len(ray.nodes()))
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        nodes = tuple(Node(has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in alive)
+        yield Cluster(nodes, joined=address is not None)
     finally:
         ray.shutdown()
-
-
-def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
-    """Fill in what was left open from the machine; raise InputError where not even one trial would fit.
-
-    A GPU is shared by four trials unless said otherwise: the network is far too small to fill one.
-    """
-    gpus = wanted.gpus_per_trial if wanted.gpus_per_trial is not None else (0.25 if cluster.gpus else 0.0)
-    if wanted.cpus_per_trial == 0 and gpus == 0:
-        raise InputError(
-            "--cpus-per-trial 0 with no GPU: a trial must take some of the machine, or all would start at once"
-        )
-    if gpus > 1 and gpus != int(gpus):
-        raise InputError(f"--gpus-per-trial {gpus:g}: above 1 a trial takes whole GPUs")
-    if wanted.cpus_per_trial > cluster.cpus or gpus > cluster.gpus:
-        raise InputError(
-            f"a trial of {wanted.cpus_per_trial:g} CPUs and {gpus:g} GPUs does not fit: "
-            f"the cluster has {cluster.cpus:g} CPUs and {cluster.gpus:g} GPUs"
-        )
-    fits = min(
-        cluster.cpus / wanted.cpus_per_trial if wanted.cpus_per_trial else math.inf,
-        cluster.gpus / gpus if gpus else math.inf,
-    )
-    at_once = wanted.max_concurrent or max(1, int(fits))
-    return replace(wanted, gpus_per_trial=gpus, max_concurrent=min(at_once, max(1, int(fits))))
 
 
 @dataclass(frozen=True)
@@ -139,7 +106,7 @@ class TrialRun:
     """Everything one Ray Tune run needs: the trainable and its data, the trials and who watches them.
 
     `numbers` are the trials to run; those in `begun` go on, from their checkpoint in `states` if it is there. There
-    running trials keep their checkpoints, as trial_NNNN.safetensors; in `weights`, if named, each its best weights.
+    running trials keep their checkpoints, in `weights`, if named, each its best weights (see `Keeper`).
     """
 
     trainable: type
@@ -165,7 +132,12 @@ def run_trials(run: TrialRun) -> Outcome:
     threads = max(1, int(run.resources.cpus_per_trial))
     device = "cuda" if run.resources.gpus_per_trial else "cpu"
     trainable = tune.with_parameters(
-        run.trainable, data=run.data, threads=threads, device=device, save_every=run.resources.save_every
+        run.trainable,
+        data=run.data,
+        keeper=Keeper.start(run.states, run.weights),
+        threads=threads,
+        device=device,
+        save_every=run.resources.save_every,
     )
     resources = {"CPU": run.resources.cpus_per_trial, "GPU": run.resources.gpus_per_trial or 0.0}
     bridge = _Bridge(run)
@@ -185,7 +157,7 @@ def run_trials(run: TrialRun) -> Outcome:
             storage_path=str(run.scratch.resolve()),
             callbacks=[bridge],
             verbose=0,
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=run.weights is not None),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),  # see Keeper
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             stop=_Hopeless(bridge),
         ),
@@ -252,14 +224,8 @@ class _Asker(Searcher):
         begun = self._run.begun.get(number)
         trial = begun.trial if begun else self._run.source.ask(number)
         self._bridge.started(trial, trial_id, begun.epochs if begun else ())
-        state = state_file(self._run.states, number)
-        return {
-            "number": trial.number,
-            "config": trial.config.to_dict(),
-            "metric": asdict(self._run.metric),
-            "state": ray.put(state.read_bytes()) if begun and state.exists() else None,
-            "_trial": trial,
-        }
+        described = {"config": trial.config.to_dict(), "metric": asdict(self._run.metric)}
+        return {"number": trial.number, **described, "_trial": trial}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing to do: `_Bridge` knows the whole curve, Ray hands over only the last result here."""
@@ -309,18 +275,7 @@ class _Bridge(tune.Callback):
             for observer in self._run.observers:
                 observer.epoch(_ours(trial), metrics)
 
-    def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
-        with self._remember_fault(), checkpoint.as_directory() as folder:
-            for name, kept in ((BEST, self._run.weights), (STATE, self._run.states)):
-                if kept is not None and (Path(folder) / name).exists():
-                    kept.mkdir(parents=True, exist_ok=True)
-                    aside = kept / f".{name}.part"
-                    shutil.copyfile(Path(folder) / name, aside)
-                    aside.replace(state_file(kept, trial.config["number"]))
-
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if self.fault:  # Ray goes on after a checkpoint that could not be kept; the trial stays open
-            return
         reason = trial.last_result.get("infeasible", "")
         if reason:
             self._end(_ours(trial), "infeasible", reason)
@@ -354,12 +309,7 @@ class _Bridge(tune.Callback):
             for observer in self._run.observers:
                 observer.ended(result, curve)
         if reason != INTERRUPTED:  # only now: a trial whose end is not written down still needs its checkpoint
-            state_file(self._run.states, trial.number).unlink(missing_ok=True)
-
-
-def state_file(folder: Path, number: int) -> Path:
-    """Return where trial `number` is kept in a folder of checkpoints."""
-    return folder / f"trial_{number:04d}.safetensors"
+            trial_file(self._run.states, trial.number).unlink(missing_ok=True)
 
 
 def _ours(trial: Any) -> Trial:

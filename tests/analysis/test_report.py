@@ -12,11 +12,11 @@ from analysis.manifest import manifest
 from analysis.report import _adoption, _tested, _with_own_repeats, next_command, selected_trial, trial_config
 from analysis.store import TrialLog, read_study, write_json
 from run_search import make_study, parser, starting_config
+from search_spaces.resources import Cluster, Node
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester
-from search_spaces.tuner import Cluster
 from tests.analysis.test_diagnose import LOSS, study
 from trainables.config import TrialConfig
 from trainables.data import prepare
@@ -201,7 +201,7 @@ def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, dem
     asked = stage.for_demo() if demo else stage
     planned = Study(asked, "s", TrialConfig(), Budget(12, 4, 1))
     data = prepare(simulate(40), "grouped")
-    write_json(tmp_path / "study.json", manifest(planned, data, data.for_trials(), [], "", Cluster(1, 0, 1)))
+    write_json(tmp_path / "study.json", manifest(planned, data, data.for_trials(), [], "", Cluster((Node(1),))))
     log = TrialLog(tmp_path / "trials.csv", tmp_path / "epochs.csv", [p.path for p in asked.varied])
     suggester, trials = Suggester(planned, tmp_path / "journal"), []
     for number in range(12):

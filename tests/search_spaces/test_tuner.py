@@ -9,13 +9,14 @@ import pytest
 from ray import tune
 
 from analysis.record import Files, Record
+from search_spaces.resources import fit_resources
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Resources, Study
 from search_spaces.suggest import Suggester, journal_states
-from search_spaces.tuner import Cluster, TrialRun, fit_resources, ray_cluster, run_trials
+from search_spaces.tuner import TrialRun, ray_cluster, run_trials
 from trainables.config import TrialConfig
-from trainables.errors import Halted, InputError
+from trainables.errors import Halted
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -26,7 +27,7 @@ STUDY = Study(stage_named("lr"), "s", TrialConfig(), Budget(9, EPOCHS))
 class Bowl(tune.Trainable):
     """A bowl in the learning rate whose third trial diverges and whose fourth breaks."""
 
-    def setup(self, config, data, threads, device, save_every):
+    def setup(self, config, data, keeper, threads, device, save_every):
         self.offset = data["offset"]
         self.reset_config(config)
 
@@ -48,9 +49,6 @@ class Bowl(tune.Trainable):
             "seconds": float(os.getpid()),
             "done": self.epoch == EPOCHS,
         }
-
-    def save_checkpoint(self, checkpoint_dir):
-        pass
 
 
 class Notes:
@@ -167,20 +165,6 @@ def test_asha_stops_weak_trials_which_end_as_stopped(cluster, tmp_path):
     assert {states[number] for number in stopped} == {"PRUNED"}
 
 
-def test_resources_are_filled_in_from_the_machine():
-    """One CPU a trial fills the CPUs; a GPU is shared by four; too much is refused in one line."""
-    assert fit_resources(Resources(), Cluster(8, 0, 1)) == Resources(1.0, 0.0, 8)
-    assert fit_resources(Resources(), Cluster(16, 2, 1)) == Resources(1.0, 0.25, 8)
-    assert fit_resources(Resources(cpus_per_trial=2.0), Cluster(8, 0, 1)).max_concurrent == 4
-    assert fit_resources(Resources(max_concurrent=3), Cluster(8, 0, 1)).max_concurrent == 3
-    with pytest.raises(InputError, match="a trial of 16 CPUs and 0 GPUs does not fit"):
-        fit_resources(Resources(cpus_per_trial=16), Cluster(8, 0, 1))
-    with pytest.raises(InputError, match="some of the machine"):
-        fit_resources(Resources(cpus_per_trial=0.0), Cluster(8, 0, 1))
-    with pytest.raises(InputError, match="1 GPUs does not fit"):
-        fit_resources(Resources(gpus_per_trial=1.0), Cluster(8, 0, 1))
-
-
 # --- what goes wrong -------------------------------------------------------------------------------------------------
 
 
@@ -262,9 +246,9 @@ def test_a_hopeless_start_is_given_up(cluster, tmp_path):
 class Stumbling(Bowl):
     """Every trial's first worker dies in the second epoch, as out of memory would kill it."""
 
-    def setup(self, config, data, threads, device, save_every):
+    def setup(self, config, data, keeper, threads, device, save_every):
         self.flag = data["flag"]
-        super().setup(config, data, threads, device, save_every)
+        super().setup(config, data, keeper, threads, device, save_every)
 
     def step(self):
         flag = f"{self.flag}{self.number}"
@@ -272,9 +256,6 @@ class Stumbling(Bowl):
             Path(flag).touch()
             os._exit(1)
         return super().step()
-
-    def load_checkpoint(self, checkpoint_dir):
-        pass
 
 
 def test_a_dead_worker_s_trial_is_tried_again(cluster, tmp_path):

@@ -7,23 +7,45 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from trainables.checkpoint import from_bytes
 from trainables.config import TrialConfig
-from trainables.siamese import STATE, WEIGHTS, SiameseTrial
+from trainables.siamese import SiameseTrial
 from trainables.training import Run, train
 
 A = TrialConfig().override({"epochs": 3, "optimiser.lr": 0.003, "seed": 1, "augmentation.theta": 0.5})
 B = TrialConfig().override({"epochs": 2, "optimiser.lr": 0.001, "seed": 2})
 
 
-def ray_config(config):
-    return {"config": config.to_dict(), "metric": {"name": "val_loss", "goal": "min"}}
+class Memory:
+    """A keeper that keeps everything in this process."""
+
+    def __init__(self):
+        self.states, self.weights, self.kept = {}, {}, []
+
+    def state(self, number):
+        return self.states.get(number)
+
+    def keep_state(self, number, content):
+        self.states[number] = content
+        self.kept.append(from_bytes(content, A)[0].epoch)
+
+    def keep_weights(self, number, content):
+        self.weights[number] = content
+
+
+def ray_config(config, number=0):
+    return {"number": number, "config": config.to_dict(), "metric": {"name": "val_loss", "goal": "min"}}
+
+
+def started(config, data, keeper=None, number=0):
+    made = SiameseTrial.__new__(SiameseTrial)  # Ray's constructor wants a Ray session
+    made.setup(ray_config(config, number), data, keeper or Memory())
+    return made
 
 
 @pytest.fixture
-def trial(trial_data, monkeypatch):
-    made = SiameseTrial.__new__(SiameseTrial)  # Ray's constructor wants a Ray session
-    made.setup(ray_config(A), trial_data)
-    return made
+def trial(trial_data):
+    return started(A, trial_data)
 
 
 def run(trial):
@@ -47,21 +69,19 @@ def test_steps_are_the_epochs_of_train(trial, device_data):
 def test_a_reused_process_trains_as_a_fresh_one(trial, trial_data):
     """Config B after A in one process equals B in a new process, to the bit."""
     run(trial)
-    assert trial.reset_config(ray_config(B))
-    fresh = SiameseTrial.__new__(SiameseTrial)
-    fresh.setup(ray_config(B), trial_data)
-    assert figures(run(trial)) == figures(run(fresh))
+    assert trial.reset_config(ray_config(B, 1))
+    assert figures(run(trial)) == figures(run(started(B, trial_data)))
 
 
-def test_the_checkpoint_is_the_best_epoch_with_its_config(trial, device_data, tmp_path):
+def test_the_weights_kept_are_the_best_epoch_s_with_their_config(trial, device_data, tmp_path):
     """The file holds the weights after the epoch of lowest validation loss, as plain tensors, and the config as text."""
     results = run(trial)
-    trial.save_checkpoint(str(tmp_path))
+    (tmp_path / "weights").write_bytes(trial.keeper.weights[0])
     best = min(results, key=lambda result: result["val_loss"])["epoch"]
     reference = Run.fresh(A)
     for _ in zip(range(best), train(A, device_data, reference), strict=False):
         pass
-    with safe_open(tmp_path / WEIGHTS, "pt") as file:
+    with safe_open(tmp_path / "weights", "pt") as file:
         assert TrialConfig.from_dict(json.loads(file.metadata()["config"])) == A
         for name, weight in reference.networks[0].state_dict().items():
             assert torch.equal(file.get_tensor(name), weight)
@@ -78,21 +98,26 @@ def test_a_diverged_trial_reports_a_reason_and_no_number(trial):
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e6])
-def test_a_checkpoint_is_asked_for_when_it_is_due(trial, seconds):
-    """With no time between checkpoints every step but the last asks for one; with much time none does."""
+def test_a_state_is_kept_when_it_is_due_and_never_ahead_of_what_was_reported(trial, seconds):
+    """With no time between checkpoints each step begins by keeping the epoch reported before; with much time none does."""
     trial.save_every = seconds
-    asked = [result["should_checkpoint"] for result in run(trial)]
-    assert asked == ([True, True, False] if seconds == 0 else [False] * 3)
+    kept = []
+    for step in range(3):
+        trial.step()
+        kept.append(list(trial.keeper.kept))
+        assert all(epoch <= step for epoch in trial.keeper.kept)
+    assert kept == ([[], [1], [1, 2]] if seconds == 0 else [[], [], []])
 
 
-def test_a_lost_worker_s_trial_goes_on_elsewhere_to_the_bit(trial, trial_data, tmp_path):
-    """Saved after one epoch and loaded in another process, a trial gives the epochs that it would have given."""
-    trial.step()
-    trial.save_checkpoint(str(tmp_path))
-    assert (tmp_path / STATE).exists()
-    elsewhere = SiameseTrial.__new__(SiameseTrial)
-    elsewhere.setup(ray_config(B), trial_data)
+def test_a_lost_worker_s_trial_goes_on_elsewhere_to_the_bit(trial, trial_data):
+    """Kept after one epoch and taken up in another process, a trial gives the epochs that it would have given."""
+    trial.save_every = 0.0
+    trial.step(), trial.step()
+    keeper = Memory()
+    keeper.states = dict(trial.keeper.states)
+    elsewhere = started(B, trial_data, keeper, number=1)
     elsewhere.reset_config(ray_config(A))
-    elsewhere.load_checkpoint(str(tmp_path))
-    assert figures(run(elsewhere)) == figures(run(trial))
-    assert elsewhere.best.epoch.val_loss == trial.best.epoch.val_loss
+    untouched = figures(run(started(A, trial_data)))
+    assert figures(run(elsewhere)) == untouched[1:]
+    run(trial)
+    assert elsewhere.keeper.weights[0] == trial.keeper.weights[0]

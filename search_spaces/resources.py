@@ -1,0 +1,96 @@
+"""How trials share machines: how many run at once, and which part of a GPU each takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from search_spaces.study import Resources
+from trainables.errors import InputError
+
+TRIALS_A_GPU = 4  # by default: the network is far too small to fill one
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one machine of the cluster offers to trials."""
+
+    cpus: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where trials run; `joined` if others started it, so that it may grow later."""
+
+    nodes: tuple[Node, ...]
+    joined: bool = False
+
+    @property
+    def cpus(self) -> float:
+        """Return the CPUs of all nodes."""
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """Return the GPUs of all nodes."""
+        return sum(node.gpus for node in self.nodes)
+
+
+def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
+    """Fill in what was left open from the machines; raise InputError where no node has room for one trial.
+
+    Ray fills one GPU before it takes the next. So a trial's part of a GPU is made as large as the number of trials at
+    once allows: then they lie evenly on all GPUs. On a cluster that others started, the user's number of trials at once
+    is taken at its word: what does not fit yet makes an autoscaler start nodes, and waits for one elsewhere.
+    """
+    cpus, gpus = wanted.cpus_per_trial, wanted.gpus_per_trial
+    if cpus == 0 and (gpus == 0 or not cluster.gpus):
+        raise InputError(
+            "--cpus-per-trial 0 with no GPU: a trial must take some of the machine, or all would start at once"
+        )
+    if gpus is not None and gpus > 1 and gpus != int(gpus):
+        raise InputError(f"--gpus-per-trial {gpus:g}: above 1 a trial takes whole GPUs")
+    least = gpus if gpus is not None else (1 / TRIALS_A_GPU if cluster.gpus else 0.0)
+    fits = _at_once(cpus, least, cluster)
+    if not fits:
+        largest = max(cluster.nodes, key=lambda node: (node.gpus if least else 0.0, node.cpus))
+        raise InputError(
+            f"a trial of {cpus:g} CPUs and {least:g} GPUs does not fit: "
+            f"the largest node has {largest.cpus:g} CPUs and {largest.gpus:g} GPUs"
+        )
+    at_once = min(wanted.max_concurrent or fits, fits)
+    part = _even_part(least, min(at_once, fits), cpus, cluster)
+    asked = wanted.max_concurrent or at_once
+    return replace(wanted, gpus_per_trial=part, max_concurrent=asked if cluster.joined else at_once)
+
+
+def _at_once(cpus: float, gpus: float, cluster: Cluster) -> int:
+    """How many trials of this size run at the same time, each whole on one node."""
+    return sum(_slots(cpus, gpus, node) for node in cluster.nodes)
+
+
+def _slots(cpus: float, gpus: float, node: Node) -> int:
+    by_cpu = node.cpus / cpus if cpus else math.inf
+    by_gpu = math.inf if not gpus else node.gpus / gpus if gpus >= 1 else node.gpus * int(1 / gpus + 1e-9)
+    return int(min(by_cpu, by_gpu) + 1e-9)
+
+
+def _even_part(least: float, at_once: int, cpus: float, cluster: Cluster) -> float:
+    """The part of a GPU with which `at_once` trials fill all GPUs alike; what is a whole GPU or more stays."""
+    if not 0 < least < 1:
+        return least
+    a_gpu = max(math.ceil(_slots(cpus, least, node) / node.gpus) for node in cluster.nodes if node.gpus)
+    trials = min(a_gpu, math.ceil(at_once / cluster.gpus))
+    return max(least, math.floor(1e4 / trials) / 1e4)  # Ray counts in ten-thousandths
+
+
+def describe(resources: Resources, cluster: Cluster) -> str:
+    """Return in a few words how trials lie on the machines."""
+    gpus = resources.gpus_per_trial or 0.0
+    share = "1 CPU" if resources.cpus_per_trial == 1 else f"{resources.cpus_per_trial:g} CPUs"
+    if gpus:
+        share += f" and {gpus:g} GPU" + (f" ({int(1 / gpus + 1e-9)} trials a GPU)" if gpus < 1 else "s" * (gpus > 1))
+    where = f" on {len(cluster.nodes)} nodes" if len(cluster.nodes) > 1 else ""
+    count = resources.max_concurrent
+    return f"{count} trial{'s' if count != 1 else ''} at once{where}, each on {share}"
