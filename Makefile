@@ -5,10 +5,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/installed
 
-.PHONY: search test check format docs clean
+.PHONY: search dashboard test check format docs clean
 
 search: $(READY)
 	$(BIN)/python run_search.py --stage lr $(ARGS)
+
+# make dashboard STUDY=results/lr/20261125-120000: its trials in Optuna's own dashboard, on this machine alone
+PORT ?= 8080
+dashboard: $(READY)
+	@test -f "$(STUDY)/optuna.journal" || { echo "make dashboard: STUDY=$(STUDY) is no study folder; give STUDY=results/<stage>/<study>"; exit 2; }
+	$(BIN)/optuna-dashboard --host 127.0.0.1 --port $(PORT) "$(STUDY)/optuna.journal"
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)

@@ -9,8 +9,11 @@ import pandas as pd
 
 from analysis.selection import ranked
 from analysis.store import StudyRecord
+from search_spaces.domain import Choice, Domain, IntRange
+from search_spaces.suggest import importances
 from trainables.result import Metric
 
+ENOUGH = 10  # finished trials before importance is worth a look
 WINDOW = 3  # epochs of the moving average
 
 
@@ -94,3 +97,50 @@ def axis_points(study: StudyRecord, metric: Metric, paths: Sequence[str]) -> pd.
         if frames
         else pd.DataFrame(columns=["path", "value", "metric", "arm", "trial"])
     )
+
+
+def best_so_far(study: StudyRecord, metric: Metric) -> pd.DataFrame:
+    """Return each finished trial's value and the best up to it, in the order of their numbers.
+
+    Columns: trial, count (finished trials so far), minutes (their training time so far, summed: what was spent, however
+    many ran at once), metric, best.
+    """
+    finished = study.finished.sort_values("trial", ignore_index=True)
+    values = finished[metric.name]
+    best = values.cummin() if metric.goal == "min" else values.cummax()
+    minutes = finished["seconds"].cumsum() / 60
+    return pd.DataFrame(
+        {"trial": finished["trial"], "count": finished.index + 1, "minutes": minutes, "metric": values, "best": best}
+    )
+
+
+def parallel_points(study: StudyRecord, metric: Metric, domains: Mapping[str, Domain]) -> pd.DataFrame:
+    """Return where each finished trial crosses each parameter's axis, from 0 (low end) to 1 (high end).
+
+    Columns: trial, arm, metric, and one for each path of `domains`; NaN where a trial does not have the parameter.
+    """
+    finished = ranked(study.finished, metric)
+    points = finished[["trial", "arm", metric.name]].rename(columns={metric.name: "metric"})
+    for path, domain in domains.items():
+        at = [domain.position(value) if pd.notna(value) else np.nan for value in finished[path]]
+        points[path] = np.clip(at, 0, 1)  # a start may lie outside
+    return points
+
+
+def importance_shares(study: StudyRecord, metric: Metric, domains: Mapping[str, Domain]) -> dict[str, float]:
+    """Return each parameter's importance over all arms: the arm, and what every arm searches; largest first.
+
+    Empty where fewer than `ENOUGH` trials say something, or less than two parameters are common to all arms.
+    """
+    finished = study.finished
+    fixed = {path for values in study.manifest["arm_values"].values() for path in values}
+    common = [path for path in domains if path not in fixed and finished[path].notna().all()]
+    searched = finished[[all(domains[path].contains(row[path]) for path in common) for _, row in finished.iterrows()]]
+    arms = tuple(dict.fromkeys(searched["arm"]))
+    asked: dict[str, Domain] = {"arm": Choice(arms)} if len(arms) > 1 else {}
+    asked |= {path: domains[path] for path in common}
+    if len(searched) < ENOUGH or len(asked) < 2:
+        return {}
+    whole = {path: searched[path].astype(int) for path in common if isinstance(domains[path], IntRange)}
+    rows = searched.assign(**whole)[[*asked]].astype(object).to_dict("records")
+    return importances(rows, list(searched[metric.name]), asked, metric.goal)

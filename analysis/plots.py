@@ -97,7 +97,7 @@ def draw_best_epochs(counts: pd.DataFrame, late: float, path: Path) -> None:
     A line marks the share `late` of all epochs, beyond which the playbook asks for longer training.
     """
     _theme()
-    figure, axis = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    figure, axis = plt.subplots(figsize=(10, 3.2), layout="constrained")
     blue, orange = sns.color_palette("colorblind")[:2]
     axis.bar(counts["epoch"], counts["trials"], color=blue, label="all trials")
     axis.bar(counts["epoch"], counts["leading"], color=orange, hatch="//", edgecolor="white", label="the leading five")
@@ -106,6 +106,73 @@ def draw_best_epochs(counts: pd.DataFrame, late: float, path: Path) -> None:
     for numbers in (axis.xaxis, axis.yaxis):
         numbers.get_major_locator().set_params(integer=True)
     axis.legend(frameon=False, loc="upper left")
+    _save(figure, path)
+
+
+def draw_best_so_far(progress: pd.DataFrame, ylabel: str, path: Path) -> None:
+    """Draw the best value so far against finished trials and against training time (`curves.best_so_far`)."""
+    _theme()
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), sharey=True, layout="constrained")
+    blue, orange = sns.color_palette("colorblind")[:2]
+    for axis, along, label in zip(
+        axes, ("count", "minutes"), ("finished trials", "training time of all trials, minutes"), strict=True
+    ):
+        axis.scatter(progress[along], progress["metric"], s=26, color=blue, alpha=0.6, label="a trial")
+        axis.step(progress[along], progress["best"], where="post", color=orange, lw=2.4, label="best so far")
+        axis.set(xlabel=label, ylabel=ylabel)
+    axes[0].xaxis.get_major_locator().set_params(integer=True)
+    axes[0].legend(frameon=False)
+    _save(figure, path)
+
+
+def draw_importance(shares: Mapping[str, float], path: Path) -> None:
+    """Draw each parameter's share of the importance as a bar, the largest on top."""
+    _theme()
+    figure, axis = plt.subplots(figsize=(10, 1.0 + 0.45 * len(shares)), layout="constrained")
+    names, values = list(shares), [100 * share for share in shares.values()]
+    bars = axis.barh(names[::-1], values[::-1], color=sns.color_palette("colorblind")[0])
+    axis.bar_label(bars, fmt="%.0f %%", padding=3)
+    axis.set(xlabel="share of importance, %", xlim=(0, 1.12 * max(values)))
+    _save(figure, path)
+
+
+def draw_parallel(points: pd.DataFrame, domains: Mapping[str, Domain], ylabel: str, best: int, path: Path) -> None:
+    """Draw a line a trial across all parameters' axes, the better the darker; a gap where it lacks one.
+
+    `points` as `curves.parallel_points` gives them, best first. Each axis is scaled as it was sampled, its ends named.
+    """
+    _theme()
+    axes = list(domains)
+    figure, axis = plt.subplots(figsize=(10, 4.4), layout="constrained")
+    low_is_best = points["metric"].iloc[0] <= points["metric"].iloc[-1]
+    norm = plt.Normalize(points["metric"].min(), points["metric"].max())
+    scale = plt.cm.ScalarMappable(norm, "viridis" if low_is_best else "viridis_r")
+    for _, trial in points.iloc[::-1].iterrows():  # the best on top
+        chosen = trial["trial"] == best
+        colour = "black" if chosen else scale.to_rgba(trial["metric"])
+        style = "o-" if chosen else ".-"
+        axis.plot(axes, [trial[name] for name in axes], style, color=colour, lw=2.6 if chosen else 1.2, alpha=0.85)
+    for place, domain in enumerate(domains.values()):
+        axis.axvline(place, color="grey", lw=0.8, zorder=0)
+        marks = (
+            {domain.position(option): str(option) for option in domain.options}
+            if isinstance(domain, Choice)
+            else {0.0: f"{domain.to_dict()['low']:.3g}", 1.0: f"{domain.to_dict()['high']:.3g}"}
+        )
+        for height, text in marks.items():
+            below = not isinstance(domain, Choice) and height == 0
+            axis.annotate(
+                text,
+                (place, height),
+                xytext=(4, -12 if below else 5),
+                textcoords="offset points",
+                fontsize=9,
+                color="dimgrey",
+            )
+    axis.set(ylim=(-0.12, 1.12), yticks=[])
+    axis.set_xticks(range(len(axes)), [name.replace(".", "\n") for name in axes], fontsize=10)
+    sns.despine(figure, left=True)
+    figure.colorbar(scale, ax=axis, label=ylabel, pad=0.02)
     _save(figure, path)
 
 

@@ -12,12 +12,30 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.curves import axis_points, best_epoch_counts, loss_curves, run_curves
+from analysis.curve_chart import curve_chart
+from analysis.curves import (
+    axis_points,
+    best_epoch_counts,
+    best_so_far,
+    importance_shares,
+    loss_curves,
+    parallel_points,
+    run_curves,
+)
 from analysis.diagnose import LATE, TOP, Finding, diagnose, training_length
 from analysis.evaluate import TestScore
 from analysis.mirror import sync_command
 from analysis.page import embedded, render_page
-from analysis.plots import draw_axes, draw_best_epochs, draw_losses, draw_pairs, draw_runs
+from analysis.plots import (
+    draw_axes,
+    draw_best_epochs,
+    draw_best_so_far,
+    draw_importance,
+    draw_losses,
+    draw_pairs,
+    draw_parallel,
+    draw_runs,
+)
 from analysis.published import PUBLISHED
 from analysis.selection import Adoption, judge, ranked
 from analysis.store import BEST_COLUMNS, SCHEMA, StudyRecord, read_study, write_json, write_text
@@ -32,6 +50,12 @@ FIGURES = {
     "losses.png": "Loss of the best trials and of the starting config (trial 0). "
     "Thin: as measured; thick: moving average over 3 epochs.",
     "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring the selected one.",
+    "parallel.png": "Parallel coordinates: a line is a finished trial, the darker the better, black the selected one; "
+    "it has a gap where its arm lacks a parameter.",
+    "importance.png": "How much each parameter matters for being among the best quarter of trials (PED-ANOVA, over all "
+    "arms, for what they have in common). With few trials a hint, no more.",
+    "best_so_far.png": "The best validation value so far, against trials and against the training time they took: "
+    "where the line is flat, more trials of this kind bring nothing.",
     "best_epochs.png": "When trials were best: the playbook never searches the number of epochs, it reads it here.",
     "runs.png": "Loss of the retrained configs: thin for each seed, thick for the mean (moving average over 3 epochs).",
     "saliency.png": "Where the selected verifier looks: validation pairs it is sure of, right and wrong (HiResCAM).",
@@ -253,6 +277,12 @@ def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
     if domains:
         points = axis_points(study, metric, list(domains))
         draw_axes(points, domains, f"best {metric.name}", best, figures / "axes.png")
+        lines = parallel_points(study, metric, domains)
+        draw_parallel(lines, domains, f"best {metric.name}", best, figures / "parallel.png")
+        draw_best_so_far(best_so_far(study, metric), metric.name, figures / "best_so_far.png")
+        shares = importance_shares(study, metric, domains)
+        if shares:
+            draw_importance(shares, figures / "importance.png")
         draw_best_epochs(best_epoch_counts(study, metric, TOP), LATE, figures / "best_epochs.png")
     if study.manifest["examined"] and len(study.repeats):
         draw_runs(run_curves(study, RUN_TITLES), figures / "runs.png")
@@ -293,6 +323,7 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
         figures=embedded(study.path / "figures", FIGURES),
         path=study.path,
         sync=sync_command(study.path),
+        chart=curve_chart(study, metric, [p["path"] for p in study.manifest["parameters"] if p["domain"]]),
     )
 
 

@@ -28,11 +28,15 @@ class Keeper:
 
     @classmethod
     def start(cls, states: Path, weights: Path | None) -> Keeper:
-        """Start the actor on this node; it ends with the last handle to it."""
+        """Start the actor on this node."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         files = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(_Files)
         actor = files.remote()
         return cls(actor, states.absolute(), weights.absolute() if weights else None)
+
+    def close(self) -> None:
+        """End the actor; handles that Ray has stored would keep it as long as Ray runs."""
+        ray.kill(self.actor)
 
     def state(self, number: int) -> bytes | None:
         """Return what trial `number` goes on from; None if it starts afresh."""

@@ -189,3 +189,22 @@ def journal_states(journal: Path) -> dict[str, list[dict[str, Any]]]:
         ]
         for summary in optuna.get_all_study_summaries(storage)
     }
+
+
+def importances(
+    trials: Sequence[Mapping[Any, Any]], metric: Sequence[float], domains: Mapping[str, Domain], goal: str
+) -> dict[str, float]:
+    """Return how much each parameter matters for being among the best quarter, as shares of 1, the largest first.
+
+    Optuna's PED-ANOVA (Watanabe, Bansal and Hutter 2023). Every trial has a value in the domain of each parameter.
+    """
+    space = {path: _distribution(domain) for path, domain in domains.items()}
+    study = optuna.create_study(direction="minimize" if goal == "min" else "maximize")
+    for values, value in zip(trials, metric, strict=True):
+        params = {path: values[path] for path in space}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=value))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {name: float(share) for name, share in shares.items()}

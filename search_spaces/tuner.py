@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -81,6 +82,8 @@ def ray_cluster(address: str | None = None) -> Iterator[Cluster]:
     """Start Ray on this machine, or join the cluster at `address`, silently; leave it on exit."""
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"ray(\.|$)")
+    if address:
+        _check_reachable(address)
     try:
         ray.init(
             address=address or "local",
@@ -99,6 +102,20 @@ def ray_cluster(address: str | None = None) -> Iterator[Cluster]:
         yield Cluster(nodes, joined=address is not None)
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise InputError for an address that nobody answers, at once: Ray would try for minutes."""
+    wrong = f"--address {address}: no Ray cluster answers there"
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise InputError(f"{wrong}; give HOST:PORT as `ray start` printed it, or auto on a node of the cluster")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"{wrong} ({error}); is it running, and is the port open?") from error
 
 
 @dataclass(frozen=True)
@@ -131,10 +148,11 @@ def run_trials(run: TrialRun) -> Outcome:
     """
     threads = max(1, int(run.resources.cpus_per_trial))
     device = "cuda" if run.resources.gpus_per_trial else "cpu"
+    keeper = Keeper.start(run.states, run.weights)
     trainable = tune.with_parameters(
         run.trainable,
         data=run.data,
-        keeper=Keeper.start(run.states, run.weights),
+        keeper=keeper,
         threads=threads,
         device=device,
         save_every=run.resources.save_every,
@@ -175,6 +193,8 @@ def run_trials(run: TrialRun) -> Outcome:
     finally:
         signal.signal(signal.SIGINT, handler)  # Ray keeps its own, which would swallow the next Ctrl-C
         shutil.rmtree(run.scratch, ignore_errors=True)
+        with contextlib.suppress(ray.exceptions.RayError):
+            keeper.close()
     if bridge.fault:
         raise Halted(_halted(bridge.fault))
     return bridge.close()

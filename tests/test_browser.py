@@ -1,7 +1,14 @@
-"""The report in a real browser."""
+"""The report, and Optuna's dashboard, in a real browser."""
 
-import shutil
+import contextlib
+import json
+import shlex
+import socket
 import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +16,15 @@ from PIL import Image
 
 from analysis.report import write_report
 from analysis.store import TrialLog, write_json
+from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
+from search_spaces.study import Study
+from search_spaces.suggest import Suggester
+from tests.chromium import CHROMIUM, Page
 from trainables.config import TrialConfig
-from trainables.result import EpochMetrics, Trial, TrialResult
+from trainables.result import EpochMetrics, Trial, TrialResult, trial_result
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+ROOT = Path(__file__).resolve().parents[1]
 
 pytestmark = [
     pytest.mark.browser,
@@ -75,10 +85,9 @@ def report(tmp_path_factory):
     write_json(folder / "study.json", manifest)
     log = TrialLog(folder / "trials.csv", folder / "epochs.csv", [p.path for p in stage.varied])
     for number, arm in enumerate(["constant", "exponential", "cosine"]):
-        trial = Trial(
-            number, arm, {"schedule.kind": arm, "optimiser.lr": 0.01, "optimiser.weight_decay": 1e-3}, TrialConfig()
-        )
-        epochs = [EpochMetrics(e, 0.5, 0.5 - 0.1 * e, 0.9, 0.8, 0.9, 0.01, 1.0) for e in (1, 2)]
+        values = {"schedule.kind": arm, "optimiser.lr": 0.01 * (number + 1), "optimiser.weight_decay": 1e-3}
+        trial = Trial(number, arm, values, TrialConfig())
+        epochs = [EpochMetrics(e, 0.5, 0.6 - 0.1 * e - 0.1 * number, 0.9, 0.8, 0.9, 0.01, 1.0) for e in (1, 2)]
         for epoch in epochs:
             log.epoch(trial, epoch)
         status = "failed" if number == 2 else "finished"
@@ -86,31 +95,193 @@ def report(tmp_path_factory):
     return write_report(folder)
 
 
-def chromium(report, *flags):
-    command = [
-        CHROMIUM,
-        *FLAGS.split(),
-        f"--user-data-dir={report.parent / 'browser'}",
-        *flags,
-        report.resolve().as_uri(),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+@pytest.fixture(scope="module")
+def page(report):
+    with Page() as page:
+        page.open(report.resolve().as_uri())
+        yield page
 
 
-def test_markup_in_names_is_shown_and_never_run(report):
-    """After the page has loaded its title is still its own, and every name stands there as text."""
-    page = chromium(report, "--dump-dom")
-    assert "<title>lr / s</title>" in page
-    assert "<script" not in page
-    assert page.count("&lt;script&gt;document.title='owned'&lt;/script&gt;") >= 5
+def test_markup_in_names_is_shown_and_never_run(page):
+    """The title stays the page's own, every name stands there as text, and the page's script is the only one."""
+    assert page.run("document.title") == "lr / s"
+    assert page.run("document.scripts.length") == 1
+    assert page.text().count("<script>document.title='owned'</script>") >= 5
+
+
+def test_not_even_markup_that_slipped_through_would_run(page):
+    """A script or handler that stands in the page as markup does nothing: the content policy knows one script."""
+    page.run("document.querySelector('h1').insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title=1\">')")
+    page.run("document.body.append(Object.assign(document.createElement('script'), {text: 'document.title = 2'}))")
+    page.wait("document.querySelector('h1 img').complete")
+    assert page.run("document.title") == "lr / s"
+    page.run("document.querySelector('h1 img').remove()")
+    page.errors.clear()
+
+
+def test_the_page_needs_nobody(report):
+    """Opening the page asks for nothing but itself and what it carries inside, and no script fails."""
+    with Page() as page:
+        page.open(report.resolve().as_uri())
+        assert {address.partition(":")[0] for address in page.requests} <= {"file", "data"}
+        assert sum(address.startswith("file:") for address in page.requests) == 1
+        assert page.errors == []
+
+
+def column(page, number):
+    return page.run(
+        f"[...document.querySelectorAll('table.sortable tbody tr')].map(r => r.cells[{number}].textContent.trim())"
+    )
+
+
+def test_a_click_on_a_heading_sorts_the_trials(page):
+    """By number, not by letter: up, then down; what is missing comes last both times."""
+    heading = "table.sortable th:nth-child(3) button"
+    before = column(page, 0)
+    page.click(heading)
+    losses = [float(text) for text in column(page, 2)]
+    assert losses == sorted(losses)
+    assert page.run("document.querySelector('table.sortable th:nth-child(3)').ariaSort") == "ascending"
+    page.click(heading)
+    assert [float(text) for text in column(page, 2)] == losses[::-1]
+    page.click("table.sortable th:nth-child(9) button")  # gamma, which two of three trials lack
+    assert column(page, 8)[-1] == ""
+    assert sorted(column(page, 0)) == sorted(before)
+
+
+def test_a_curve_that_is_pointed_at_says_whose_it_is(page):
+    """The mouse on a curve shows its trial's number, arm, best value and parameters, and marks its row; off it, no more."""
+    x, y = page.run(
+        "(line => { line.scrollIntoView({block: 'center'}); const p = line.points[0], m = line.getScreenCTM();"
+        "return [m.a * p.x + m.e, m.d * p.y + m.f + 1]; })(document.querySelector('.curve[data-trial=\"1\"] .reach'))"
+    )
+    page.move(x + 2, y)
+    said = page.run("document.querySelector('#pointed').textContent")
+    assert said.startswith("trial 1, exponential: val_loss 0.3000 in epoch 2 of 2; ")
+    assert "optimiser.lr 0.02" in said
+    assert page.run("document.querySelector('tr[data-trial=\"1\"]').classList.contains('pointed')")
+    page.move(1, 1)
+    assert not page.run("document.querySelector('tr[data-trial=\"1\"]').classList.contains('pointed')")
+
+
+def test_a_row_that_is_pointed_at_shows_its_curve(page):
+    """The mouse on a row of the table makes its curve the thick one."""
+    page.hover('tr[data-trial="0"] td')
+    width = "getComputedStyle(document.querySelector('.curve[data-trial=\"0\"] polyline:not(.reach)')).strokeWidth"
+    assert page.run(width) == "4px"
+
+
+def luminance(path):
+    return np.asarray(Image.open(path).convert("L"), dtype=float)
 
 
 @pytest.mark.parametrize("width", [420, 1280])
-def test_the_page_is_drawn_at_phone_and_desktop_width(report, width):
-    """A screenshot shows a page that is not blank and fills its width."""
-    picture = report.parent / f"{width}.png"
-    chromium(report, f"--window-size={width},1600", f"--screenshot={picture}")
-    pixels = np.asarray(Image.open(picture).convert("L"), dtype=float)
+def test_the_page_is_drawn_at_phone_and_desktop_width(page, tmp_path, width):
+    """A screenshot shows a page that is not blank, and nothing but tables of their own scrolls sideways."""
+    page.size(width, 1600)
+    page.run("scrollTo(0, 0)")
+    page.screenshot(tmp_path / "page.png")
+    pixels = luminance(tmp_path / "page.png")
     assert pixels.shape[1] == width
     assert pixels.std() > 20
     assert (pixels[:, width // 8 : -width // 8] < 128).any(axis=1).mean() > 0.1
+    assert page.run("document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_is_light_or_dark_as_the_reader_likes(page, tmp_path):
+    """With a dark scheme most of the page is dark and its text light, with a light one the reverse; figures stay legible."""
+    page.size(1280, 1000)
+    page.run("scrollTo(0, 0)")
+    brightness = {}
+    for scheme in ("light", "dark"):
+        page.media(prefers_color_scheme=scheme)
+        page.screenshot(tmp_path / f"{scheme}.png")
+        brightness[scheme] = np.median(luminance(tmp_path / f"{scheme}.png"))
+        background = page.run("getComputedStyle(document.querySelector('figure img')).backgroundColor")
+        assert scheme == "light" or background == "rgb(255, 255, 255)"
+    page.media()
+    assert brightness["light"] > 230
+    assert brightness["dark"] < 40
+
+
+def test_the_page_prints(page, tmp_path):
+    """Printed from a dark screen it is dark on white, and the widest table fits the paper."""
+    page.media(media="print", prefers_color_scheme="dark")
+    page.size(720, 1000)
+    assert page.run("getComputedStyle(document.querySelector('h1')).color") == "rgb(28, 39, 51)"
+    assert page.run("document.querySelector('table.sortable').getBoundingClientRect().right") <= 720
+    page.pdf(tmp_path / "page.pdf")
+    page.media()
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+# --- Optuna's dashboard ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory):
+    """`make dashboard` on a study of four trials with their curves; its address."""
+    folder = tmp_path_factory.mktemp("results") / "lr" / "s"
+    folder.mkdir(parents=True)
+    stage = stage_named("lr")
+    suggester = Suggester(Study(stage, "s", TrialConfig(), Budget(4, 3, 1)), folder / "optuna.journal")
+    for number in range(4):
+        trial = suggester.ask(number)
+        suggester.started(trial, f"ray_{number}")
+        epochs = [EpochMetrics(e, 0.5, 0.5 / e + number / 10, 0.9, 0.8, 0.9, 0.01, 1.0) for e in (1, 2, 3)]
+        suggester.ended(trial_result(trial, "finished", epochs, stage.metric), epochs)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = Path(sys.executable).with_name("optuna-dashboard")
+    if not command.exists():
+        pytest.skip("needs optuna-dashboard")
+    recipe = subprocess.run(
+        ["make", "-n", "dashboard", f"STUDY={folder}", f"PORT={port}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()[-1]
+    started = recipe.replace(".venv/bin/optuna-dashboard", str(command))
+    process = subprocess.Popen(shlex.split(started), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(20)
+
+
+def test_the_dashboard_lists_the_study_s_arms_and_trials(dashboard):
+    """Optuna's own dashboard shows a study an arm; of a trial its parameters, its curve, our number and Ray's."""
+    wait_for(dashboard)
+    with Page() as page:
+        page.open(f"{dashboard}/dashboard/")
+        for arm in ("constant", "exponential", "cosine"):
+            page.wait(f"document.body.innerText.includes('lr/s/{arm}')")
+        page.open(f"{dashboard}/dashboard/studies/1/trials?numbers=0")
+        page.wait("document.body.innerText.includes('exponential')")
+        shown = page.text()
+    assert "lr/s/exponential" in shown
+    for words in ("optimiser.lr", "schedule.gamma", "ray_1", "trial", "status"):
+        assert words in shown
+    detail = json.loads(urllib.request.urlopen(f"{dashboard}/api/studies/1").read())
+    (trial,) = detail["trials"]
+    assert [value["value"] for value in trial["intermediate_values"]] == [0.6, 0.35, 0.5 / 3 + 0.1]
+
+
+def wait_for(address):
+    """Wait until somebody answers."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            return urllib.request.urlopen(f"{address}/api/studies", timeout=5)
+        time.sleep(0.2)
+    raise TimeoutError(address)
+
+
+def test_a_dashboard_of_nothing_is_one_line():
+    """Without a study `make dashboard` says what to give."""
+    done = subprocess.run(
+        ["make", "-s", "dashboard", "STUDY=nowhere", "READY="], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "STUDY=nowhere is no study folder; give STUDY=results/<stage>/<study>" in done.stdout + done.stderr

@@ -249,7 +249,7 @@ def failing_server():
             self.send_response(500)
             self.end_headers()
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815
 
         def log_message(self, *_):
             pass
