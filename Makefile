@@ -5,7 +5,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/installed
 
-.PHONY: search dashboard test check format docs clean
+.PHONY: install search dashboard test check format docs clean
+
+install: $(READY)
 
 search: $(READY)
 	$(BIN)/python run_search.py --stage lr $(ARGS)

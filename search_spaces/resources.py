@@ -53,11 +53,14 @@ def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
         raise InputError(f"--gpus-per-trial {gpus:g}: above 1 a trial takes whole GPUs")
     least = gpus if gpus is not None else (1 / TRIALS_A_GPU if cluster.gpus else 0.0)
     fits = _at_once(cpus, least, cluster)
+    if not fits and cluster.joined and wanted.max_concurrent:
+        return replace(wanted, gpus_per_trial=least)
     if not fits:
         largest = max(cluster.nodes, key=lambda node: (node.gpus if least else 0.0, node.cpus))
         raise InputError(
             f"a trial of {cpus:g} CPUs and {least:g} GPUs does not fit: "
             f"the largest node has {largest.cpus:g} CPUs and {largest.gpus:g} GPUs"
+            + ("; if the cluster grows by itself, say --max-concurrent" if cluster.joined else "")
         )
     at_once = min(wanted.max_concurrent or fits, fits)
     part = _even_part(least, min(at_once, fits), cpus, cluster)

@@ -3,9 +3,18 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.curves import WINDOW, axis_points, loss_curves
-from analysis.plots import draw_axes, draw_losses, draw_pairs
-from search_spaces.domain import from_dict
+from analysis.curve_chart import MOST, curve_chart
+from analysis.curves import (
+    ENOUGH,
+    WINDOW,
+    axis_points,
+    best_so_far,
+    importance_shares,
+    loss_curves,
+    parallel_points,
+)
+from analysis.plots import draw_axes, draw_best_so_far, draw_importance, draw_losses, draw_pairs, draw_parallel
+from search_spaces.domain import LogUniform, from_dict
 from tests.analysis.test_diagnose import LOSS, PATHS, study
 
 
@@ -59,3 +68,84 @@ def test_a_single_trial_can_be_drawn(tmp_path):
     assert is_drawn(tmp_path / "l.png")
     assert is_drawn(tmp_path / "a.png")
     assert isinstance(axis_points(record, LOSS, []), pd.DataFrame)
+
+
+def domains_of(record):
+    return {p["path"]: from_dict(p["domain"]) for p in record.manifest["parameters"] if p["domain"]}
+
+
+def test_best_so_far_is_the_running_best_by_number_and_by_time_spent():
+    """After k trials it is the least of the first k losses, in the order of their numbers; minutes add up the seconds."""
+    losses = [0.5, 0.4, 0.6, 0.3]
+    record = study(count=4, status=["finished"] * 4, val_loss=losses, seconds=[30.0, 60.0, 30.0, 60.0])
+    progress = best_so_far(record, LOSS)
+    assert progress["best"].tolist() == [0.5, 0.4, 0.4, 0.3]
+    assert progress["minutes"].tolist() == [0.5, 1.5, 2.0, 3.0]
+    assert progress["count"].tolist() == [1, 2, 3, 4]
+
+
+def test_a_line_crosses_each_axis_where_the_value_was_sampled():
+    """The middle of a logarithmic range is at one half, what an arm lacks is a gap, a start outside lies at the end."""
+    record = study(optimiser__weight_decay=[0.0] + [...] * 26, optimiser__lr=[..., 2e-3] + [...] * 25)
+    points = parallel_points(record, LOSS, domains_of(record)).set_index("trial")
+    assert points.loc[1, "optimiser.lr"] == pytest.approx(0.5)
+    assert points.loc[0, "optimiser.weight_decay"] == 0.0
+    assert points["schedule.gamma"].notna().sum() == 9
+    assert points["schedule.kind"].isin([0.0, 0.5, 1.0]).all()
+
+
+def test_the_parameter_that_decides_has_the_importance():
+    """Where the loss follows the rate alone, the rate has more of the importance than arm and decay together."""
+    rng = np.random.default_rng(1)
+    count = 60
+    rates, decays = 10 ** rng.uniform(-3.6, -1.8, count), 10 ** rng.uniform(-4.9, -1.6, count)
+    losses = list((np.log10(rates) + 2.7) ** 2)
+    record = study(count=count, val_loss=losses, optimiser__lr=list(rates), optimiser__weight_decay=list(decays))
+    shares = importance_shares(record, LOSS, domains_of(record))
+    assert next(iter(shares)) == "optimiser.lr"
+    assert shares["optimiser.lr"] > 0.5
+    assert sum(shares.values()) == pytest.approx(1)
+    assert set(shares) == {"arm", "optimiser.lr", "optimiser.weight_decay"}  # gamma and floor belong to one arm each
+
+
+def test_few_trials_have_no_importance():
+    """Below ten trials within their ranges nothing is said, also where nothing is common to all arms."""
+    assert importance_shares(study(count=ENOUGH - 1), LOSS, domains_of(study())) == {}
+    assert importance_shares(study(), LOSS, {"schedule.gamma": LogUniform(0.1, 1)}) == {}
+
+
+def test_the_new_figures_are_drawn(tmp_path):
+    """Best so far, importance and parallel coordinates become pictures, also with a constant metric."""
+    for record in (study(), study(val_loss=[0.5] * 27)):
+        draw_best_so_far(best_so_far(record, LOSS), "val_loss", tmp_path / "b.png")
+        draw_importance({"optimiser.lr": 0.9, "arm": 0.1}, tmp_path / "i.png")
+        domains = domains_of(record)
+        draw_parallel(parallel_points(record, LOSS, domains), domains, "val_loss", 3, tmp_path / "p.png")
+        assert all(is_drawn(tmp_path / name) for name in ("b.png", "p.png", "i.png"))
+
+
+def test_the_chart_draws_the_best_curves_and_the_start_and_says_whose_they_are():
+    """Of many trials the best hundred and trial 0 are drawn, the best last, each with its own points and words."""
+    record = study(count=3 * MOST)
+    chart = curve_chart(record, LOSS, PATHS)
+    assert len(chart.curves) == MOST + 1
+    assert chart.left_out == 2 * MOST - 1
+    assert 0 in [curve.trial for curve in chart.curves]
+    best = record.trials.sort_values(["val_loss", "trial"]).iloc[0]
+    last = chart.curves[-1]
+    assert last.trial == best["trial"]
+    assert last.says.startswith(
+        f"trial {best['trial']}, {best['arm']}: val_loss {best['val_loss']:.4f} in epoch 13 of 20"
+    )
+    assert len(last.points.split()) == 20
+    places = [tuple(map(float, point.split(","))) for curve in chart.curves for point in curve.points.split()]
+    assert all(chart.left <= x <= chart.right and chart.top <= y <= chart.bottom for x, y in places)
+
+
+def test_one_diverging_curve_does_not_flatten_the_others():
+    """With one loss of a million the other curves still use most of the chart's height."""
+    record = study(curve=lambda number: np.linspace(0.9, 0.3, 20) if number else np.linspace(0.9, 1e6, 20))
+    chart = curve_chart(record, LOSS, PATHS)
+    heights = [float(point.split(",")[1]) for point in chart.curves[-1].points.split()]
+    assert max(heights) - min(heights) > 0.8 * (chart.bottom - chart.top)
+    assert curve_chart(study(status=["failed"] * 27), LOSS, PATHS) is None

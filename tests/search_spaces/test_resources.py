@@ -53,6 +53,9 @@ def test_on_a_cluster_of_others_the_user_s_number_is_taken_at_its_word():
     assert fitted(Cluster((Node(0), Node(4)), joined=True), max_concurrent=16) == (0.0, 16)
     assert fitted(Cluster((Node(0), Node(4))), max_concurrent=16) == (0.0, 4)
     assert fitted(Cluster((Node(0), Node(4)), joined=True)) == (0.0, 4)
+    assert fitted(Cluster((Node(0),), joined=True), max_concurrent=16) == (0.0, 16)  # no worker yet
+    with pytest.raises(InputError, match="if the cluster grows by itself, say --max-concurrent"):
+        fitted(Cluster((Node(0),), joined=True))
 
 
 @pytest.mark.parametrize(
