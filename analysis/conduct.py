@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analysis.evaluate import Finalist, evaluate, examine
 from analysis.lock import held
-from analysis.manifest import manifest, study_of
+from analysis.manifest import manifest, notes_on_start, study_of
 from analysis.mirror import mirrored, sync_command
 from analysis.record import Files, Record
 from analysis.report import draw_training_pairs, selected_trial, write_report
@@ -23,7 +23,7 @@ from analysis.workshop import Source, Where, Workshop, check_writable, open_work
 from search_spaces.keeper import trial_file
 from search_spaces.progress import Progress
 from search_spaces.resources import describe
-from search_spaces.study import Study
+from search_spaces.study import Scheduler, Study
 from search_spaces.suggest import Suggester, disagreements
 from search_spaces.tuner import Observer, Outcome, TrialRun, TrialSource, run_trials
 from trainables.checkpoint import from_bytes
@@ -51,6 +51,9 @@ def run_study(study: Study, start_from: str, workshop: Workshop) -> tuple[int, P
     with held(folder):
         options = workshop.source.options()
         described = manifest(study, workshop.data, workshop.trial_data, options, start_from, workshop.cluster)
+        for note in notes_on_start(start_from, described["data"]):
+            say(f"note: {note}")
+            described["data"]["notes"].append(note)
         write_json(folder / "study.json", described)
         say(
             f"{study.stage.name}: {study.stage.question} "
@@ -133,14 +136,31 @@ class Runner:
     workshop: Workshop
     folder: Path
 
-    def run(self, title: str, source: TrialSource, count: int, record: Record, *others: Observer) -> Outcome:
-        """Run those of `count` trials that the record has no end of, and write them down; return how it ended."""
-        metric, epochs = self.study.stage.metric, self.study.budget.epochs
-        retraining = title == "retrain"
-        numbers = [*sorted(record.open), *(number for number in range(count) if number not in record.histories)]
+    def search(self, record: Record, suggester: Suggester) -> Outcome:
+        """Run what the record lacks of the study's trials; return how it ended."""
+        lengths = [self.study.budget.epochs] * self.study.budget.trials
+        return self._run("search", suggester, lengths, record, suggester, scheduler=self.study.scheduler)
+
+    def retrain(self, record: Record, runs: Sequence[Trial]) -> Outcome:
+        """Run what the record lacks of the finalists' runs, keeping each one's best weights; return how it ended."""
+        lengths = [run.config.epochs for run in runs]
+        return self._run("retrain", _Listed(runs), lengths, record, weights=self.folder / "checkpoints")
+
+    def _run(
+        self,
+        title: str,
+        source: TrialSource,
+        lengths: Sequence[int],
+        record: Record,
+        *others: Observer,
+        scheduler: Scheduler = "none",
+        weights: Path | None = None,
+    ) -> Outcome:
+        metric = self.study.stage.metric
+        numbers = [*sorted(record.open), *(number for number in range(len(lengths)) if number not in record.histories)]
         if not numbers:
             return "whole"
-        with Progress(title, count, epochs, metric, done=len(record.done)) as progress:
+        with Progress(title, lengths, metric, before=record.histories) as progress:
             return run_trials(
                 TrialRun(
                     trainable=SiameseTrial,
@@ -152,9 +172,9 @@ class Runner:
                     observers=(record, *others, progress),
                     scratch=self.folder / "ray",
                     states=self.folder / "states" / title,
-                    scheduler="none" if retraining else self.study.scheduler,
-                    max_epochs=epochs,
-                    weights=self.folder / "checkpoints" if retraining else None,
+                    scheduler=scheduler,
+                    max_epochs=max(lengths),
+                    weights=weights,
                     begun=record.open,
                 )
             )
@@ -167,7 +187,7 @@ def _search_and_retrain(runner: Runner) -> int:
     record = Record(Files.of_search(folder), study.stage.metric, paths)
     _mend(record, study, folder)
     suggester = Suggester(study, folder / "optuna.journal", record.histories)
-    outcome = runner.run("search", suggester, study.budget.trials, record, suggester)
+    outcome = runner.search(record, suggester)
     if outcome != "whole":
         return _given_up(record, outcome)
     so_far = read_study(folder)
@@ -179,7 +199,7 @@ def _search_and_retrain(runner: Runner) -> int:
     ended = [number for number, history in repeats.done.items() if history.result and history.result.best]
     # weights are kept before an end is written down; they may have been lost or removed since
     repeats.reopen([number for number in ended if not trial_file(folder / "checkpoints", number).exists()])
-    outcome = runner.run("retrain", _Listed(runs), len(runs), repeats)
+    outcome = runner.retrain(repeats, runs)
     if outcome == "whole":
         shutil.rmtree(folder / "states", ignore_errors=True)
     return STATUS[outcome]

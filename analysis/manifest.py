@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.store import SCHEMA, now
+from analysis.store import SCHEMA, now, read_json
 from search_spaces.resources import Cluster
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
@@ -69,6 +69,22 @@ def study_of(manifest: Mapping[str, Any]) -> Study:
     budget, seed = Budget(**manifest["budget"]), manifest["seed"]
     sampler, scheduler = manifest["sampler"], manifest["scheduler"]
     return Study(asked[0], manifest["name"], start, budget, seed, sampler, scheduler, reference)
+
+
+def notes_on_start(start_from: str, data: Mapping[str, Any]) -> list[str]:
+    """Return what a reader must know where the starting config was found on other images, or under another split."""
+    path = Path(start_from).parent / "study.json"
+    before = read_json(path).get("data") if start_from.endswith(".json") and path.exists() else None
+    if not isinstance(before, Mapping) or (
+        before.get("digest") == data["digest"] and before.get("split") == data["split"]
+    ):
+        return []
+    if before.get("digest") != data["digest"]:
+        return [f"the starting config was found on other images, {before.get('source')} ({start_from})"]
+    return [
+        f"the starting config was found under another split of these images, which may have used chips of today's "
+        f"test part ({start_from})"
+    ]
 
 
 def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> dict[str, Any]:

@@ -10,13 +10,15 @@ offline. Runs have ids made from the study and the trial: a study that goes on g
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import hashlib
 import json
 import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -95,7 +97,7 @@ class Writer:
         for trials in self._trials:
             if trials.lines.replaced():
                 for number in list(trials.runs):
-                    self._close(trials, number)
+                    self._try(functools.partial(self._leave, trials, number))
                 trials.histories.clear()
             touched: dict[int, int] = {}
             for line in trials.lines.new():
@@ -104,7 +106,7 @@ class Writer:
                 touched.setdefault(event["trial"], len(before.epochs) if before else 0)
                 fold(trials.histories, event, self._metric)
             for number, epochs_before in touched.items():
-                self._bring_up(trials, number, epochs_before)
+                self._try(functools.partial(self._bring_up, trials, number, epochs_before))
 
     def _bring_up(self, trials: Trials, number: int, epochs_before: int) -> None:
         """Write a trial's new epochs, in a run that is opened if need be, and its end if it has one."""
@@ -136,21 +138,24 @@ class Writer:
             run.summary.update({f"best.{name}": value for name, value in asdict(result.best).items()})
         if result and result.reason:
             run.summary["reason"] = result.reason
-        self._finish(run, 0 if result and result.status in ("finished", "stopped") else 1)
+        run.finish(exit_code=0 if result and result.status in ("finished", "stopped") else 1)
         if result:
             self._written[run.id] = _as_written(history)
             append_line(self._written_file, {"run": run.id, "as": _as_written(history)})
 
     def close(self) -> None:
-        """End every run that is open, then write the study's own."""
+        """Write what is missing, end every run that is open, then write the study's own."""
         for trials in self._trials:
-            for number, history in trials.histories.items():
-                self._bring_up(trials, number, len(history.epochs))
-            for number in list(trials.runs):
-                self._close(trials, number)
+            for number in trials.histories:
+                self._try(functools.partial(self._leave, trials, number))
         study = read_study(self._folder)
         if study.report.get("selected"):
-            self._write_study(study)
+            self._try(functools.partial(self._write_study, study))
+
+    def _leave(self, trials: Trials, number: int) -> None:
+        self._bring_up(trials, number, len(trials.histories[number].epochs))
+        if number in trials.runs:
+            self._close(trials, number)
 
     def _write_study(self, study: StudyRecord) -> None:
         """The report, its figures and tables, the best config, and the verifier as artefacts."""
@@ -171,7 +176,7 @@ class Writer:
             run, "study", ["study.json", "best.json", "report.json", "report.html", "trials.csv", "epochs.csv"]
         )
         self._log_files(run, "model", ["verifier.safetensors", "verifier.json"])
-        self._finish(run, 0)
+        run.finish(exit_code=0)
 
     def _log_files(self, run: wandb.Run, kind: str, names: list[str]) -> None:
         there = [self._folder / name for name in names if (self._folder / name).exists()]
@@ -182,22 +187,9 @@ class Writer:
             run.log_artifact(artefact)
 
     def _open(self, run_id: str, name: str, kind: str, tags: list[str], config: Mapping[str, Any]) -> wandb.Run:
-        """Start a run, or go on with it; one that a server does not take is written offline, as all after it."""
+        """Start a run, or go on with it."""
         for old in (self._folder / "wandb").glob(f"offline-run-*-{run_id}"):
             shutil.rmtree(old, ignore_errors=True)  # written again as a whole: offline files of one run do not add up
-        try:
-            return self._init(run_id, name, kind, tags, config)
-        except Exception as error:
-            if self._mode == "offline":
-                raise
-            self._tell(error)
-            self._mode = "offline"
-            wandb.teardown()  # the id of a run that could not be started stays taken otherwise
-            for trials in self._trials:
-                trials.runs.clear()  # ended by this; each is written again as a whole when more of it is heard
-            return self._init(run_id, name, kind, tags, config)
-
-    def _init(self, run_id: str, name: str, kind: str, tags: list[str], config: Mapping[str, Any]) -> wandb.Run:
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=run_id,
@@ -229,12 +221,24 @@ class Writer:
         run.define_metric("*", step_metric="epoch")
         return run
 
-    def _finish(self, run: wandb.Run, exit_code: int) -> None:
+    def _try(self, write: Callable[[], None]) -> None:
+        """Write something online; where the server does not take it, write it offline, as all that follows."""
         try:
-            run.finish(exit_code=exit_code)
+            write()
         except Exception as error:
-            self._tell(error)
-            self._mode = "offline"
+            if self._mode == "offline":
+                raise
+            self._give_up_on_the_server(error)
+            write()
+
+    def _give_up_on_the_server(self, error: Exception) -> None:
+        """Say what is wrong, and write everything from now on offline, in a wandb started anew."""
+        self._tell(error)
+        self._mode = "offline"
+        with contextlib.suppress(Exception):
+            wandb.teardown()  # an id that could not be started stays taken otherwise; and wandb may have died
+        for trials in self._trials:
+            trials.runs.clear()  # ended by this; each is written again as a whole when more of it is heard
 
     def _tell(self, error: Exception) -> None:
         """Say once what went wrong, in a line without the key."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
-from trainables.result import EpochMetrics, Metric, Trial, TrialResult
+from trainables.result import EpochMetrics, History, Metric, Trial, TrialResult
 
 MIN_INTERVAL = 0.2  # seconds between redraws
 
@@ -20,13 +20,21 @@ class Progress:
     """Hears a run and keeps its line up to date; a context manager that leaves the terminal on a fresh line."""
 
     def __init__(
-        self, title: str, count: int, epochs: int, metric: Metric, stream: TextIO = sys.stderr, done: int = 0
+        self,
+        title: str,
+        lengths: Sequence[int],
+        metric: Metric,
+        stream: TextIO = sys.stderr,
+        before: Mapping[int, History] | None = None,
     ) -> None:
-        self._title, self._count, self._epochs_each, self._metric = title, count, epochs, metric
+        """`lengths` are the epochs of every trial; `before` is what an earlier run has left of this one."""
+        before = before or {}
+        self._title, self._count, self._metric = title, len(lengths), metric
         self._stream, self._live = stream, stream.isatty()
         self._running: set[int] = set()
-        self._done, self._epochs_done = done, 0
-        self._epochs_left_out = done * epochs  # those of trials that an earlier run ended, and that ended early
+        self._done = sum(history.result is not None for history in before.values())
+        behind = sum(lengths[number] if h.result else len(h.epochs) for number, h in before.items())
+        self._epochs_done, self._epochs_to_do = 0, sum(lengths) - behind
         self._best: TrialResult | None = None
         self._first_epoch: float | None = None
         self._drawn = 0.0
@@ -56,7 +64,7 @@ class Progress:
         """Count a trial's end, and note the best."""
         self._running.discard(result.trial.number)
         self._done += 1
-        self._epochs_left_out += self._epochs_each - result.epochs
+        self._epochs_to_do -= result.trial.config.epochs - result.epochs
         if result.status == "finished" and result.best and self._is_best(result):
             self._best = result
         self._draw(force=True)
@@ -83,8 +91,7 @@ class Progress:
         if self._first_epoch is None:
             return "starting workers"
         spent = time.monotonic() - self._first_epoch
-        to_do = self._count * self._epochs_each - self._epochs_done - self._epochs_left_out
-        seconds = round(spent / self._epochs_done * to_do)
+        seconds = round(spent / self._epochs_done * (self._epochs_to_do - self._epochs_done))
         return f"{seconds // 60}:{seconds % 60:02d} left"
 
     def _draw(self, force: bool = False) -> None:

@@ -17,8 +17,10 @@ from analysis.published import PUBLISHED
 from analysis.summary import write_summary
 from run_search import main
 from search_spaces.stages import STAGES
-from tests.test_browser import CHROMIUM, chromium
-from tests.test_run_search import ROOT, Page, images, search
+from tests import chromium
+from tests.chromium import CHROMIUM
+from tests.command import ROOT, images, search, start
+from tests.test_run_search import Page
 from trainables.compare import main as compare
 from trainables.config import TrialConfig
 from trainables.errors import InputError
@@ -35,14 +37,7 @@ def chain(tmp_path_factory):
     root = tmp_path_factory.mktemp("all")
     images(root / "chips", {"boat": 30, "ship": 30})
     began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run_search.py"), *COMMAND],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start(root, *COMMAND)
     while process.poll() is None and not list(root.glob("r/lr/*/epochs.csv")):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
@@ -175,7 +170,11 @@ def test_the_pages_are_drawn(chain, page):
     """In a real browser summary and final report are not blank and no part of the page sticks out to the right."""
     (path,) = (chain[0] / "r").glob(page)
     picture = chain[0] / "page.png"
-    chromium(path, "--window-size=1280,2400", f"--screenshot={picture}")
+    with chromium.Page(1280, 2400) as browser:
+        browser.open(path.resolve().as_uri())
+        browser.screenshot(picture)
+        assert browser.run("document.documentElement.scrollWidth") <= 1280
+        assert browser.errors == []
     pixels = np.asarray(Image.open(picture).convert("L"), dtype=float)
     assert pixels.shape == (2400, 1280)
     assert (pixels[:, 200:-200] < 128).any(axis=1).mean() > 0.1

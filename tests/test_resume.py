@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,24 +14,13 @@ import pytest
 
 from run_search import main
 from search_spaces.suggest import journal_states
-from tests.test_run_search import ROOT, images, search
+from tests.command import images, search, start
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 KILLS = int(os.environ.get("KILLS", "3"))  # the long version: KILLS=20
 COMMAND = ("--stage", "lr", "--data", "chips", "--trials", "6", "--epochs", "6", "--repeats", "2", "--save-every", "0")
 RECORDS = ("search.jsonl", "repeats.jsonl")
-
-
-def start(root, *arguments):
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "run_search.py"), *arguments],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def events(folder):

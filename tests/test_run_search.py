@@ -9,40 +9,14 @@ import subprocess
 import sys
 import time
 from html.parser import HTMLParser
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from run_search import main
 from search_spaces.suggest import journal_states
+from tests.command import ROOT, images, search
 from trainables.config import TrialConfig
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def search(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, str(ROOT / "run_search.py"), *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-def images(root, counts, size=(20, 20)):
-    """Class folders of random pictures: every class brighter than the one before."""
-    rng = np.random.default_rng(0)
-    for number, (name, count) in enumerate(counts.items()):
-        (root / name).mkdir(parents=True)
-        for index in range(count):
-            pixels = rng.integers(0, 60, (*size, 3)) + 80 * number
-            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.png")
-    return root
-
 
 # --- wrong usage and unusable input ----------------------------------------------------------------------------------
 
@@ -179,7 +153,8 @@ def smoke(tmp_path_factory):
     root = tmp_path_factory.mktemp("smoke")
     images(root / "chips", {"<b>cat & co": 30, "dog": 30})
     began = time.monotonic()
-    done = search("--stage", "lr", "--smoke", "--study", "s", "--data", "chips", "--repeats", "2", cwd=root)
+    command = ("--stage", "lr", "--smoke", "--study", "s", "--data", "chips", "--repeats", "2", "--wandb", "offline")
+    done = search(*command, cwd=root)
     return root, done, time.monotonic() - began
 
 
@@ -204,7 +179,7 @@ class TestSmoke:
         folder = smoke[0] / "results" / "lr" / "s"
         assert sorted(path.name for path in folder.iterdir()) == [
             ".lock", "best.json", "checkpoints", "epochs.csv", "figures", "optuna.journal", "repeat_epochs.csv", "repeats.csv",
-            "repeats.jsonl", "report.html", "report.json", "search.jsonl", "study.json", "trials.csv", "verifier.json", "verifier.safetensors",
+            "repeats.jsonl", "report.html", "report.json", "search.jsonl", "study.json", "trials.csv", "verifier.json", "verifier.safetensors", "wandb",
         ]  # fmt: skip
         study, best, report = (
             json.loads((folder / f"{name}.json").read_text()) for name in ("study", "best", "report")
@@ -236,6 +211,15 @@ class TestSmoke:
         assert report["next"].startswith("python run_search.py --stage lr ")
         assert "--data chips" in report["next"]
         assert len((smoke[0] / "results" / "test_ledger.jsonl").read_text().splitlines()) == 1
+
+    def test_weights_and_biases_has_a_run_for_every_trial(self, smoke):
+        """--wandb offline leaves a run for each trial, each retraining and the study; the end says how to send them."""
+        root, done, _ = smoke
+        folder = root / "results" / "lr" / "s"
+        trials = sum(len(pd.read_csv(folder / name)) for name in ("trials.csv", "repeats.csv"))
+        assert len(list((folder / "wandb").glob("offline-run-*"))) == trials + 1
+        assert "offline runs for Weights & Biases: wandb sync results/lr/s/wandb/offline-run-*" in done.stderr
+        assert "ended early" not in done.stderr
 
     def test_selection_is_the_best_validation_loss(self, smoke):
         """best.json is the finished row of lowest val_loss, which is the lowest of that trial's epochs."""

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from analysis.manifest import manifest
+from analysis.manifest import manifest, notes_on_start
 from analysis.store import (
     EPOCH_COLUMNS,
     TRIAL_COLUMNS,
@@ -143,3 +143,16 @@ def test_the_newest_adopted_config_is_found(tmp_path):
         folder = write_study(tmp_path / "baseline" / name, finished=finished)
         write_json(folder / "best.json", {"adopted": adopted})
     assert adopted_config(tmp_path, "baseline") == tmp_path / "baseline" / "a" / "best.json"
+
+
+def test_a_start_found_on_other_images_is_noted(tmp_path):
+    """A starting config from a study on other images, or under another split, has a note that says so; its own has none."""
+    folder = write_study(tmp_path / "lr" / "s")
+    data = described()["data"]
+    best = str(folder / "best.json")
+    assert notes_on_start(best, data) == []
+    assert notes_on_start("the baseline's config", data) == []
+    (note,) = notes_on_start(best, data | {"digest": "other"})
+    assert note.startswith("the starting config was found on other images, synthetic (40 simulated")
+    (note,) = notes_on_start(best, data | {"split": data["split"] | {"kind": "random"}})
+    assert "another split" in note

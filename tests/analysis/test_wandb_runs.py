@@ -1,12 +1,10 @@
 """What Weights & Biases is told, read back from the files of offline runs; and servers that fail."""
 
-import http.server
 import json
 import os
 import struct
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +20,7 @@ from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester
 from tests.analysis.test_store import described
+from tests.wandb_server import Server
 from trainables.config import TrialConfig
 from trainables.result import EpochMetrics, trial_result
 
@@ -59,13 +58,14 @@ class Making:
         epochs = self.record.histories[number].epochs
         self.record.ended(trial_result(self.trials[number], status, epochs, STAGE.metric, reason), epochs)
 
-    def whole(self):
+    def whole(self, report=True):
         for number in range(3):
             self.begin(number)
             for count in (1, 2) if number < 2 else (1,):
                 self.epoch(number, count)
             self.end(number, *(("infeasible", "loss not finite") if number == 2 else ()))
-        write_report(self.folder)
+        if report:
+            write_report(self.folder)
         return self
 
 
@@ -236,41 +236,58 @@ def read_back_so_far(folder):
 # --- servers and processes that fail ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def failing_server():
-    """A server that answers everything with 500, and counts."""
-
-    class Refuse(http.server.BaseHTTPRequestHandler):
-        asked = 0
-
-        def do_POST(self):
-            Refuse.asked += 1
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(500)
-            self.end_headers()
-
-        do_GET = do_POST  # noqa: N815
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuse)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", Refuse
-    server.shutdown()
-    server.server_close()
+def test_a_server_gets_every_run_live(tmp_path):
+    """Online, each trial's run reaches the server with its name, group, tags and config, and each epoch once, as its step."""
+    making = Making(tmp_path / "lr" / "s")
+    making.whole(report=False)
+    with Server() as server:
+        assert write_runs(making.folder, "online", WANDB_BASE_URL=server.address) == ""
+    assert len(server.runs) == 3
+    for run_id, run in server.runs.items():
+        config = json.loads(run["config"])
+        number, arm = config["trial"]["value"], config["schedule.kind"]["value"]
+        assert (run["displayName"], run["groupName"], run["jobType"]) == (
+            f"lr search {number}, {arm}",
+            "lr/s",
+            "search",
+        )
+        assert sorted(run["tags"]) == sorted(["lr", arm])
+        lines = [server.history[run_id][place] for place in sorted(server.history[run_id])]
+        assert [(line["epoch"], line["_step"]) for line in lines] == ([(1, 1), (2, 2)] if number < 2 else [(1, 1)])
+        assert [line["val_loss"] for line in lines] == [epoch(line["epoch"], number).val_loss for line in lines]
 
 
-def test_a_failing_server_costs_one_line_and_no_run(tmp_path, failing_server):
-    """With a server that answers 500 all runs are written offline; one line says so, without the key, which is nowhere."""
-    address, server = failing_server
+def test_offline_runs_can_be_sent_later(tmp_path):
+    """wandb's own `sync`, as the report prints it, brings a study's offline runs to a server, each epoch once."""
+    making = Making(tmp_path / "lr" / "s").whole(report=False)
+    write_runs(making.folder)
+    with Server() as server:
+        told = sync_command(making.folder).replace(
+            "wandb sync", f"{Path(sys.executable).with_name('wandb')} sync --yes"
+        )
+        environment = os.environ | {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.address}
+        done = subprocess.run(
+            told, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = sorted([line["epoch"] for line in lines.values()] for lines in server.history.values())
+    assert steps == [[1], [1, 2], [1, 2]]
+    assert set(server.runs) == set(read_back(making.folder))
+
+
+@pytest.mark.parametrize("behaviour", ["refuse", "nonsense"])
+def test_a_failing_server_costs_one_line_and_no_run(tmp_path, behaviour):
+    """Whether it answers 500 or nonsense, every run is written offline, whole; one line says so, and no key is there."""
     folder = Making(tmp_path / "lr" / "s").whole().folder
-    said = write_runs(folder, "online", "runs.TAKES_TOO_LONG = 4.0", WANDB_BASE_URL=address)
+    with Server(behaviour) as server:
+        said = write_runs(folder, "online", "runs.TAKES_TOO_LONG = 4.0", WANDB_BASE_URL=server.address)
     assert server.asked > 0
     assert len(said.splitlines()) == 1
-    assert said.startswith("Weights & Biases does not take the runs (CommError: ")
+    assert said.startswith("Weights & Biases does not take the runs (")
     assert KEY not in said
-    assert sorted(run["job"] for run in read_back(folder).values()) == ["search"] * 3 + ["study"]
+    runs = read_back(folder)
+    assert sorted(run["job"] for run in runs.values()) == ["search"] * 3 + ["study"]
+    assert sorted(len(run["history"]) for run in runs.values() if run["job"] == "search") == [1, 2, 2]
     assert not [path for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 

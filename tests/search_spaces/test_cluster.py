@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import ray
 import torch
+from ray.cluster_utils import AutoscalingCluster
 from ray.cluster_utils import Cluster as RayCluster
 
 from analysis.record import Files, Record
@@ -230,6 +231,28 @@ def test_trials_lie_evenly_on_counted_gpus(nodes, tmp_path):
     assert Counter(begun["gpu"][:4]) == {0: 2, 1: 2}
     assert (begun["gpu"] == begun["visible"]).all()
     assert set(begun["device"]) == {"cuda"}
+
+
+def test_waiting_trials_make_a_cluster_grow(tmp_path):
+    """On a cluster without a worker, whose autoscaler may start two, two trials asked for at once get two nodes."""
+    growing = AutoscalingCluster(
+        head_resources={"CPU": 0},
+        worker_node_types={
+            "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
+        },
+        idle_timeout_minutes=5,
+    )
+    growing.start()
+    try:
+        with ray_cluster("auto") as cluster:
+            assert cluster.cpus == 0
+            wanted = Resources(max_concurrent=2)
+            outcome, record = sweep(tmp_path / "s", cluster, Bowl, {"offset": 1.0}, wanted, 2)
+            assert sum(node["Alive"] for node in ray.nodes()) == 3
+        assert outcome == "whole"
+        assert {history.result.status for history in record.done.values()} == {"finished"}
+    finally:
+        growing.shutdown()
 
 
 def test_an_address_where_no_ray_answers_is_one_line():

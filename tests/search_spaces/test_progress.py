@@ -3,7 +3,9 @@ import re
 
 from search_spaces.progress import Progress
 from trainables.config import TrialConfig
-from trainables.result import EpochMetrics, Metric, Trial, TrialResult
+from trainables.result import EpochMetrics, History, Metric, Trial, TrialResult
+
+TWO = TrialConfig().override({"epochs": 2})
 
 
 class Terminal(io.StringIO):
@@ -13,8 +15,8 @@ class Terminal(io.StringIO):
 
 def run(stream):
     """Three trials of two epochs: one finished, one diverged after an epoch, one running."""
-    with Progress("search", 5, 2, Metric("val_loss", "min"), stream) as progress:
-        trials = [Trial(n, "cosine", {"optimiser.lr": 0.01}, TrialConfig()) for n in range(3)]
+    with Progress("search", [2] * 5, Metric("val_loss", "min"), stream) as progress:
+        trials = [Trial(n, "cosine", {"optimiser.lr": 0.01}, TWO) for n in range(3)]
         epoch = EpochMetrics(1, 0.5, 0.4, 0.9, 0.8, 0.9, 0.01, 1.0)
         for trial in trials:
             progress.started(trial, "ray_0")
@@ -51,10 +53,23 @@ def test_anything_but_a_terminal_stays_quiet():
 
 
 def test_a_run_that_goes_on_counts_what_was_done():
-    """Six trials of ten were done before: the line begins there, and the time left is that of the other four."""
-    with Progress("search", 10, 2, Metric("val_loss", "min"), Terminal(), done=6) as progress:
+    """Six trials of ten were done before and one begun: the line begins there, and the time left is that of the rest."""
+    epoch = EpochMetrics(1, 0.5, 0.4, 0.9, 0.8, 0.9, 0.01, 10.0)
+    ended = TrialResult(Trial(0, "cosine", {}, TWO), "infeasible", 1, None, 1.0)
+    before = {n: History(Trial(n, "cosine", {}, TWO), (epoch,), ended) for n in range(6)}
+    before[7] = History(Trial(7, "cosine", {}, TWO), (epoch,))
+    with Progress("search", [2] * 10, Metric("val_loss", "min"), Terminal(), before) as progress:
         assert progress.line().startswith("search: 6 done, 0 running, 4 left")
-        trial = Trial(6, "cosine", {}, TrialConfig())
+        trial = Trial(6, "cosine", {}, TWO)
         progress.started(trial, "ray_6")
+        progress.epoch(trial, epoch)
+        assert "search: 6 done, 1 running, 3 left | 1:00 left" in progress.line()
+
+
+def test_runs_of_different_lengths_count_their_own_epochs():
+    """After one epoch of ten seconds, a run of two epochs and one of five have sixty seconds left."""
+    with Progress("retrain", [2, 5], Metric("val_loss", "min"), Terminal()) as progress:
+        trial = Trial(0, "selected", {}, TWO)
+        progress.started(trial, "ray_0")
         progress.epoch(trial, EpochMetrics(1, 0.5, 0.4, 0.9, 0.8, 0.9, 0.01, 10.0))
-        assert "search: 6 done, 1 running, 3 left | 1:10 left" in progress.line()
+        assert "1:00 left" in progress.line()
