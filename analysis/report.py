@@ -188,7 +188,10 @@ def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[
     by_seed = runs.pivot(index="seed", columns="arm", values="value").reindex(columns=["selected", "baseline"])
     whole = by_seed.loc[runs.groupby("seed")["arm"].nunique() == 2]  # Ctrl-C may have left one side of a seed
     pairs = whole.astype(object).where(whole.notna(), None).itertuples(index=False, name=None)
-    return judge(metric, list(pairs))
+    adoption = judge(metric, list(pairs))
+    if study.manifest["examined"]:  # the question is the test split's; validation is told beside it
+        return replace(adoption, why=f"on validation: {adoption.why.partition(': ')[2]}")
+    return adoption
 
 
 def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:

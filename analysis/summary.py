@@ -86,16 +86,19 @@ def _beside(published: Mapping[str, Any], final: StudyRecord | None) -> dict[str
 
 def _stage_row(study: StudyRecord, results: Path) -> dict[str, Any]:
     manifest, report = study.manifest, study.report
-    selected = report["selected"]
+    selected, why = report["selected"], report["selected"]["why"]
+    if manifest["examined"] and report.get("gain"):
+        low, value, high = (100 * report["gain"][name] for name in ("low", "value", "high"))
+        why = f"{report['verdict']}: {value:+.2f} points over all seeds (95 % {low:+.2f} to {high:+.2f})"
     return {
         "stage": manifest["stage"],
         "study": manifest["name"],
         "question": manifest["question"],
         "arm": selected["arm"],
         "values": chosen_values(study, report),
-        "adopted": selected["adopted"],
+        "adopted": None if manifest["examined"] else selected["adopted"],
         "verdict": report["verdict"],
-        "why": selected["why"],
+        "why": why,
         "metric": manifest["metric"]["name"],
         "gain": {name: selected[name] for name in ("gain", "low", "high")},
         "trials": len(study.trials),

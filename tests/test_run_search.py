@@ -250,11 +250,11 @@ class TestSmoke:
         assert min(losses) == best["val"]["loss"]
 
     def test_the_page_stands_alone_and_shows_names_as_text(self, smoke):
-        """The page refers to nothing outside itself, has four pictures, and shows a class name with markup as text."""
+        """The page refers to nothing outside itself, has six pictures, and shows a class name with markup as text."""
         page = Page()
         text = (smoke[0] / "results/lr/s/report.html").read_text(encoding="utf-8")
         page.feed(text)
-        assert len(page.links) == 4
+        assert len(page.links) == 6
         assert all(link.startswith("data:image/png;base64,") for link in page.links)
         assert "<b>cat & co 30" in page.text
         assert "b" not in page.tags[page.tags.index("dl") :]  # the data section: no tag made of a name

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 import ray
 import torch
-from ray.cluster_utils import AutoscalingCluster
 from ray.cluster_utils import Cluster as RayCluster
 
 from analysis.record import Files, Record
@@ -233,26 +232,26 @@ def test_trials_lie_evenly_on_counted_gpus(nodes, tmp_path):
     assert set(begun["device"]) == {"cuda"}
 
 
-def test_waiting_trials_make_a_cluster_grow(tmp_path):
-    """On a cluster without a worker, whose autoscaler may start two, two trials asked for at once get two nodes."""
-    growing = AutoscalingCluster(
-        head_resources={"CPU": 0},
-        worker_node_types={
-            "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
-        },
-        idle_timeout_minutes=5,
-    )
-    growing.start()
-    try:
-        with ray_cluster("auto") as cluster:
-            assert cluster.cpus == 0
-            wanted = Resources(max_concurrent=2)
-            outcome, record = sweep(tmp_path / "s", cluster, Bowl, {"offset": 1.0}, wanted, 2)
-            assert sum(node["Alive"] for node in ray.nodes()) == 3
-        assert outcome == "whole"
-        assert {history.result.status for history in record.done.values()} == {"finished"}
-    finally:
-        growing.shutdown()
+def test_waiting_trials_run_on_nodes_that_come_later(nodes, trial_data, tmp_path):
+    """On a cluster without a CPU, two trials asked for at once wait, as an autoscaler needs it, and run once a node joins."""
+    came = []
+
+    def join():
+        time.sleep(3)
+        ray_command = Path(sys.executable).with_name("ray")
+        command = [ray_command, "start", f"--address={nodes.address}", "--num-cpus=2", "--block"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        came.append(subprocess.Popen(command, start_new_session=True, **quiet))
+
+    with ray_cluster(nodes.address) as cluster:
+        assert cluster.cpus == 0
+        threading.Thread(target=join).start()
+        data = {"chips": trial_data, "log": str(tmp_path / "log"), "study": "nowhere"}
+        outcome, record = sweep(tmp_path / "s", cluster, Located, data, Resources(max_concurrent=2), 2)
+    os.killpg(came[0].pid, signal.SIGTERM)
+    came[0].wait(30)
+    assert outcome == "whole"
+    assert {history.result.status for history in record.done.values()} == {"finished"}
 
 
 def test_an_address_where_no_ray_answers_is_one_line():
