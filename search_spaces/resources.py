@@ -94,6 +94,7 @@ def describe(resources: Resources, cluster: Cluster) -> str:
     share = "1 CPU" if resources.cpus_per_trial == 1 else f"{resources.cpus_per_trial:g} CPUs"
     if gpus:
         share += f" and {gpus:g} GPU" + (f" ({int(1 / gpus + 1e-9)} trials a GPU)" if gpus < 1 else "s" * (gpus > 1))
-    where = f" on {len(cluster.nodes)} nodes" if len(cluster.nodes) > 1 else ""
+    taking = sum(_slots(resources.cpus_per_trial, gpus, node) > 0 for node in cluster.nodes)
+    where = f" on {taking} nodes" if taking > 1 else ""
     count = resources.max_concurrent
     return f"{count} trial{'s' if count != 1 else ''} at once{where}, each on {share}"

@@ -80,5 +80,5 @@ def test_the_start_says_how_trials_lie():
         describe(fit_resources(Resources(), cluster), cluster)
         == "8 trials at once, each on 1 CPU and 0.25 GPU (4 trials a GPU)"
     )
-    pair = Cluster((Node(1), Node(1)))
+    pair = Cluster((Node(0), Node(1), Node(1)))  # a head that takes none
     assert describe(fit_resources(Resources(), pair), pair) == "2 trials at once on 2 nodes, each on 1 CPU"
