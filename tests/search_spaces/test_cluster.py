@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 import ray
 import torch
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.cluster_utils import Cluster as RayCluster
 
 from analysis.record import Files, Record
@@ -23,6 +25,7 @@ from search_spaces.stages import stage_named
 from search_spaces.study import Resources, Study
 from search_spaces.suggest import Suggester
 from search_spaces.tuner import TrialRun, ray_cluster, run_trials
+from tests.command import ROOT
 from tests.search_spaces.test_tuner import Bowl
 from trainables.config import TrialConfig
 from trainables.errors import InputError
@@ -252,6 +255,15 @@ def test_waiting_trials_run_on_nodes_that_come_later(nodes, trial_data, tmp_path
     came[0].wait(30)
     assert outcome == "whole"
     assert {history.result.status for history in record.done.values()} == {"finished"}
+
+
+def test_the_cluster_file_of_the_docs_is_one_that_ray_takes():
+    """docs/cluster.yaml passes Ray's own check, its head takes no trials, and its workers start from none."""
+    described = prepare_config(yaml.safe_load((ROOT / "docs" / "cluster.yaml").read_text()))
+    validate_config(described)
+    kinds = described["available_node_types"]
+    assert kinds[described["head_node_type"]]["resources"]["CPU"] == 0
+    assert kinds["worker"]["min_workers"] == 0
 
 
 def test_an_address_where_no_ray_answers_is_one_line():
