@@ -102,6 +102,16 @@ def records(path):
 
 
 def read_back(folder):
+    """Each offline run; wandb's own service may still be writing for a moment when the process has ended."""
+    deadline = time.monotonic() + 10
+    found = parsed(folder)
+    while any(run["exit"] is None for run in found.values()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        found = parsed(folder)
+    return found
+
+
+def parsed(folder):
     """Each offline run by its id: what its start says, its config, history, summary, artefacts and exit code."""
     found = {}
     for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
@@ -228,7 +238,7 @@ def test_runs_grow_while_the_study_does(tmp_path):
 
 def read_back_so_far(folder):
     try:
-        return list(read_back(folder).values())
+        return list(parsed(folder).values())
     except (OSError, struct.error, UnboundLocalError):  # in the middle of a write
         return []
 
