@@ -236,13 +236,14 @@ def dashboard(tmp_path_factory):
     command = Path(sys.executable).with_name("optuna-dashboard")
     if not command.exists():
         pytest.skip("needs optuna-dashboard")
-    recipe = subprocess.run(
+    told = subprocess.run(
         ["make", "-n", "dashboard", f"STUDY={folder}", f"PORT={port}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
-    ).stdout.splitlines()[-1]
+    ).stdout
+    (recipe,) = [line for line in told.splitlines() if "bin/optuna-dashboard" in line]
     started = recipe.replace(".venv/bin/optuna-dashboard", str(command))
     process = subprocess.Popen(shlex.split(started), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     yield f"http://127.0.0.1:{port}"

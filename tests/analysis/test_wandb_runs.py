@@ -217,8 +217,8 @@ def test_a_study_that_goes_on_goes_on_in_its_runs(tmp_path):
     assert set(after) == set(before)
     assert [[line["epoch"] for line in run["history"]] for run in after.values()] == [[1, 2], [1, 2]]
     assert {run["exit"] for run in after.values()} == {0}
-    now = {path.name for path in (making.folder / "wandb").glob("offline-run-*")}
-    assert len(now & set(kept)) == 1  # what was whole was left alone
+    now = {path.name: path.stat().st_mtime_ns for path in (making.folder / "wandb").glob("offline-run-*")}
+    assert len(now.items() & kept.items()) == 1  # what was whole was left alone
 
 
 def test_runs_grow_while_the_study_does(tmp_path):
