@@ -86,7 +86,7 @@ def curve_chart(study: StudyRecord, metric: Metric, varied: Sequence[str]) -> Ch
     return Chart(
         curves=drawn,
         arms={arm: colour for arm, colour in arms.items() if arm in set(shown["arm"])},
-        x_ticks=tuple((x(epoch), str(epoch)) for epoch in range(step if step > 1 else 1, int(last) + 1, step)),
+        x_ticks=tuple((x(epoch), str(epoch)) for epoch in range(step, int(last) + 1, step)),
         y_ticks=tuple((y(value), f"{value:.3g}") for value in np.linspace(low, high, 5)),
         ylabel=metric.name,
         left_out=len(best) - len(shown),

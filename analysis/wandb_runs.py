@@ -31,7 +31,7 @@ from analysis.record import Files, fold
 from analysis.store import StudyRecord, append_line, read_study
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.result import EpochMetrics, History, Metric
+from trainables.result import History, Metric
 
 Mode = Literal["offline", "online"]
 
@@ -122,10 +122,10 @@ class Writer:
                 f"{self._stage} {trials.kind} {number}, {history.trial.arm}",
                 trials.kind,
                 [self._stage, history.trial.arm],
-                {**described, **by_path(history.trial.config)},
+                {**described, **history.trial.config.by_path()},
             )
         for metrics in history.epochs[epochs_before:]:
-            _log_epoch(trials.runs[number], metrics)
+            trials.runs[number].log(asdict(metrics), step=metrics.epoch)
         if history.result:
             self._close(trials, number)
 
@@ -161,7 +161,7 @@ class Writer:
         """The report, its figures and tables, the best config, and the verifier as artefacts."""
         report, manifest = study.report, study.manifest
         config = {"question": manifest["question"], "budget": manifest["budget"], "data": manifest["data"]["source"]}
-        best = by_path(TrialConfig.from_dict(report["selected"]["config"]))
+        best = TrialConfig.from_dict(report["selected"]["config"]).by_path()
         run = self._open(
             f"{self._key}-study", f"{self._stage}/{self._name}", "study", [self._stage], {**config, **best}
         )
@@ -255,18 +255,6 @@ class Writer:
     def _id(self, kind: str, history: History) -> str:
         config = _digest(json.dumps(history.trial.config.to_dict(), sort_keys=True))
         return f"{self._key}-{kind}-{history.trial.number:04d}-{config[:6]}"
-
-
-def by_path(config: TrialConfig) -> dict[str, Any]:
-    """Return the values of a config by their paths, such as "optimiser.lr"."""
-    flat: dict[str, Any] = {}
-    for head, part in config.to_dict().items():
-        flat |= {f"{head}.{name}": value for name, value in part.items()} if isinstance(part, dict) else {head: part}
-    return flat
-
-
-def _log_epoch(run: wandb.Run, metrics: EpochMetrics) -> None:
-    run.log(asdict(metrics), step=metrics.epoch)
 
 
 def _as_written(history: History) -> str:

@@ -52,7 +52,7 @@ def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
     if gpus is not None and gpus > 1 and gpus != int(gpus):
         raise InputError(f"--gpus-per-trial {gpus:g}: above 1 a trial takes whole GPUs")
     least = gpus if gpus is not None else (1 / TRIALS_A_GPU if cluster.gpus else 0.0)
-    fits = _at_once(cpus, least, cluster)
+    fits = sum(_slots(cpus, least, node) for node in cluster.nodes)
     if not fits and cluster.joined and wanted.max_concurrent:
         return replace(wanted, gpus_per_trial=least)
     if not fits:
@@ -63,17 +63,13 @@ def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
             + ("; if the cluster grows by itself, say --max-concurrent" if cluster.joined else "")
         )
     at_once = min(wanted.max_concurrent or fits, fits)
-    part = _even_part(least, min(at_once, fits), cpus, cluster)
-    asked = wanted.max_concurrent or at_once
-    return replace(wanted, gpus_per_trial=part, max_concurrent=asked if cluster.joined else at_once)
-
-
-def _at_once(cpus: float, gpus: float, cluster: Cluster) -> int:
-    """How many trials of this size run at the same time, each whole on one node."""
-    return sum(_slots(cpus, gpus, node) for node in cluster.nodes)
+    part = _even_part(least, at_once, cpus, cluster)
+    asked = wanted.max_concurrent if cluster.joined else None
+    return replace(wanted, gpus_per_trial=part, max_concurrent=asked or at_once)
 
 
 def _slots(cpus: float, gpus: float, node: Node) -> int:
+    """How many trials of this size the node takes at the same time."""
     by_cpu = node.cpus / cpus if cpus else math.inf
     by_gpu = math.inf if not gpus else node.gpus / gpus if gpus >= 1 else node.gpus * int(1 / gpus + 1e-9)
     return int(min(by_cpu, by_gpu) + 1e-9)

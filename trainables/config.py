@@ -166,15 +166,23 @@ class TrialConfig(_Checked):
         """Return nested plain values, ready for JSON."""
         return dataclasses.asdict(self)
 
+    def by_path(self) -> dict[str, Any]:
+        """Return every value by its path, such as "optimiser.lr"."""
+        return _by_path(self.to_dict())
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
         """Return the config that `to_dict` wrote; raise ConfigError for anything it could not have written."""
         if not isinstance(values, Mapping):
             raise ConfigError(f"a config is a JSON object, not {type(values).__name__}")
-        flat: dict[str, Any] = {}
-        for head, part in values.items():
-            flat |= {f"{head}.{key}": v for key, v in part.items()} if isinstance(part, Mapping) else {head: part}
-        return cls().override(flat)
+        return cls().override(_by_path(values))
+
+
+def _by_path(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for head, part in values.items():
+        flat |= {f"{head}.{key}": v for key, v in part.items()} if isinstance(part, Mapping) else {head: part}
+    return flat
 
 
 def _value(config: TrialConfig, path: str) -> Any:
