@@ -69,15 +69,14 @@ def run_chain(chain: Chain, source: Source, where: Where) -> int:
             if done is None:
                 name = folder.name if round_ == 1 else f"{folder.name}.{round_}"
                 study = chain.plan(stage, start, name, epochs)
-                own = study_folder(study, where.results)
-                if (own / "study.json").exists():
-                    if study_of(read_study(own).manifest) != study:
-                        raise InputError(f"{own}: a study of that name that this chain did not start; choose --study")
-                    status, report = resume_study(own, None, workshop)
-                else:
-                    status, report = run_study(study, start.origin, workshop)
+                stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
+                try:
+                    status, report = _run_or_resume(study, start.origin, workshop)
+                except KeyboardInterrupt:  # between its trials; among them it is a status
+                    say(stops)
+                    raise
                 if status != DONE:
-                    say(f"the chain stops here; the same command goes on with it (--study {folder.name})")
+                    say(stops)
                     print(report)
                     return status
                 done = _step(study, start, report.parent, round_)
@@ -88,6 +87,16 @@ def run_chain(chain: Chain, source: Source, where: Where) -> int:
     write_json(folder / RECORD, read_json(folder / RECORD) | {"finished": now()})
     print(write_summary(where.results))
     return DONE
+
+
+def _run_or_resume(study: Study, start_from: str, workshop: Workshop) -> tuple[int, Path]:
+    """Run a step's study, or go on with it where it was cut off; return the exit status and its report's path."""
+    folder = study_folder(study, workshop.results)
+    if not (folder / "study.json").exists():
+        return run_study(study, start_from, workshop)
+    if study_of(read_study(folder).manifest) != study:
+        raise InputError(f"{folder}: a study of that name that this chain did not start; choose --study")
+    return resume_study(folder, None, workshop)
 
 
 def _asked(chain: Chain, steps: list[Step]) -> Iterator[tuple[Stage, int, int | None]]:

@@ -114,16 +114,19 @@ def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Pat
 
 def _to_the_report(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:
     """Search, retrain, test and report, or as much of it as is left."""
-    runner = Runner(study, workshop, folder)
+    kept = f"what is done is kept, --resume --study {study.name} goes on"
     try:
-        status = _search_and_retrain(runner)
+        status = _search_and_retrain(Runner(study, workshop, folder))
+        draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
+        report = _measure_and_report(study, workshop, folder) if status == DONE else write_report(folder)
     except Halted as error:
-        say(f"halted: {error}; what is done is kept, --resume --study {study.name} goes on")
+        say(f"halted: {error}; {kept}")
         with contextlib.suppress(OSError):  # the disk may be full
             write_report(folder)
         return HALTED, folder / "report.html"
-    draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
-    report = _measure_and_report(study, workshop, folder) if status == DONE else write_report(folder)
+    except KeyboardInterrupt:  # between the trials; among them it is a status
+        say(f"interrupted; {kept}")
+        raise
     _summarise(folder)
     return status, report
 

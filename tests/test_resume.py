@@ -198,6 +198,23 @@ def test_ctrl_c_once_then_resumed_is_the_unbroken_study(unbroken):
     assert_equal_to_unbroken(unbroken, "interrupted")
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "content"),
+    [("begun", "study.json", "schema"), ("searched", "study.json", "finalists"), ("reported", "best.json", "config")],
+)
+def test_ctrl_c_between_the_trials_says_how_to_go_on(unbroken, name, file, content):
+    """Before the first trial, before retraining, while the report is drawn: exit 130, and a line with --resume."""
+    seen = unbroken / "results/lr" / name / file
+    process = start(unbroken, *COMMAND, "--study", name)
+    while process.poll() is None and not (seen.exists() and content in seen.read_text()):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert f"--resume --study {name}" in err
+
+
 def test_a_second_run_is_refused_and_ctrl_c_twice_ends_the_first_at_once(unbroken, monkeypatch, capsys):
     """While a study runs, another run of it exits 2 with the first one's number; a second interrupt waits for nothing."""
     folder = unbroken / "results/lr/busy"
