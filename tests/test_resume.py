@@ -135,8 +135,9 @@ def ray_processes(driver):
     return found
 
 
-def test_a_lost_ray_cluster_loses_nothing(unbroken):
+def test_a_lost_ray_cluster_loses_nothing(unbroken, monkeypatch):
     """With all of Ray's servers killed in mid-study the run ends by itself, not as done; --resume ends it as the unbroken."""
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")  # Ray's minute is too long to wait in a test
     folder = unbroken / "results/lr/lost"
     process = start(unbroken, *COMMAND, "--study", "lost")
     wait_for_events(process, folder, 7)
