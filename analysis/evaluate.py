@@ -27,6 +27,8 @@ THRESHOLD = 0.5
 LEDGER = "test_ledger.jsonl"
 SHIP_PARTNERS = 15
 
+Gain = dict[str, float]  # value, low, high: shares of pairs; seeds: how many both configs finished with
+
 # how a run's threshold follows from its own validation scores and targets
 CRITERIA: dict[str, Callable[[Floats, Floats], float]] = {
     "0.5": lambda score, target: THRESHOLD,
@@ -91,16 +93,16 @@ class TestScore:
 
 def evaluate(
     data: PreparedData, finalists: Mapping[str, Finalist], results: Path, study: str
-) -> tuple[dict[str, TestScore], dict[str, float] | None]:
+) -> tuple[dict[str, TestScore], Gain | None]:
     """Measure each finalist on the test pairs; return scores by role, and the paired accuracy gain of selected.
 
-    The gain is over all runs of both (value, low, high); None unless both roles `selected` and `baseline` are there.
+    The gain (value, low, high, seeds) is over all seeds with which both `selected` and `baseline` finished; None if none.
     """
     task = test_pairs(data)
     runs = _look(data, data.for_trials(), task, finalists, results, study)
     halves = {role: [THRESHOLD] * len(own) for role, own in runs.items()}
     scores = {role: _score(task, finalists[role], own, halves[role]) for role, own in runs.items()}
-    return scores, _gain(task, runs, halves)
+    return scores, _gain(task, finalists, runs, halves)
 
 
 def examine(
@@ -122,7 +124,7 @@ def examine(
         runs = _look(data, seen, task, finalists, results, study)
         for criterion, choose in CRITERIA.items():
             thresholds = {role: [choose(run, target) for run in own] for role, own in on_validation.items()}
-            gain = _gain(task, runs, thresholds)
+            gain = _gain(task, finalists, runs, thresholds)
             for role, own in runs.items():
                 score = _score(task, finalists[role], own, thresholds[role])
                 head = {"task": task.name, "criterion": criterion, "role": role}
@@ -206,15 +208,24 @@ def _score(task: Task, finalist: Finalist, runs: Sequence[Floats], thresholds: S
 
 
 def _gain(
-    task: Task, runs: Mapping[str, Sequence[Floats]], thresholds: Mapping[str, Sequence[float]]
-) -> dict[str, float] | None:
-    """The accuracy that selected gains over baseline on the same pairs, mean of all runs of each, with its interval."""
+    task: Task,
+    finalists: Mapping[str, Finalist],
+    runs: Mapping[str, Sequence[Floats]],
+    thresholds: Mapping[str, Sequence[float]],
+) -> Gain | None:
+    """The accuracy that selected gains over baseline on the same pairs with the same seeds, with its interval."""
     if not {"selected", "baseline"} <= set(runs):
         return None
     right = {
-        role: np.mean([(run < cut) == task.similar for run, cut in zip(own, thresholds[role], strict=True)], axis=0)
+        role: {
+            seed: ((run < cut) == task.similar).astype(np.float64)
+            for seed, run, cut in zip(finalists[role].seeds, own, thresholds[role], strict=True)
+        }
         for role, own in runs.items()
     }
-    difference = right["selected"] - right["baseline"]
+    seeds = [seed for seed in right["selected"] if seed in right["baseline"]]
+    if not seeds:
+        return None
+    difference = np.array([right["selected"][seed] - right["baseline"][seed] for seed in seeds])
     low, high = difference_interval(difference, task.first, task.second)
-    return {"value": float(difference.mean()), "low": low, "high": high}
+    return {"value": float(difference.mean()), "low": low, "high": high, "seeds": len(seeds)}

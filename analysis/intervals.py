@@ -2,7 +2,8 @@
 
 Pairs that share a chip are not independent, so the binomial interval is too narrow. The variance here sums over all
 pairs of pairs with a chip in common (dyadic cluster-robust variance: Aronow, Samii and Assenova 2015); the interval is
-Wilson's (1927) at the sample size that this variance amounts to.
+Wilson's (1927) at the sample size that this variance amounts to. Between two configs the seeds they were trained with
+are a second source of chance, beside the chips.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
+CONFIDENCE = 0.95
 Z95 = 1.959964
 
 
@@ -56,9 +59,22 @@ def ratio_interval(
 def difference_interval(
     difference: NDArray[np.float64], first: NDArray[np.int64], second: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """Return the 95 % interval of a mean difference (P,) between two models on the same pairs."""
+    """Return the 95 % interval of a mean difference (R, P) between two configs, R seeds on the same P pairs.
+
+    The variance is that over chips plus that over seeds, as for any other chips and any other seeds; what both share is
+    counted twice, which errs on the wide side. Student's t with Satterthwaite's (1946) degrees of freedom. One seed
+    knows nothing of the others: then the interval is that of these two networks on other chips.
+    """
+    seeds = len(difference)
     mean = float(difference.mean())
-    half = Z95 * math.sqrt(dyadic_variance(difference - mean, first, second))
+    chips = dyadic_variance(difference.mean(0) - mean, first, second)
+    training = float(difference.mean(1).var(ddof=1)) / seeds if seeds > 1 else 0.0
+    if chips + training == 0:
+        return mean, mean
+    freedom = chips**2 / (len(np.union1d(first, second)) - 1)
+    freedom += training**2 / (seeds - 1) if seeds > 1 else 0.0
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, (chips + training) ** 2 / freedom))
+    half = quantile * math.sqrt(chips + training)
     return mean - half, mean + half
 
 

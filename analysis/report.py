@@ -102,9 +102,7 @@ def write_report(
         report |= _judged(study, metric, findings)
         report |= _tested(study, report, scores, gain, tests)
         if study.manifest["examined"] and report["gain"]:
-            better = "better than" if report["gain"]["low"] > 0 else "not shown to be better than"
-            verdict = f"on the test pairs the adopted config is {better} the report's baseline"
-            report["verdict"] = _with_doubts(verdict, findings)
+            report["verdict"] = _with_doubts(_on_the_test_pairs(report["gain"]), findings)
         report["training_length"] = training_length(study, metric)
         _draw(study, metric, int(report["selected"]["trial"]))
     report["findings"] = [asdict(finding) for finding in findings]
@@ -206,6 +204,13 @@ def _verdict(study: StudyRecord, adoption: Adoption, findings: Sequence[Finding]
     if study.manifest["examined"]:
         head = "the adopted config was not measured beside the report's baseline"
     return _with_doubts(head, findings)
+
+
+def _on_the_test_pairs(gain: Mapping[str, float]) -> str:
+    if gain["seeds"] < 2:
+        return "with one seed nothing tells the adopted config from the report's baseline"
+    better = "better than" if gain["low"] > 0 else "not shown to be better than"
+    return f"on the test pairs the adopted config is {better} the report's baseline"
 
 
 def _with_doubts(head: str, findings: Sequence[Finding]) -> str:

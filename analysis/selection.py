@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.intervals import CONFIDENCE
 from trainables.result import Metric
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)

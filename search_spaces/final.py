@@ -12,7 +12,7 @@ FINAL = Stage(
     ),
     metric=Metric("val_accuracy", "max"),  # the two configs may have different losses
     budget=Budget(trials=1, epochs=20, repeats=10),
-    demo=Budget(trials=1, epochs=10, repeats=5),
+    demo=Budget(trials=1, epochs=10, repeats=10),
     rivals=(
         Rival("baseline", "report"),
         Rival("koch", "selected", {"init.kind": "koch", "ensemble.members": 1}, seeds=1),  # the report's figure 6

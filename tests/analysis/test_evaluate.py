@@ -24,7 +24,7 @@ def finalists(tmp_path):
     paths = [weights_of(seed, tmp_path / f"{seed}.safetensors") for seed in range(4)]
     return {
         "selected": Finalist(TrialConfig(), paths[:3], [0, 1, 2], [0.5, 0.1, 0.3]),
-        "baseline": Finalist(TrialConfig(), paths[3:], [3], [0.5]),
+        "baseline": Finalist(TrialConfig(), paths[2:], [1, 2], [0.5, 0.4]),
     }
 
 
@@ -61,14 +61,15 @@ def test_every_look_is_in_the_ledger(prepared, finalists, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / LEDGER).read_text().splitlines()]
     assert [line["study"] for line in lines] == ["lr/one", "lr/two"]
     assert lines[0]["data"] == prepared.chips.digest()
-    assert "selected (3 runs), baseline (1 runs)" in lines[0]["purpose"]
+    assert "selected (3 runs), baseline (2 runs)" in lines[0]["purpose"]
 
 
-def test_the_gain_is_over_all_runs_on_the_same_pairs(prepared, finalists, tmp_path):
-    """The gain is the difference of the mean accuracies over runs, inside its interval; alone, selected has none."""
+def test_the_gain_is_over_the_seeds_that_both_finished_with(prepared, finalists, tmp_path):
+    """The gain is the mean difference in accuracy under the same seeds, inside its interval; alone, there is none."""
     scores, gain = evaluate(prepared, finalists, tmp_path, "lr/s")
-    means = [np.mean(scores[role].runs_accuracy) for role in ("selected", "baseline")]
-    assert gain["value"] == pytest.approx(means[0] - means[1])
+    selected, baseline = (scores[role].runs_accuracy for role in ("selected", "baseline"))
+    assert gain["value"] == pytest.approx(np.mean(selected[1:]) - np.mean(baseline))
+    assert gain["seeds"] == 2
     assert gain["low"] <= gain["value"] <= gain["high"]
     assert evaluate(prepared, {"selected": finalists["selected"]}, tmp_path, "lr/s")[1] is None
 
