@@ -96,7 +96,7 @@ def evaluate(
 ) -> tuple[dict[str, TestScore], Gain | None]:
     """Measure each finalist on the test pairs; return scores by role, and the paired accuracy gain of selected.
 
-    The gain (value, low, high, seeds) is over all seeds with which both `selected` and `baseline` finished; None if none.
+    The gain (value, low, high, seeds) is over the seeds with which both `selected` and `baseline` finished, if any.
     """
     task = test_pairs(data)
     runs = _look(data, data.for_trials(), task, finalists, results, study)

@@ -89,7 +89,8 @@ def _stage_row(study: StudyRecord, results: Path) -> dict[str, Any]:
     selected, why = report["selected"], report["selected"]["why"]
     if manifest["examined"] and report.get("gain"):
         low, value, high = (100 * report["gain"][name] for name in ("low", "value", "high"))
-        why = f"{report['verdict']}: {value:+.2f} points over {report['gain']['seeds']} seeds (95 % {low:+.2f} to {high:+.2f})"
+        points = f"{value:+.2f} points over {report['gain']['seeds']} seeds (95 % {low:+.2f} to {high:+.2f})"
+        why = f"{report['verdict']}: {points}"
     return {
         "stage": manifest["stage"],
         "study": manifest["name"],
