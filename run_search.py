@@ -113,7 +113,7 @@ def parser() -> Parser:
     where = p.add_argument_group("where")
     where.add_argument(
         "--results-dir",
-        type=Path,
+        type=_folder,
         default=Path("results"),
         metavar="DIR",
         help="where study folders go (default: results)",
@@ -161,6 +161,15 @@ def _amount(text: str) -> float:
     if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
     return float(text)
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    try:
+        path.exists()
+    except OSError as error:  # too long a name, or a folder above it that may not be entered
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no folder that can be used ({error.strerror})") from error
+    return path
 
 
 def make_study(args: argparse.Namespace, stage: Stage, start: Start, name: str, epochs: int | None = None) -> Study:
@@ -236,7 +245,7 @@ def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     folder = args.results_dir / args.stage / args.study if args.study else newest_study(args.results_dir, args.stage)
     described = read_study(folder).manifest
     _check_unchanged(argv, folder, described)
-    started = parser().parse_args(described.get("data", {}).get("options", []))
+    started = parser().parse_args(described["data"]["options"])
     if args.data != SYNTHETIC:
         started.data = args.data
     from analysis.conduct import resume_study

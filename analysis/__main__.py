@@ -27,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"python -m analysis: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"python -m analysis: {error.filename or path}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -16,7 +16,7 @@ from analysis.lock import held
 from analysis.manifest import manifest, notes_on_start, study_of
 from analysis.mirror import mirrored, sync_command
 from analysis.record import Files, Record
-from analysis.report import draw_training_pairs, selected_trial, write_report
+from analysis.report import draw_training_pairs, rival_name, selected_trial, write_report
 from analysis.saliency import draw_examples
 from analysis.store import StudyRecord, now, read_json, read_study, reading, write_json
 from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
@@ -81,12 +81,18 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
             study = replace(study, budget=replace(study.budget, trials=trials))
             budget = described["budget"] | {"trials": trials}
             write_json(folder / "study.json", {**described, "budget": budget, "finished": None})
-        elif described["finished"] and record.report.get("test"):
+        elif described["finished"] and _is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
                 return DONE, write_report(folder)
         say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
         return _carry_out(study, workshop, folder)
+
+
+def _is_reported(record: StudyRecord) -> bool:
+    """Whether the report has the test figures of what was retrained last: a kill may have come just before it."""
+    selected = record.report.get("selected") or {}
+    return bool(record.report.get("test")) and selected.get("config") == record.manifest["finalists"]["selected"]
 
 
 def _check_same_data(folder: Path, described: Mapping[str, object], workshop: Workshop) -> None:
@@ -202,10 +208,11 @@ def _search_and_retrain(runner: Runner) -> int:
     ended = [number for number, history in repeats.done.items() if history.result and history.result.best]
     # weights are kept before an end is written down; they may have been lost or removed since
     repeats.reopen([number for number in ended if not trial_file(folder / "checkpoints", number).exists()])
+    _reopen_if_all_failed(repeats)
     outcome = runner.retrain(repeats, runs)
     if outcome == "whole":
         shutil.rmtree(folder / "states", ignore_errors=True)
-    return STATUS[outcome]
+    return _given_up(repeats, outcome)
 
 
 def _given_up(record: Record, outcome: Outcome) -> int:
@@ -213,6 +220,13 @@ def _given_up(record: Record, outcome: Outcome) -> int:
         reasons = [history.result.reason for history in record.done.values() if history.result]
         say(f"given up: the first {len(reasons)} trials all failed, the last with: {reasons[-1]}")
     return STATUS[outcome]
+
+
+def _reopen_if_all_failed(record: Record) -> None:
+    """Whatever it was may have been mended since."""
+    results = [history.result for history in record.done.values() if history.result]
+    if results and all(result.status == "failed" for result in results):
+        record.reopen(list(record.done))
 
 
 def _settle_finalists(study: Study, so_far: StudyRecord) -> dict[str, TrialConfig]:
@@ -235,9 +249,7 @@ def _mend(record: Record, study: Study, folder: Path) -> None:
     if not record.histories:
         return
     _drop_damaged_states(record, folder / "states" / "search")
-    results = [history.result for history in record.done.values() if history.result]
-    if results and all(result.status == "failed" for result in results):  # whatever it was may have been mended
-        record.reopen(list(record.done))
+    _reopen_if_all_failed(record)
     left = study.budget.trials - len(record.histories)
     found = f"record: {len(record.done)} trials ended, {len(record.open)} begun, {left} to begin"
     wrong = disagreements(folder / "optuna.journal", record.histories)
@@ -306,7 +318,7 @@ def _finalists(record: StudyRecord) -> dict[str, Finalist]:
     finalists = {}
     for role, runs in record.repeats[record.repeats["status"] == "finished"].groupby("arm", sort=False):
         config = TrialConfig.from_dict(configs[str(role)])  # type: ignore[arg-type]
-        weights = [record.path / "checkpoints" / f"trial_{number:04d}.safetensors" for number in runs["trial"]]
+        weights = [trial_file(record.path / "checkpoints", number) for number in runs["trial"]]
         finalists[str(role)] = Finalist(config, weights, list(runs["seed"]), list(runs[metric.name]))
     return finalists
 
@@ -328,10 +340,11 @@ def _summarise(folder: Path) -> None:
     if report["selected"]:
         say(f"selected: trial {report['selected']['trial']}, {report['selected']['arm']}; {report['selected']['why']}")
     if report["test"]:
-        for role, score in (("selected", report["test"]), ("starting", report["baseline"]["test"])):
+        rival = rival_name(read_json(folder / "study.json"))
+        for name, score in (("the selected config", report["test"]), (rival, report["baseline"]["test"])):
             if score:
                 low, high = score["accuracy_interval"]
                 accuracy = f"accuracy {score['accuracy']:.2%} (95 % {low:.2%} to {high:.2%})"
                 mean = sum(score["runs_accuracy"]) / len(score["runs_accuracy"])
-                say(f"test pairs, {role} config: {accuracy}, Jaccard {score['jaccard']:.2%}; all seeds {mean:.2%}")
+                say(f"test pairs, {name}: {accuracy}, Jaccard {score['jaccard']:.2%}; all seeds {mean:.2%}")
     say(f"next: {report['next']}")

@@ -84,8 +84,10 @@ def better_than_chance(study: StudyRecord, metric: Metric) -> Finding:
     chance = max(pairs["similar"], 1 - pairs["similar"])
     accuracy = float(ranked(study.finished, metric).iloc[0]["val_accuracy"])
     error = math.sqrt(chance * (1 - chance) / max(pairs["count"], 1))
-    needed = min(chance + CHANCE_ERRORS * error, 1.0)
+    needed = chance + CHANCE_ERRORS * error
     evidence = f"best trial: {accuracy:.1%} of {pairs['count']} validation pairs right, guessing gives {chance:.1%}"
+    if needed >= 1:
+        return Finding("chance", "note", f"{evidence}: too few pairs to tell learning from luck", "give more images")
     if accuracy > needed:
         return Finding("chance", "ok", evidence)
     return Finding(
@@ -97,13 +99,14 @@ def boundary(study: StudyRecord, metric: Metric) -> Finding:
     """The best trial's place in each range it searched (playbook: bad search space boundaries)."""
     best = ranked(study.finished, metric).iloc[0]
     near = []
+    limits = {p["path"]: p.get("limits", []) for p in study.manifest["parameters"]}
     for path, domain in _searched(study):
         value = best.get(path)
         if isinstance(domain, Choice) or value is None or pd.isna(value) or not domain.contains(float(value)):
             continue
         position = domain.position(float(value))
-        closed_end = domain.to_dict()["low"] == 0 and position <= EDGE  # there is nothing below 0 to search
-        if not EDGE < position < 1 - EDGE and not closed_end:
+        end = domain.to_dict()["low" if position < 0.5 else "high"]
+        if not EDGE < position < 1 - EDGE and end not in limits[path]:
             near.append(f"{path} = {float(value):.3g} lies at {position:.0%} of {domain}")
     if not near:
         return Finding("boundary", "ok", f"the best trial lies at least {EDGE:.0%} inside every range it searched")

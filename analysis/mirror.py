@@ -69,7 +69,7 @@ def _pass_on(process: subprocess.Popen[str], say: Callable[[str], None]) -> None
 def _end(process: subprocess.Popen[str], folder: Path, mode: str, errors: IO[str], say: Callable[[str], None]) -> None:
     """Let the process catch up; say so if it cannot, or if it had died."""
     assert process.stdin is not None
-    again = f"python -m analysis.wandb_runs {folder} {mode}"
+    again = shlex.join(["python", "-m", "analysis.wandb_runs", str(folder), mode])
     with contextlib.suppress(OSError):
         process.stdin.close()
     try:

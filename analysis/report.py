@@ -65,6 +65,12 @@ FIGURES = {
 REPORT_AUGMENTATION = Augmentation(theta=0.7)
 
 
+CHANCE = {  # whether the untuned network is worth starting from, by what the check says
+    "ok": Adoption(True, "adopted: the starting point, better than chance"),
+    "note": Adoption(True, "adopted: the starting point; too few pairs to tell it from chance"),
+    "fail": Adoption(False, "not adopted: no better than chance"),
+}
+
 RUN_TITLES = {
     "baseline": "the report's baseline",
     "selected": "the adopted config",
@@ -157,7 +163,7 @@ def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> 
     if study.manifest["examined"]:  # the baseline is the report's, which no trial of this study was
         start = start.head(0)
     baseline = {
-        "config": study.manifest.get("finalists", {}).get("baseline", study.manifest["start"]),
+        "config": _baseline_config(study.manifest),
         "val": {n.removeprefix("val_"): float(start.iloc[0][n]) for n in BEST_COLUMNS} if len(start) else None,
         "runs": _runs(study, "baseline"),
     }
@@ -172,11 +178,7 @@ def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[
     if not rival and study.manifest["examined"] and finalists:
         return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
     if not rival and not any(p["domain"] for p in study.manifest["parameters"]):
-        learned = not any(finding.id == "chance" and finding.severity == "fail" for finding in findings)
-        return Adoption(
-            learned,
-            "adopted: the starting point, better than chance" if learned else "not adopted: no better than chance",
-        )
+        return CHANCE[next(finding.severity for finding in findings if finding.id == "chance")]
     if best == 0 and not study.manifest["examined"]:
         return Adoption(False, "not adopted: no trial beat the starting config; keep it")
     if not rival and finalists and len(study.repeats):
@@ -186,10 +188,22 @@ def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[
     by_seed = runs.pivot(index="seed", columns="arm", values="value").reindex(columns=["selected", "baseline"])
     whole = by_seed.loc[runs.groupby("seed")["arm"].nunique() == 2]  # Ctrl-C may have left one side of a seed
     pairs = whole.astype(object).where(whole.notna(), None).itertuples(index=False, name=None)
-    adoption = judge(metric, list(pairs))
+    adoption = judge(metric, list(pairs), rival_name(study.manifest))
     if study.manifest["examined"]:  # the question is the test split's; validation is told beside it
         return replace(adoption, why=f"on validation: {adoption.why.partition(': ')[2]}")
     return adoption
+
+
+def _baseline_config(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside the selected config: its rival, itself where it has none, the start if none was retrained."""
+    finalists = manifest.get("finalists", {})
+    start = {**manifest["start"], "epochs": manifest["budget"]["epochs"]}
+    return dict(finalists.get("baseline") or finalists.get("selected") or start)
+
+
+def rival_name(manifest: Mapping[str, Any]) -> str:
+    """Return what the selected config is measured beside."""
+    return "the report's baseline" if manifest["examined"] else "the starting config"
 
 
 def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
@@ -330,6 +344,8 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
         trials=trials.astype(object).where(trials.notna(), None).to_dict("records"),
         figures=embedded(study.path / "figures", FIGURES),
         path=study.path,
+        rival=rival_name(study.manifest),
+        command=shlex.join(study.manifest["argv"]),
         sync=sync_command(study.path),
         chart=curve_chart(study, metric, [p["path"] for p in study.manifest["parameters"] if p["domain"]]),
     )

@@ -34,13 +34,16 @@ def best_of_arms(finished: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     return ranked(finished, metric).drop_duplicates("arm")
 
 
-def judge(metric: Metric, runs: Sequence[tuple[float | None, float | None]]) -> Adoption:
+def judge(
+    metric: Metric, runs: Sequence[tuple[float | None, float | None]], rival: str = "the starting config"
+) -> Adoption:
     """Compare retrained runs on validation, (candidate, incumbent) by seed (playbook: determining whether to adopt).
 
     Both configs start from the same weights and see the same batches under one seed, so their difference within a
     seed is free of most of what seeds change. Adopt if the mean gain is positive and its paired-t 95 % interval leaves
     out zero. A single pair knows nothing of the spread: then a plain gain adopts, and the reason says so. None is a run
     that diverged or failed: a candidate that dies under any seed is not adopted, and beats an incumbent that does.
+    `rival` is what the reason calls the incumbent.
     """
     if not runs:
         return Adoption(False, "not adopted: not retrained, so the gain cannot be told from luck")
@@ -50,7 +53,7 @@ def judge(metric: Metric, runs: Sequence[tuple[float | None, float | None]]) -> 
             False, f"not adopted: the selected config did not finish under {died[0]} of {len(runs)} new seeds"
         )
     if died[1]:
-        return Adoption(True, f"adopted: the starting config did not finish under {died[1]} of {len(runs)} new seeds")
+        return Adoption(True, f"adopted: {rival} did not finish under {died[1]} of {len(runs)} new seeds")
     values = np.array(runs, dtype=float)
     gains = [metric.gain(candidate, incumbent) for candidate, incumbent in values]
     candidate, incumbent = values.mean(0)

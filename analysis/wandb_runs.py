@@ -298,6 +298,9 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"python -m analysis.wandb_runs: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"python -m analysis.wandb_runs: {error.filename or args.folder}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -122,8 +122,8 @@ class Choice:
         return value in self.options
 
     def position(self, value: str | bool) -> float:
-        """Return the option's place in the list."""
-        return self.options.index(value) / (len(self.options) - 1)
+        """Return the option's place in the list; NaN for a value that is none of them, as a start may have."""
+        return self.options.index(value) / (len(self.options) - 1) if value in self.options else math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """Return kind and options."""

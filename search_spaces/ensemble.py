@@ -25,6 +25,7 @@ ENSEMBLE = Stage(
             "nuisance",
             IntRange(2, 5),
             "networks for one answer: two are the least, beyond five a user pays more than averaging brings",
+            limits=(2, 5),
         ),
         Parameter("optimiser.lr", "fixed", None, "tuned for a single network"),
         Parameter("init.kind", "fixed", None, "that of the first, third and fifth member; decided by the stage before"),

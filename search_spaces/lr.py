@@ -34,6 +34,7 @@ LR = Stage(
             Uniform(0.0, 0.2),
             "last rate over first; 0 is the textbook cosine, 0.2 leaves a fifth",
             only_if={"schedule.kind": "cosine"},
+            limits=(0.0,),
         ),
         Parameter(
             "optimiser.weight_decay",

@@ -36,6 +36,8 @@ class Progress:
         behind = sum(lengths[number] if h.result else len(h.epochs) for number, h in before.items())
         self._epochs_done, self._epochs_to_do = 0, sum(lengths) - behind
         self._best: TrialResult | None = None
+        for history in before.values():
+            self._compare(history.result)
         self._first_epoch: float | None = None
         self._drawn = 0.0
 
@@ -65,14 +67,16 @@ class Progress:
         self._running.discard(result.trial.number)
         self._done += 1
         self._epochs_to_do -= result.trial.config.epochs - result.epochs
-        if result.status == "finished" and result.best and self._is_best(result):
-            self._best = result
+        self._compare(result)
         self._draw(force=True)
 
-    def _is_best(self, result: TrialResult) -> bool:
-        if self._best is None or self._best.best is None or result.best is None:
-            return True
-        return self._metric.gain(self._metric.value(result.best), self._metric.value(self._best.best)) > 0
+    def _compare(self, result: TrialResult | None) -> None:
+        """Keep the result if it is the best so far."""
+        if result is None or result.status != "finished" or result.best is None:
+            return
+        best = self._best.best if self._best else None
+        if best is None or self._metric.gain(self._metric.value(result.best), self._metric.value(best)) > 0:
+            self._best = result
 
     def line(self) -> str:
         """Return the line as it would be drawn now."""

@@ -25,7 +25,8 @@ class Parameter:
     """One path of `TrialConfig`, its role, the values it may take (None if fixed), and the reason for both.
 
     `only_if` makes it conditional: it exists in arms whose values agree (playbook: the same name under another parent
-    is another parameter). An arm that fixes the path does not search it either.
+    is another parameter). An arm that fixes the path does not search it either. `limits` are ends of the domain with
+    nothing to search beyond them.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Parameter:
     domain: Domain | None
     because: str
     only_if: Mapping[str, str] = field(default_factory=dict)
+    limits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         TrialConfig().value(self.path)
@@ -178,5 +180,6 @@ class Stage:
                 "because": parameter.because,
             }
             | ({"only_if": dict(parameter.only_if)} if parameter.only_if else {})
+            | ({"limits": list(parameter.limits)} if parameter.limits else {})
             for parameter in self.parameters
         ]

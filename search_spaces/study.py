@@ -84,8 +84,7 @@ class Study:
         for rival in self.stage.rivals:
             matched = {path: selected.value(path) for path in rival.matching}
             config = base[rival.of].override({**rival.values, **matched, "seed": selected.seed})
-            # the report's baseline stays the same config if it trains as long as it did for the report
-            if config.override({"epochs": selected.epochs} if rival.of == "report" else {}) != selected:
+            if config != selected:
                 finalists[rival.role] = config
         return finalists
 

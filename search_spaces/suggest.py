@@ -123,7 +123,7 @@ class FlatQMC(optuna.samplers.QMCSampler):
 
 
 def _sampler(study: Study, arm: Arm, index: int) -> optuna.samplers.BaseSampler:
-    """The arm's sampler, its seed a function of study seed and arm alone; TPE explores a third of the arm's share."""
+    """The arm's sampler, seeded by study seed and the arm's place in turn; TPE explores a third of the arm's share."""
     seed = int(np.random.SeedSequence([study.seed, 2, index]).generate_state(1, np.uint32)[0])
     share = study.budget.trials // len(study.arms())
     with warnings.catch_warnings():
@@ -205,6 +205,7 @@ def importances(
         study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=value))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore", UserWarning)  # many equal values: shares say so themselves
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(share) for name, share in shares.items()}

@@ -114,7 +114,7 @@ def _check_reachable(address: str) -> None:
         raise InputError(f"{wrong}; give HOST:PORT as `ray start` printed it, or auto on a node of the cluster")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: what no name of a host can be
         raise InputError(f"{wrong} ({error}); is it running, and is the port open?") from error
 
 

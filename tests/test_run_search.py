@@ -36,6 +36,7 @@ from trainables.config import TrialConfig
         (["--stage", "lr", "--sampler", "grid"], "invalid choice: 'grid'"),
         (["--stage", "lr", "--study", "../up"], "--study '../up'"),
         (["--stage", "lr", "--nonsense"], "--nonsense"),
+        (["--stage", "lr", "--results-dir", "r" * 300], "rrr' is no folder that can be used (File name too long)"),
         (["--stage", "lr", "--data", "nowhere"], "nowhere: no such file or folder"),
         (["--stage", "lr", "--data", "empty"], "empty: no images found"),
         (["--stage", "lr", "--data", "one"], "one: only one class to compare ('cat')"),

@@ -45,7 +45,8 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
     trials = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *PATHS])
     for name, values in changes.items():
         column = name.replace("__", ".")
-        trials[column] = [value if value is not ... else old for value, old in zip(values, trials[column], strict=True)]
+        before = trials.get(column, [None] * count)
+        trials[column] = [value if value is not ... else old for value, old in zip(values, before, strict=True)]
     manifest = {
         "stage": "lr",
         "parameters": stage_named("lr").describe(),
@@ -110,6 +111,25 @@ def test_an_incumbent_outside_its_range_is_no_boundary():
     decay = [0.0 if n == 12 else ... for n in range(27)]
     losses = [0.01 if n == 12 else ... for n in range(27)]
     assert severities(study(val_loss=losses, optimiser__weight_decay=decay))["boundary"] == "ok"
+
+
+@pytest.mark.parametrize("members", [2, 4, 5])
+def test_a_limit_is_no_end_to_search_beyond(members):
+    """The smallest and the largest ensemble there may be are no reason to ask for a wider range; without limits they are."""
+    losses = [0.01 if n == 14 else ... for n in range(27)]
+    record = study(val_loss=losses, ensemble__members=[members] * 27)
+    (described,) = [p for p in stage_named("ensemble").describe() if p["path"] == "ensemble.members"]
+    record.manifest["parameters"] = [described]
+    assert severities(record)["boundary"] == "ok"
+    record.manifest["parameters"] = [{**described, "limits": []}]
+    assert severities(record)["boundary"] == ("ok" if members == 4 else "warn")
+
+
+def test_the_smallest_sets_cannot_tell_learning_from_luck():
+    """Fifteen pairs, 80 % of them different: not even all of them right is three standard errors above guessing."""
+    record = study(val_accuracy=[1.0] * 27)
+    record.manifest["data"]["pairs"]["validation"] = {"count": 15, "similar": 0.2}
+    assert severities(record)["chance"] == "note"
 
 
 def test_chance_is_the_commoner_answer():

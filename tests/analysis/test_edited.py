@@ -11,6 +11,7 @@ from analysis.__main__ import main
 from analysis.manifest import study_of
 from analysis.report import write_report
 from analysis.store import TrialLog, read_study, reading, write_json
+from analysis.wandb_runs import main as wandb_main
 from tests.analysis.test_store import described
 from trainables.config import TrialConfig
 from trainables.errors import InputError
@@ -105,3 +106,12 @@ def test_an_edited_table_is_used_or_refused(folder, name, capsys):
         (folder / name).write_text("\n".join(",".join(cells) for cells in edited) + "\n")
         refused += use(folder, capsys)
     assert refused
+
+
+@pytest.mark.parametrize("command", [main, lambda arguments: wandb_main([*arguments, "offline"])])
+def test_a_path_that_cannot_be_read_is_one_line(command, capsys):
+    """A name that the file system does not take ends both commands with one line, no traceback."""
+    assert command(["x" * 300]) != 0
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "File name too long" in error

@@ -9,7 +9,16 @@ import pytest
 from analysis.diagnose import Finding, training_length
 from analysis.evaluate import TestScore
 from analysis.manifest import manifest
-from analysis.report import _adoption, _tested, _with_own_repeats, next_command, selected_trial, trial_config
+from analysis.report import (
+    _adoption,
+    _baseline_config,
+    _on_the_test_pairs,
+    _tested,
+    _with_own_repeats,
+    next_command,
+    selected_trial,
+    trial_config,
+)
 from analysis.store import TrialLog, read_study, write_json
 from run_search import make_study, parser, starting_config
 from search_spaces.resources import Cluster, Node
@@ -180,6 +189,47 @@ def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, s
     adoption = _adoption(made, LOSS, best=0 if stage == "final" else 3, findings=[])
     assert adoption.adopted == adopted
     assert said in adoption.why
+
+
+@pytest.mark.parametrize(("examined", "rival"), [(False, "the starting config"), (True, "the report's baseline")])
+def test_the_rival_is_called_what_it_is(examined, rival):
+    """What did not finish is the starting config, in the final stage the report's baseline."""
+    made = record(repeats=runs([0.2, 0.3], [None, None]))
+    made.manifest["examined"] = examined
+    assert f"{rival} did not finish under 2 of 2 new seeds" in _adoption(made, LOSS, best=3, findings=[]).why
+
+
+@pytest.mark.parametrize(
+    ("severity", "adopted", "said"),
+    [("ok", True, "better than chance"), ("note", True, "too few pairs"), ("fail", False, "no better than chance")],
+)
+def test_an_untuned_network_is_a_start_unless_it_learned_nothing(severity, adopted, said):
+    """Nothing searched, no rival: the check against chance decides, and where it cannot, the reason says so."""
+    made = record()
+    made.manifest["parameters"], made.manifest["finalists"] = [], {"selected": {}}
+    adoption = _adoption(made, LOSS, best=0, findings=[Finding("chance", severity, "")])
+    assert adoption.adopted == adopted
+    assert said in adoption.why
+
+
+@pytest.mark.parametrize("finalists", [{}, {"selected": {"epochs": 20}}, {"selected": {}, "baseline": {"epochs": 20}}])
+def test_the_baseline_s_config_trained_as_long_as_its_figures_say(finalists):
+    """Retrained beside the selected one, being the selected one, or not retrained: its epochs are those it was trained."""
+    manifest = record().manifest | {"finalists": finalists, "start": {"epochs": 7}}
+    assert _baseline_config(manifest)["epochs"] == 20
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        ({"low": 0.01, "seeds": 2}, "is better than"),
+        ({"low": -0.01, "seeds": 9}, "is not shown to be better than"),
+        ({"low": 0.01, "seeds": 1}, "with one seed nothing tells"),
+    ],
+)
+def test_the_test_pairs_verdict_needs_an_interval_and_a_second_seed(gain, said):
+    """Better is said where the whole interval of the gain lies above zero, and never of single networks."""
+    assert said in _on_the_test_pairs(gain)
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,7 @@ def test_a_writer_that_cannot_start_costs_one_note(tmp_path):
         pass
     (note,) = said
     assert "not a study folder" in note
-    assert f"python -m analysis.wandb_runs {tmp_path / 'no study'} offline" in note
+    assert f"python -m analysis.wandb_runs '{tmp_path / 'no study'}' offline" in note
 
 
 def test_a_writer_that_hangs_is_left(tmp_path, monkeypatch):

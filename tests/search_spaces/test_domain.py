@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,7 @@ def test_a_choice_is_its_options():
     choice = Choice(("a", "b", "c"))
     assert [choice.position(option) for option in choice.options] == [0, 0.5, 1]
     assert not choice.contains("d")
+    assert math.isnan(choice.position("d"))
     assert from_dict(choice.to_dict()) == choice
 
 

@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 
 from search_spaces.progress import Progress
 from trainables.config import TrialConfig
@@ -64,6 +65,20 @@ def test_a_run_that_goes_on_counts_what_was_done():
         progress.started(trial, "ray_6")
         progress.epoch(trial, epoch)
         assert "search: 6 done, 1 running, 3 left | 1:00 left" in progress.line()
+        assert "best is" not in progress.line()
+
+
+def test_a_run_that_goes_on_knows_the_best_so_far():
+    """The best trial of the run before stands in the line until a better one ends."""
+    epoch = EpochMetrics(1, 0.5, 0.4, 0.9, 0.8, 0.9, 0.01, 10.0)
+    trials = [Trial(n, "cosine", {}, TWO) for n in range(2)]
+    before = {0: History(trials[0], (epoch,), TrialResult(trials[0], "finished", 2, epoch, 2.0))}
+    with Progress("search", [2] * 2, Metric("val_loss", "min"), Terminal(), before) as progress:
+        assert "best is 0: val_loss 0.4000" in progress.line()
+        better = replace(epoch, val_loss=0.3)
+        progress.started(trials[1], "ray_1")
+        progress.ended(TrialResult(trials[1], "finished", 2, better, 2.0), [better])
+        assert "best is 1: val_loss 0.3000" in progress.line()
 
 
 def test_runs_of_different_lengths_count_their_own_epochs():

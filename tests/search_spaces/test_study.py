@@ -97,3 +97,5 @@ def test_the_final_stages_rivals_are_the_reports_baseline_and_kochs_initialisati
     assert (runs.count("selected"), runs.count("baseline"), runs.count("koch")) == (3, 3, 1)
     plain = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 20, 3))
     assert "baseline" not in plain.finalists(plain.incumbent().config)
+    shorter = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 10, 3))
+    assert shorter.finalists(shorter.incumbent().config)["baseline"].epochs == 20
