@@ -61,20 +61,22 @@ def difference_interval(
 ) -> tuple[float, float]:
     """Return the 95 % interval of a mean difference (R, P) between two configs, R seeds on the same P pairs.
 
-    The variance is that over chips plus that over seeds, as for any other chips and any other seeds; what both share is
-    counted twice, which errs on the wide side. Student's t with Satterthwaite's (1946) degrees of freedom. One seed
-    knows nothing of the others: then the interval is that of these two networks on other chips.
+    Chips and seeds are two ways in which pairs and runs belong together: the variance is that over chips plus that over
+    seeds less what both contain (two-way clusters: Cameron, Gelbach and Miller 2011), at least the larger of the two;
+    Student's t with Satterthwaite's (1946) degrees of freedom. One seed knows nothing of the others: then the interval
+    is that of these two networks on other chips.
     """
     seeds = len(difference)
     mean = float(difference.mean())
-    chips = dyadic_variance(difference.mean(0) - mean, first, second)
+    residual = difference - mean
+    chips = dyadic_variance(residual.mean(0), first, second)
     training = float(difference.mean(1).var(ddof=1)) / seeds if seeds > 1 else 0.0
-    if chips + training == 0:
+    both = float(np.mean([dyadic_variance(own, first, second) for own in residual])) / seeds
+    variance = max(chips + training - both, chips, training)
+    if variance == 0:
         return mean, mean
-    freedom = chips**2 / (len(np.union1d(first, second)) - 1)
-    freedom += training**2 / (seeds - 1) if seeds > 1 else 0.0
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, (chips + training) ** 2 / freedom))
-    half = quantile * math.sqrt(chips + training)
+    spread = chips**2 / (len(np.union1d(first, second)) - 1) + training**2 / max(seeds - 1, 1)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, variance**2 / spread)) * math.sqrt(variance)
     return mean - half, mean + half
 
 
