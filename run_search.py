@@ -295,7 +295,7 @@ def run_all(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """What must be equal for a chain to be gone on with: everything that decides its figures."""
-    names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke", "ship_class")
+    names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke", "ship_class", "cpus_per_trial")
     return {name: getattr(args, name) for name in names} | {"start": str(args.start) if args.start else None}
 
 

@@ -10,6 +10,8 @@ that they are similar. Exit status: 0 done, 2 input that cannot be used.
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +20,8 @@ from typing import NoReturn
 import numpy as np
 from torch import Tensor
 
-from trainables.errors import InputError
+from trainables.errors import InputError, printable
+from trainables.files import is_there
 from trainables.readers import IMAGE_ENDINGS, decode_image
 from trainables.verifier import Verifier
 
@@ -68,7 +71,7 @@ def compare(
 
 
 def _images(path: Path) -> list[Path]:
-    if not path.exists():
+    if not is_there(path):
         raise InputError(f"{path}: no such file or folder; give an image or a folder of images")
     if not path.is_dir():
         return [path]
@@ -92,6 +95,8 @@ def _embed(verifier: Verifier, paths: Sequence[Path]) -> list[Tensor]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
     try:
         args = parser().parse_args(argv)
         if not 0 <= args.threshold <= 1:
@@ -99,10 +104,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for first, second, similar, probability in compare(
             Verifier.load(args.model), args.first, args.second, args.threshold
         ):
-            print(f"{first}\t{second}\t{'similar' if similar else 'different'}\t{probability:.4f}")
+            answer = "similar" if similar else "different"
+            print(f"{printable(str(first))}\t{printable(str(second))}\t{answer}\t{probability:.4f}")
     except InputError as error:
         print(f"python -m trainables.compare: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the lines has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,8 +49,8 @@ def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:
         whole = isinstance(entry.default, int)
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
             raise ConfigError(f"{name} is {value!r}; it must be a {'whole ' if whole else ''}number")
-        if not (math.isfinite(value) and low <= value <= high):
-            raise ConfigError(f"{name} is {value!r}; it must lie in {low:g} to {high:g}")
+        if not (low <= value <= high and abs(value) <= sys.float_info.max):
+            raise ConfigError(f"{name} is {value!r:.60}; it must lie in {low:g} to {high:g}")
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,10 @@ class TrialConfig(_Checked):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
-        """Return the config that `to_dict` wrote; raise ConfigError for anything it could not have written."""
+        """Return the config that `to_dict` wrote; what is left out is the baseline's.
+
+        Raises ConfigError for an unknown path, and for a value outside its range.
+        """
         if not isinstance(values, Mapping):
             raise ConfigError(f"a config is a JSON object, not {type(values).__name__}")
         return cls().override(_by_path(values))

@@ -42,8 +42,16 @@ def entries(path: Path) -> Iterator[Entry]:
             yield entry
 
 
+def is_there(path: Path) -> bool:
+    """Return whether a path exists; raise InputError where that cannot be known, as with too long a name."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise InputError(f"{str(path)[:60]}: cannot be read ({error.strerror})") from error
+
+
 def _all_entries(path: Path) -> Iterator[Entry]:
-    if not path.exists():
+    if not is_there(path):
         raise InputError(f"{path}: no such file or folder; --data takes a folder of class folders, .zip, .npz or .json")
     if path.is_dir():
         inside = path.resolve()

@@ -71,9 +71,9 @@ class Verifier:
             config = TrialConfig.from_dict(description["config"])
             mean, sd = (np.array(description[name], dtype=np.float32).reshape(3) for name in ("mean", "sd"))
             pixels = description["pixels"]
-            if pixels not in (EIGHT_BIT, RENDERED, RAW) or not (np.isfinite(mean).all() and (sd > 0).all()):
+            if pixels not in (EIGHT_BIT, RENDERED, RAW) or not (np.isfinite([mean, sd]).all() and (sd > 0).all()):
                 raise ValueError("pixels, mean or sd make no sense")
-        except (KeyError, TypeError, ValueError, InputError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
             raise InputError(f"{folder / DESCRIPTION}: describes no verifier ({error}); it was edited") from error
         try:
             networks = unpack(config, load_file(folder / WEIGHTS))
@@ -109,7 +109,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); give a finished study's folder, such as results/final/STUDY"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); it was damaged or edited") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}, expected a JSON object")

@@ -58,6 +58,8 @@ def test_a_config_is_frozen():
         ("optimiser", 0.1, "names a group"),
         ("optimiser.lr", -1.0, "optimiser.lr is -1.0"),
         ("optimiser.lr", float("nan"), "optimiser.lr is nan"),
+        ("optimiser.lr", 10**400, "optimiser.lr is 1000"),
+        ("optimiser.weight_decay", 10**400, "optimiser.weight_decay is 1000"),
         ("optimiser.lr", True, "must be a number"),
         ("optimiser.lr", "0.1", "must be a number"),
         ("schedule.kind", "linear", "constant, exponential, cosine"),

@@ -47,6 +47,8 @@ def records():
 SEEDS = {
     "png": lambda: picture("PNG"), "jpg": lambda: picture("JPEG"), "tif": lambda: picture("TIFF"),
     "gif": lambda: picture("GIF"), "bmp": lambda: picture("BMP"), "webp": lambda: picture("WEBP"),
+    "avif": lambda: picture("AVIF"), "dds": lambda: picture("DDS"), "jp2": lambda: picture("JPEG2000"),
+    "tga": lambda: picture("TGA"), "ico": lambda: picture("ICO"),
     "ppm": lambda: picture("PPM"), "zip": lambda: zipped(zipfile.ZIP_STORED),
     "deflated.zip": lambda: zipped(zipfile.ZIP_DEFLATED), "npz": lambda: arrays(np.savez),
     "compressed.npz": lambda: arrays(np.savez_compressed), "json": records,

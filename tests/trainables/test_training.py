@@ -88,6 +88,38 @@ def test_an_epoch_equals_a_plain_loop(device_data):
         assert (a - b).norm() < 0.02 * (b - c).norm()
 
 
+def test_the_scheduled_rate_reaches_the_optimiser(device_data):
+    """Under a schedule that falls to a ten-thousandth after one epoch, the second epoch hardly moves the weights."""
+    config = CONFIG.override({"epochs": 2, "schedule.kind": "exponential", "schedule.gamma": 1e-4})
+    run, moved = Run.fresh(config), []
+    before = [weight.detach().clone() for weight in run.members[0].model.parameters()]
+    for _ in train(config, device_data, run):
+        after = [weight.detach().clone() for weight in run.members[0].model.parameters()]
+        moved.append(sum(float((a - b).norm()) for a, b in zip(after, before, strict=True)))
+        before = after
+    assert moved[1] < 0.01 * moved[0]
+
+
+def test_kochs_penalty_is_part_of_training(device_data):
+    """The same network, batches and cross entropy: with a penalty on one layer its weights end smaller than without."""
+    norms = []
+    for l2 in (0.0, 10.0):
+        run = Run.fresh(CONFIG.override({"epochs": 2, "loss.kind": "koch", "loss.l2_fc1": l2}))
+        list(train(run.members[0].config, device_data, run))
+        norms.append(float(run.members[0].model.fc1[0].weight.detach().norm()))
+    assert norms[1] < norms[0]
+
+
+def test_random_streams_are_the_seeds_own_and_each_its_own():
+    """Another seed draws another order and another augmentation; the two streams of one seed differ, and go on."""
+    first, second = (Member.fresh(CONFIG.override({"seed": seed})) for seed in (1, 2))
+    draws = [
+        tuple(torch.randperm(100, generator=stream).tolist())
+        for stream in (first.order, first.generator, second.order, second.generator, first.order)
+    ]
+    assert len(set(draws)) == 5
+
+
 def test_validation_equals_pair_by_pair_forward(device_data):
     """Encoding each chip once and comparing embeddings gives the loss and probabilities of a forward per pair."""
     model = Member.fresh(CONFIG).model

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,21 @@ def test_a_folder_against_a_folder(pictures, capsys, monkeypatch):
     assert {line.split("\t")[2] for line in capsys.readouterr().out.splitlines()} == {"similar"}
 
 
+def test_names_stay_on_one_line_and_a_reader_may_stop_early(pictures):
+    """In a terminal of plain ASCII a name with a tab and a foreign letter is escaped; `head -1` ends it without a word."""
+    folder = pictures[0]
+    odd = folder / "dark" / "\u6c37\t.png"
+    odd.write_bytes((folder / "dark" / "0.png").read_bytes())
+    command = [sys.executable, "-m", "trainables.compare", "--model", str(folder / "study"), str(odd)]
+    run = {"cwd": ROOT, "env": os.environ | {"PYTHONIOENCODING": "ascii"}, "capture_output": True, "text": True}
+    found = subprocess.run([*command, str(folder / "bright")], **run)
+    assert found.returncode == 0
+    assert all(len(line.split("\t")) == 4 and "\\u6c37\\t.png" in line for line in found.stdout.splitlines())
+    piped = subprocess.run(["bash", "-c", f"{shlex.join([*command, str(folder / 'bright')])} | head -1"], **run)
+    assert (piped.stdout.count("\n"), piped.stderr) == (1, "")
+    odd.unlink()
+
+
 def test_the_threshold_decides(pictures, capsys, monkeypatch):
     """At threshold 1 everything below certainty is similar, at 0 nothing is."""
     monkeypatch.chdir(pictures[0])
@@ -154,6 +170,10 @@ def test_the_threshold_decides(pictures, capsys, monkeypatch):
         (["--model", "study", "--threshold", "2", "dark", "bright"], "--threshold 2"),
         (["--model", "edited", "dark", "bright"], f"edited/{DESCRIPTION}: describes no verifier"),
         (["--model", "listed", "dark", "bright"], f"listed/{DESCRIPTION}: holds list"),
+        (["--model", "huge", "dark", "bright"], f"huge/{DESCRIPTION}: describes no verifier"),
+        (["--model", "endless", "dark", "bright"], f"endless/{DESCRIPTION}: describes no verifier"),
+        (["--model", "deep", "dark", "bright"], f"deep/{DESCRIPTION}: not valid JSON"),
+        (["--model", "study", "dark", "x" * 300], "cannot be read (File name too long)"),
         (["--model", "cut", "dark", "bright"], f"cut/{WEIGHTS}: not the weights of"),
         (["--model", "other", "dark", "bright"], f"other/{WEIGHTS}: not the weights of"),
     ],
@@ -168,6 +188,9 @@ def test_a_mistake_is_one_line_and_exit_2(pictures, tmp_path, capsys, monkeypatc
         "study": (text, None),
         "edited": (text.replace('"sd"', '"deviation"'), None),
         "listed": ("[]", None),
+        "huge": (json.dumps(content | {"mean": [10**400, 1, 1]}), None),
+        "endless": (json.dumps(content | {"sd": [float("inf"), 1, 1]}), None),
+        "deep": ("[" * 100_000, None),
         "cut": (text, (study / WEIGHTS).read_bytes()[:500]),
         "other": (json.dumps(content | {"config": content["config"] | {"network": {"batch_norm": True}}}), None),
     }
