@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"python -m analysis: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"python -m analysis: {error.filename or path}: {error.strerror}", file=sys.stderr)
+        print(f"python -m analysis: {error.filename or path}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
 

@@ -299,7 +299,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"python -m analysis.wandb_runs: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"python -m analysis.wandb_runs: {error.filename or args.folder}: {error.strerror}", file=sys.stderr)
+        what = error.strerror or error
+        print(f"python -m analysis.wandb_runs: {error.filename or args.folder}: {what}", file=sys.stderr)
         return 1
     return 0
 

@@ -109,8 +109,9 @@ def test_an_edited_table_is_used_or_refused(folder, name, capsys):
 
 
 @pytest.mark.parametrize("command", [main, lambda arguments: wandb_main([*arguments, "offline"])])
-def test_a_path_that_cannot_be_read_is_one_line(command, capsys):
+def test_a_path_that_cannot_be_read_is_one_line(command, capsys, monkeypatch, tmp_path):
     """A name that the file system does not take ends both commands with one line, no traceback."""
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))  # the writer names one of its own, for this whole process
     assert command(["x" * 300]) != 0
     error = capsys.readouterr().err
     assert error.count("\n") == 1
