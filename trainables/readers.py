@@ -10,6 +10,7 @@ import io
 import json
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -69,15 +70,18 @@ def read_chips(path: Path, skip_bad: bool = False, progress: Progress | None = N
         found = [file for file in files if file.ending == kind]
         if found and not any(file.ending in IMAGE_ENDINGS for file in files):
             return reader(found, str(path))
-    return _read_folders([file for file in files if file.ending in IMAGE_ENDINGS], str(path), skip_bad, progress)
+    return _read_folders(files, str(path), skip_bad, progress)
 
 
 # --- class folders ---------------------------------------------------------------------------------------------------
 
 
-def _read_folders(files: Sequence[Entry], source: str, skip_bad: bool, progress: Progress | None) -> ChipSet:
+def _read_folders(found: Sequence[Entry], source: str, skip_bad: bool, progress: Progress | None) -> ChipSet:
+    files = [file for file in found if file.ending in IMAGE_ENDINGS]
+    others = _other_kinds(found)
     if not files:
-        raise InputError(f"{source}: no images found; expected one folder of images for each class")
+        among = f" among {others}" if others else ""
+        raise InputError(f"{source}: no images found{among}; expected one folder of images for each class")
     names = _class_names([file.path for file in files], source)
     classes = tuple(sorted(set(names)))
     images, labels, bad = [], [], []
@@ -97,9 +101,16 @@ def _read_folders(files: Sequence[Entry], source: str, skip_bad: bool, progress:
     if not images:
         raise InputError(f"{source}: none of the {len(files)} images can be read")
     present = sorted(set(labels))
-    notes = (f"skipped {len(bad)} unreadable images: {', '.join(bad)}",) if bad else ()
+    notes = [f"passed over files of other kinds: {others}"] if others else []
+    notes += [f"skipped {len(bad)} unreadable images: {', '.join(bad)}"] if bad else []
     numbers = np.searchsorted(present, labels).astype(np.int64)
-    return ChipSet(np.stack(images), numbers, tuple(classes[label] for label in present), source, notes)
+    return ChipSet(np.stack(images), numbers, tuple(classes[label] for label in present), source, tuple(notes))
+
+
+def _other_kinds(found: Sequence[Entry]) -> str:
+    """What is no image, by file ending, the five most common: a class of .heic alone must not vanish unseen."""
+    endings = Counter(printable(file.ending) or "no ending" for file in found if file.ending not in IMAGE_ENDINGS)
+    return ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(5))
 
 
 def _class_names(paths: Sequence[PurePosixPath], source: str) -> list[str]:

@@ -55,9 +55,13 @@ def test_a_folder_and_its_zip_read_alike(tmp_path):
 
 
 def test_hidden_and_foreign_files_are_passed_over(tmp_path):
-    """.DS_Store, __MACOSX and text files beside the images change nothing."""
-    extra = {".DS_Store": b"x", "__MACOSX/cat/1.png": b"x", "cat/.hidden.png": b"x", "cat/notes.txt": b"hello"}
-    assert len(read_chips(folder(tmp_path, CLASSES | extra))) == 3
+    """.DS_Store and __MACOSX beside the images change nothing; files of other kinds are passed over with a note."""
+    extra = {".DS_Store": b"x", "__MACOSX/cat/1.png": b"x", "cat/.hidden.png": b"x"}
+    chips = read_chips(folder(tmp_path / "a", CLASSES | extra))
+    assert len(chips) == 3 and chips.notes == ()
+    others = {"fox/1.HEIC": b"x", "fox/2.heic": b"x", "cat/notes": b"hello"}
+    chips = read_chips(folder(tmp_path / "b", CLASSES | extra | others))
+    assert len(chips) == 3 and chips.notes == ("passed over files of other kinds: .heic (2), no ending (1)",)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "I", "F"])
@@ -164,7 +168,7 @@ def broken_cases(root):
     record = lambda **change: json.dumps([RECORD | {"is_iceberg": 1} | change])  # noqa: E731
     return {
         "missing": (root / "nowhere", "no such file or folder"),
-        "empty": (folder(root / "empty", {"x/notes.txt": b""}), "no images found"),
+        "empty": (folder(root / "empty", {"x/a.heic": b""}), r"no images found among .heic \(1\); expected"),
         "wrong kind": (text("a.tar", "x"), "not a kind of data"),
         "no class folder": (
             folder(root / "flat", {"1.png": encoded(), "cat/2.png": encoded()}),
