@@ -293,6 +293,15 @@ def run_all(args: argparse.Namespace) -> int:
     return run_chain(chain, source(args), where(args))
 
 
+def _check_encodable(words: Sequence[str]) -> None:
+    """Refuse a path whose bytes are no UTF-8: a study's files are JSON, and name what it was started with."""
+    for word in words:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(f"{word}: not UTF-8, so the study's files could not name it; rename it") from error
+
+
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """What must be equal for a chain to be gone on with: everything that decides its figures."""
     names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke", "ship_class", "cpus_per_trial")
@@ -318,6 +327,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     try:
         args = parser().parse_args(argv)
+        _check_encodable(sys.argv[1:] if argv is None else argv)
         if args.list:
             print("\n".join(f"{stage.name:16s} {stage.question}" for stage in STAGES))
             print(f"{ALL:16s} All of them in turn, each from what the ones before adopted; resumes where it stopped.")

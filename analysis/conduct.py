@@ -130,9 +130,11 @@ def _to_the_report(study: Study, workshop: Workshop, folder: Path) -> tuple[int,
         with contextlib.suppress(OSError):  # the disk may be full
             write_report(folder)
         return HALTED, folder / "report.html"
-    except KeyboardInterrupt:  # between the trials; among them it is a status
+    except KeyboardInterrupt:  # between the trials
         say(f"interrupted; {kept}")
         raise
+    if status == INTERRUPTED:  # among the trials
+        say(f"interrupted; {kept}")
     _summarise(folder)
     return status, report
 

@@ -117,13 +117,16 @@ def best_so_far(study: StudyRecord, metric: Metric) -> pd.DataFrame:
 def parallel_points(study: StudyRecord, metric: Metric, domains: Mapping[str, Domain]) -> pd.DataFrame:
     """Return where each finished trial crosses each parameter's axis, from 0 (low end) to 1 (high end).
 
-    Columns: trial, metric, and one for each path of `domains`; NaN where a trial does not have the parameter.
+    Columns: trial, metric, and one for each path of `domains`; NaN where a trial does not have the parameter,
+    or a value outside what is searched, as a start may.
     """
     finished = ranked(study.finished, metric)
     points = finished[["trial", metric.name]].rename(columns={metric.name: "metric"})
     for path, domain in domains.items():
-        at = [domain.position(value) if pd.notna(value) else np.nan for value in finished[path]]
-        points[path] = np.clip(at, 0, 1)  # a start may lie outside
+        inside = [pd.notna(value) and domain.contains(value) for value in finished[path]]
+        points[path] = [
+            domain.position(value) if within else np.nan for value, within in zip(finished[path], inside, strict=True)
+        ]
     return points
 
 

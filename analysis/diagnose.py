@@ -63,7 +63,9 @@ def feasibility(study: StudyRecord) -> Finding:
     """Share of trials that diverged or failed (playbook: infeasible points)."""
     total = len(study.evidence)
     bad = study.evidence[study.evidence["status"].isin(["infeasible", "failed"])]
-    share = len(bad) / total if total else 1.0
+    if not total:
+        return Finding("feasibility", "note", "no trial has ended yet")
+    share = len(bad) / total
     severity: Severity = "fail" if share >= INFEASIBLE_FAIL else "warn" if share >= INFEASIBLE_WARN else "ok"
     evidence = f"{len(bad)} of {total} trials diverged or failed"
     if severity == "ok":

@@ -51,7 +51,7 @@ FIGURES = {
     "Thin: as measured; thick: moving average over 3 epochs.",
     "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring the selected one.",
     "parallel.png": "Parallel coordinates: a line is a finished trial, the darker the better, black the selected one; "
-    "it has a gap where its arm lacks a parameter.",
+    "it has a gap where its arm lacks a parameter, or its value lies outside the range.",
     "importance.png": "How much each parameter matters for being among the best quarter of trials (PED-ANOVA, over all "
     "arms, for what they have in common). With few trials a hint, no more.",
     "best_so_far.png": "The best validation value so far, against trials and against the training time they took: "
@@ -111,11 +111,19 @@ def write_report(
             report["verdict"] = _with_doubts(_on_the_test_pairs(report["gain"]), findings)
         report["training_length"] = training_length(study, metric)
         _draw(study, metric, int(report["selected"]["trial"]))
+    if _is_cut_off(study):
+        trials = study.manifest["budget"]["trials"]
+        report["verdict"] = f"not finished: {len(study.evidence)} of {trials} trials have ended"
     report["findings"] = [asdict(finding) for finding in findings]
     report["next"] = next_command(study, findings, bool(report["selected"] and report["selected"]["adopted"]))
     write_json(folder / "report.json", report)
     write_text(folder / "report.html", _page(study, metric, report))
     return folder / "report.html"
+
+
+def _is_cut_off(study: StudyRecord) -> bool:
+    """Whether there is something to go on with: the study was not measured yet, and its trials do not all fail."""
+    return not study.manifest["finished"] and (study.evidence.empty or not study.finished.empty)
 
 
 def _with_own_repeats(study: StudyRecord) -> StudyRecord:
@@ -160,10 +168,11 @@ def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> 
         },
     )
     start = study.finished[study.finished["trial"] == 0]
-    if study.manifest["examined"]:  # the baseline is the report's, which no trial of this study was
-        start = start.head(0)
+    compared = _baseline_config(study.manifest)
+    if not (len(start) and _same_but_seed(trial_config(study, start.iloc[0]).to_dict(), compared)):
+        start = start.head(0)  # no trial of this study was the report's baseline, or the start with more networks
     baseline = {
-        "config": _baseline_config(study.manifest),
+        "config": compared,
         "val": {n.removeprefix("val_"): float(start.iloc[0][n]) for n in BEST_COLUMNS} if len(start) else None,
         "runs": _runs(study, "baseline"),
     }
@@ -201,9 +210,17 @@ def _baseline_config(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return dict(finalists.get("baseline") or finalists.get("selected") or start)
 
 
+def _same_but_seed(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return {**one, "seed": None} == {**other, "seed": None}
+
+
 def rival_name(manifest: Mapping[str, Any]) -> str:
     """Return what the selected config is measured beside."""
-    return "the report's baseline" if manifest["examined"] else "the starting config"
+    if manifest["examined"]:
+        epochs = manifest["reference"]["epochs"]
+        return "the report's baseline" + (f" ({epochs} epochs)" if epochs != TrialConfig().epochs else "")
+    matched = any(rival.matching for rival in stage_named(manifest["stage"]).rivals)
+    return "the starting config" + (" with as many networks" if matched else "")
 
 
 def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
@@ -258,11 +275,15 @@ def _tested(
 
 
 def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
-    """Return the command that the findings call for: this study with one thing changed, or the stage that follows."""
+    """Return the command that goes on: with what is left, this study with one thing changed, or the next stage."""
     manifest, budget = study.manifest, study.manifest["budget"]
     warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
     later = stage_after(stage_named(manifest["stage"]))
     start = str(study.path / "best.json") if adopted and not manifest["examined"] else manifest["start_from"]
+    results = study.path.parent.parent
+    cut_off, longer = _is_cut_off(study), bool(warned & {"chance", "training length"})
+    if later is None and not (cut_off or longer):
+        return shlex.join(["python", "-m", "analysis", str(results)])
     options = {
         "--stage": manifest["stage"],
         "--start": start if start.endswith(".json") else None,
@@ -273,19 +294,19 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
         "--sampler": manifest["sampler"] if manifest["sampler"] != "qmc" else None,
         "--scheduler": manifest["scheduler"] if manifest["scheduler"] != "none" else None,
     }
-    if study.finished.empty:  # nothing trained: find out whether the plain baseline does
+    if cut_off:
+        options = {"--stage": manifest["stage"], "--resume": True, "--study": manifest["name"]}
+    elif study.finished.empty:  # nothing trained: find out whether the plain baseline does
         options = {"--stage": STAGES[0].name}
-    elif warned & {"chance", "training length"}:
+    elif longer:
         options["--epochs"] = 2 * budget["epochs"]
     elif warned & {"density", "boundary", "feasibility", "retraining", "early best epochs"}:
         options["--trials"] = 2 * budget["trials"]
     elif later:
-        options = {"--stage": later.name}
-    results = study.path.parent.parent
-    if later is None and not warned & {"chance", "training length"}:
-        return shlex.join(["python", "-m", "analysis", str(results)])
+        options = {"--stage": later.name, "--start": None if adopted else options["--start"]}
     options["--results-dir"] = None if results == Path("results") else results
-    words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
+    given = [(option, value) for option, value in options.items() if value is not None]
+    words = [str(word) for option, value in given for word in ((option,) if value is True else (option, value))]
     return shlex.join(["python", "run_search.py", *words, *manifest["data"]["options"]])
 
 

@@ -25,7 +25,8 @@ FIGURES = {
 def write_summary(results: Path) -> Path:
     """Write summary.json and summary.html of a results folder; return the path of the page.
 
-    Each stage speaks by its newest finished study. Raises InputError where there is none at all.
+    Each stage speaks by its newest finished study, and by those of its own that this one started from. Raises
+    InputError where there is none at all.
     """
     studies = newest_studies(results)
     if not studies:
@@ -35,7 +36,7 @@ def write_summary(results: Path) -> Path:
         "schema": SCHEMA,
         "published": [_beside(row, final) for row in PUBLISHED],
         "tests": (final.report.get("tests") if final else None) or [],
-        "stages": [_stage_row(study, results) for study in studies.values()],
+        "stages": [_stage_row(study, results) for newest in studies.values() for study in _with_earlier_rounds(newest)],
         "notes": _notes(studies),
     }
     write_json(results / "summary.json", summary)
@@ -53,6 +54,17 @@ def newest_studies(results: Path) -> dict[str, StudyRecord]:
         if finished:
             newest[stage.name] = max(finished, key=lambda study: str(study.manifest["finished"]))
     return newest
+
+
+def _with_earlier_rounds(study: StudyRecord) -> list[StudyRecord]:
+    """The studies of the same stage that led to this one, each having adopted what the next started from, and it."""
+    rounds = [study]
+    while (best := Path(rounds[0].manifest["start_from"])).parent.parent.name == study.manifest["stage"]:
+        folder = study.path.parent / best.parent.name  # wherever the results folder lies today
+        if not (folder / "report.json").exists() or folder in [earlier.path for earlier in rounds]:
+            break
+        rounds.insert(0, read_study(folder))
+    return rounds
 
 
 def _beside(published: Mapping[str, Any], final: StudyRecord | None) -> dict[str, Any]:
@@ -75,6 +87,7 @@ def _beside(published: Mapping[str, Any], final: StudyRecord | None) -> dict[str
         | {
             "task": row["task"],
             "seeds": len(row["runs_accuracy"]),
+            "epochs": final.manifest["finalists"].get(row["role"], final.manifest["finalists"]["selected"])["epochs"],
             "mean_accuracy": fmean(row["runs_accuracy"]),
             "mean_jaccard": fmean(row["runs_jaccard"]),
             "data": data["source"],

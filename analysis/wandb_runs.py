@@ -86,7 +86,7 @@ class Writer:
         self._key = _digest(f"{self._stage}/{self._name}/{manifest['started']}")
         self._told = False
         self._written_file = folder / "wandb" / "written.jsonl"
-        self._written = {line["run"]: line["as"] for line in _json_lines(self._written_file)}
+        self._written = {line["run"]: line for line in _json_lines(self._written_file)}
         self._trials = [
             Trials(kind, Lines(files.record))
             for kind, files in (("search", Files.of_search(folder)), ("retrain", Files.of_repeats(folder)))
@@ -113,7 +113,7 @@ class Writer:
         history = trials.histories[number]
         run_id = self._id(trials.kind, history)
         if number not in trials.runs:
-            if history.result and self._written.get(run_id) == _as_written(history):
+            if history.result and self._is_written(run_id, history):
                 return
             epochs_before = 0  # a run is opened anew from its first epoch; a server passes over those that it has
             described = {"trial": number, "arm": history.trial.arm, "study": f"{self._stage}/{self._name}"}
@@ -140,8 +140,13 @@ class Writer:
             run.summary["reason"] = result.reason
         run.finish(exit_code=0 if result and result.status in ("finished", "stopped") else 1)
         if result:
-            self._written[run.id] = _as_written(history)
-            append_line(self._written_file, {"run": run.id, "as": _as_written(history)})
+            self._written[run.id] = {"run": run.id, "as": _as_written(history), "mode": self._mode}
+            append_line(self._written_file, self._written[run.id])
+
+    def _is_written(self, run_id: str, history: History) -> bool:
+        """Whether the trial stands there as it is; what was written offline is still to be sent to a server."""
+        line = self._written.get(run_id, {})
+        return line.get("as") == _as_written(history) and line.get("mode") in ("online", self._mode)
 
     def close(self) -> None:
         """Write what is missing, end every run that is open, then write the study's own."""

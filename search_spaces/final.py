@@ -7,7 +7,7 @@ FINAL = Stage(
     name="final",
     question="What does the adopted config reach on the test split, and how far is that above the report's baseline?",
     parameters=(
-        Parameter("epochs", "fixed", None, "as adopted; the report's baseline trains its own 20"),
+        Parameter("epochs", "fixed", None, "as adopted; the report's baseline trains its own 20, or --epochs"),
         Parameter("seed", "fixed", None, "several new ones for each config: a single network is an anecdote"),
     ),
     metric=Metric("val_accuracy", "max"),  # the two configs may have different losses

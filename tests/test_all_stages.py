@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from analysis.published import PUBLISHED
+from analysis.report import trial_config
+from analysis.store import read_study
 from analysis.summary import write_summary
 from run_search import main
 from search_spaces.stages import STAGES
@@ -179,6 +181,20 @@ def test_the_pages_are_drawn(chain, page):
     assert pixels.shape == (2400, 1280)
     assert (pixels[:, 200:-200] < 128).any(axis=1).mean() > 0.1
     assert (pixels[:, -120:-20] > 240).all()
+
+
+def test_the_figures_beside_the_selected_config_are_its_rivals(chain):
+    """The baseline's validation figures in a report are those of trial 0, and only where that is the baseline's config."""
+    root, known = chain[0], {}
+    for name in NAMES:
+        (folder,) = root.glob(f"r/{name}/*")
+        baseline = json.loads((folder / "report.json").read_text())["baseline"]
+        first = trial_config(read_study(folder), read_study(folder).trials.iloc[0]).override({"seed": 0})
+        same = TrialConfig.from_dict(baseline["config"]).override({"seed": 0}) == first
+        assert (baseline["val"] is not None) == same
+        known[name] = same
+    assert known["baseline"] and known["lr"]
+    assert not known["ensemble"]  # two networks or more, of which trial 0 was one
 
 
 def test_the_summary_can_be_written_again(chain):

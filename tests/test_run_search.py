@@ -48,6 +48,7 @@ from trainables.config import TrialConfig
         (["--stage", "lr", "--data", "two", "--ship-class", "cow"], "--ship-class 'cow': the classes are cat, dog"),
         (["--stage", "lr", "--data", "kaggle:nobody"], "'kaggle:nobody': not a Kaggle data set"),
         (["--stage", "all", "--start", "nowhere.json"], "nowhere.json: cannot be read"),
+        (["--stage", "lr", "--data", "two\udcff"], "two\\udcff: not UTF-8"),
         (["--stage", "lr", "--study", "taken", "--smoke"], "results/lr/taken: a study of that name is there already"),
     ],
 )
@@ -338,6 +339,8 @@ class TestSmoke:
         assert time.monotonic() - began < 30
         assert process.returncode == 130, err
         assert "Traceback" not in err
+        assert "interrupted; what is done is kept, --resume --study cut goes on" in err
+        assert "next: python run_search.py --stage lr --resume --study cut" in err
         assert out.splitlines()[-1] == "results/lr/cut/report.html"
         trials = pd.read_csv(rows)
         assert 3 <= len(trials) < 400

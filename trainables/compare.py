@@ -21,7 +21,7 @@ import numpy as np
 from torch import Tensor
 
 from trainables.errors import InputError, printable
-from trainables.files import is_there
+from trainables.files import is_there, is_visible
 from trainables.readers import IMAGE_ENDINGS, decode_image
 from trainables.verifier import Verifier
 
@@ -75,7 +75,8 @@ def _images(path: Path) -> list[Path]:
         raise InputError(f"{path}: no such file or folder; give an image or a folder of images")
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS and file.is_file())
+    visible = (file for file in path.rglob("*") if is_visible(file.relative_to(path)))
+    found = sorted(file for file in visible if file.suffix.lower() in IMAGE_ENDINGS and file.is_file())
     if not found:
         raise InputError(f"{path}: no images in this folder")
     return found

@@ -35,6 +35,8 @@ class _Checked:
         for entry in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, entry.name)
             _check(f"{type(self).__name__.lower()}.{entry.name}", value, entry)
+            if isinstance(entry.default, float):  # JSON may say 0 for 0.0; a config holds one of them
+                object.__setattr__(self, entry.name, float(value))
 
 
 def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from trainables.errors import InputError
 
@@ -33,13 +33,18 @@ def entries(path: Path) -> Iterator[Entry]:
     outside or is absurdly large.
     """
     for entry in sorted(_all_entries(path), key=lambda entry: entry.path.parts):
-        if not any(part.startswith((".", "__MACOSX")) for part in entry.path.parts):
+        if is_visible(entry.path):
             if entry.size > LARGEST_FILE:
                 raise InputError(
                     f"{path}: {str(entry.path)!r} would take {entry.size / 2**30:.0f} GiB; "
                     f"no file of more than {LARGEST_FILE / 2**30:.0f} GiB is read"
                 )
             yield entry
+
+
+def is_visible(path: PurePath) -> bool:
+    """Return whether no part of a path below a user's folder is hidden or an archiver's own."""
+    return not any(part.startswith((".", "__MACOSX")) for part in path.parts)
 
 
 def is_there(path: Path) -> bool:

@@ -92,6 +92,12 @@ def test_trials_cut_off_by_ctrl_c_are_no_failures():
     assert found["feasibility"].evidence == "0 of 19 trials diverged or failed"
 
 
+def test_a_study_of_which_no_trial_has_ended_has_nothing_wrong():
+    """Cut off before its first trial ended a study is no failure: one note says that nothing is known."""
+    none = study(status=["failed"] * 27, reason=["interrupted"] * 27)
+    assert [(f.severity, f.evidence) for f in diagnose(none, LOSS)] == [("note", "no trial has ended yet")]
+
+
 def test_a_study_without_a_finished_trial_fails_feasibility():
     """All trials diverged: one finding, a failure, and no error."""
     assert severities(study(status=["infeasible"] * 27)) == {"feasibility": "fail"}

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import shutil
 
 import pytest
 
@@ -10,7 +11,7 @@ import analysis.report
 from analysis.__main__ import main
 from analysis.manifest import study_of
 from analysis.report import write_report
-from analysis.store import TrialLog, read_study, reading, write_json
+from analysis.store import TrialLog, read_json, read_study, reading, write_json
 from analysis.wandb_runs import main as wandb_main
 from tests.analysis.test_store import described
 from trainables.config import TrialConfig
@@ -42,6 +43,30 @@ def folder(tmp_path, monkeypatch):
             log.ended(TrialResult(trial, "finished", 2, curve[1], 2.0), curve)
     write_report(folder)
     return folder
+
+
+def test_a_report_is_written_again_from_within_its_folder(folder, monkeypatch, capsys):
+    """`python -m analysis .` names the results folder, and the study in it, as from anywhere else."""
+    for place, path in ((folder, "."), (folder.parent, "s"), (folder, "../s")):
+        monkeypatch.chdir(place)
+        assert main([path]) == 0
+        words = json.loads((folder / "report.json").read_text())["next"].split()
+        assert words[words.index("--results-dir") + 1] == str(folder.parents[1])
+    capsys.readouterr()
+
+
+def test_a_stage_speaks_by_all_its_rounds(folder, capsys):
+    """A round that was adopted stays in the summary where the round that started from it was not; strangers do not."""
+    rounds = {"a": "elsewhere.json", "s.2": "r/lr/s/best.json", "s.3": "r/lr/s.2/best.json"}
+    for month, (name, start) in enumerate(rounds.items(), start=2):
+        shutil.copytree(folder, folder.parent / name)
+        finished = f"2026-0{month}-01T00:00:00+00:00" if name != "a" else "2025-01-01T00:00:00+00:00"
+        content = read_json(folder / "study.json") | {"name": name, "start_from": start, "finished": finished}
+        write_json(folder.parent / name / "study.json", content)
+    assert main([str(folder.parents[1])]) == 0
+    stages = json.loads((folder.parents[1] / "summary.json").read_text())["stages"]
+    assert [row["study"] for row in stages] == ["s", "s.2", "s.3"]
+    capsys.readouterr()
 
 
 def places(content, path=()):

@@ -38,6 +38,9 @@ def record(path="results/lr/s", repeats=(), start_from="the baseline's config", 
     made = study(**changes)
     manifest = made.manifest | {
         "stage": stage,
+        "name": Path(path).name,
+        "finished": "2026-01-01T00:00:00+00:00",
+        "reference": TrialConfig().to_dict(),
         "metric": {"name": "val_loss", "goal": "min"},
         "budget": {"trials": 24, "epochs": 20, "repeats": 5},
         "seed": seed,
@@ -81,6 +84,26 @@ def test_the_next_command_keeps_the_users_settings():
     made.manifest["sampler"] = "tpe"
     args = parser().parse_args(shlex.split(next_command(made, warn("density"), False))[2:])
     assert (str(args.start), args.seed, args.sampler, str(args.results_dir)) == ("mine.json", 7, "tpe", "elsewhere")
+
+
+def test_the_next_stage_starts_where_the_user_did():
+    """Where nothing was adopted the next stage is given the config that this one was; else it finds the adopted one."""
+    made = record(start_from="mine.json")
+    kept = parser().parse_args(shlex.split(next_command(made, [], False))[2:])
+    assert (kept.stage, str(kept.start)) == ("regularisation", "mine.json")
+    assert parser().parse_args(shlex.split(next_command(made, [], True))[2:]).start is None
+
+
+@pytest.mark.parametrize("stage", ["lr", "final"])
+@pytest.mark.parametrize("ended", [0, 5, 27])
+def test_a_study_that_was_cut_off_goes_on(stage, ended):
+    """Before its first trial has ended, among them or in the retraining: what comes next is --resume, whatever is found."""
+    cut = ["finished"] * ended + ["failed"] * (27 - ended)
+    made = record("elsewhere/x/s", stage=stage, status=cut, reason=[None] * ended + ["interrupted"] * (27 - ended))
+    made.manifest["finished"] = None
+    args = parser().parse_args(shlex.split(next_command(made, warn("training length", "density"), False))[2:])
+    assert (args.stage, args.resume, args.study, str(args.results_dir)) == (stage, True, "s", "elsewhere")
+    assert (args.trials, args.epochs, args.start) == (None, None, None)
 
 
 def test_after_a_good_baseline_comes_the_next_stage():
@@ -158,6 +181,15 @@ def test_a_row_gives_its_config_again():
     assert (config.epochs, config.seed) == (20, 4)
 
 
+def test_a_start_with_whole_numbers_rounds_no_trial():
+    """A start written by hand, with a decay of 0 and a rate of 1, gives each row's config with the row's own values."""
+    made = record()
+    made.manifest["start"] = {"optimiser": {"weight_decay": 0, "lr": 1}}
+    row = made.trials.iloc[4]
+    config = trial_config(made, row)
+    assert (config.optimiser.lr, config.optimiser.weight_decay) == (row["optimiser.lr"], 1e-3)
+
+
 def test_switches_and_whole_numbers_survive_the_csv(tmp_path):
     """A column of switches or whole numbers with empty cells gives back the config that was trained, value by value."""
     table = tmp_path / "trials.csv"
@@ -191,11 +223,19 @@ def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, s
     assert said in adoption.why
 
 
-@pytest.mark.parametrize(("examined", "rival"), [(False, "the starting config"), (True, "the report's baseline")])
-def test_the_rival_is_called_what_it_is(examined, rival):
-    """What did not finish is the starting config, in the final stage the report's baseline."""
-    made = record(repeats=runs([0.2, 0.3], [None, None]))
-    made.manifest["examined"] = examined
+@pytest.mark.parametrize(
+    ("stage", "epochs", "rival"),
+    [
+        ("lr", 20, "the starting config"),
+        ("ensemble", 20, "the starting config with as many networks"),
+        ("final", 20, "the report's baseline"),
+        ("final", 40, "the report's baseline (40 epochs)"),
+    ],
+)
+def test_the_rival_is_called_what_it_is(stage, epochs, rival):
+    """What did not finish is the start, in an ensemble several of it, in the final stage the report's baseline."""
+    made = record(repeats=runs([0.2, 0.3], [None, None]), stage=stage)
+    made.manifest.update(examined=stage == "final", reference=TrialConfig().override({"epochs": epochs}).to_dict())
     assert f"{rival} did not finish under 2 of 2 new seeds" in _adoption(made, LOSS, best=3, findings=[]).why
 
 

@@ -285,6 +285,18 @@ def test_offline_runs_can_be_sent_later(tmp_path):
     assert set(server.runs) == set(read_back(making.folder))
 
 
+def test_a_study_written_offline_can_be_written_online_later(tmp_path):
+    """Each run that was only kept offline goes to the server, once: written online again nothing is sent twice."""
+    making = Making(tmp_path / "lr" / "s").whole(report=False)
+    write_runs(making.folder)
+    with Server() as server:
+        assert write_runs(making.folder, "online", WANDB_BASE_URL=server.address) == ""
+        assert sorted(len(lines) for lines in server.history.values()) == [1, 2, 2]
+        asked = server.asked
+        assert write_runs(making.folder, "online", WANDB_BASE_URL=server.address) == ""
+        assert server.asked == asked
+
+
 @pytest.mark.parametrize("behaviour", ["refuse", "nonsense"])
 def test_a_failing_server_costs_one_line_and_no_run(tmp_path, behaviour):
     """Whether it answers 500 or nonsense, every run is written offline, whole; one line says so, and no key is there."""

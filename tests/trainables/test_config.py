@@ -37,6 +37,17 @@ def test_a_config_survives_json_unchanged(values):
     assert all(config.value(path) == value for path, value in values.items())
 
 
+def test_whole_numbers_become_what_the_field_holds():
+    """A 0 for 0.0, as JSON written by hand has it, is the same config down to its JSON; counts stay whole."""
+    config = TrialConfig.from_dict({"optimiser": {"weight_decay": 0, "lr": 1}, "augmentation": {"theta": 0}})
+    assert [type(config.value(path)) for path in ("optimiser.lr", "augmentation.theta", "epochs")] == [
+        float,
+        float,
+        int,
+    ]
+    assert json.dumps(config.to_dict()) == json.dumps(TrialConfig().override({"optimiser.lr": 1.0}).to_dict())
+
+
 def test_the_default_is_the_reports_baseline():
     """Adam 0.001, no schedule, no decay, no augmentation, 20 epochs, batch 64, bce (report, section 1.9)."""
     config = TrialConfig()

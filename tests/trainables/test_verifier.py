@@ -136,6 +136,20 @@ def test_a_folder_against_a_folder(pictures, capsys, monkeypatch):
     assert {line.split("\t")[2] for line in capsys.readouterr().out.splitlines()} == {"similar"}
 
 
+def test_hidden_files_are_no_images(pictures, capsys, monkeypatch):
+    """What a Mac leaves in a folder (._0.png, __MACOSX) is passed over, as in reading a training set."""
+    monkeypatch.chdir(pictures[0])
+    left = [Path("dark/._0.png"), Path("dark/__MACOSX/0.png")]
+    left[1].parent.mkdir()
+    for file in left:
+        file.write_bytes(b"x")
+    assert main(["--model", "study", "dark", "bright/0.png"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    for file in left:
+        file.unlink()
+    left[1].parent.rmdir()
+
+
 def test_names_stay_on_one_line_and_a_reader_may_stop_early(pictures):
     """In a terminal of plain ASCII a name with a tab and a foreign letter is escaped; `head -1` ends it without a word."""
     folder = pictures[0]
