@@ -1,5 +1,6 @@
 """The command line in a process of its own, and images to give it."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ def search(*arguments, cwd):
 
 
 def start(cwd, *arguments):
-    """Start `run_search.py` in a process group of its own."""
+    """Start `run_search.py` in a process group of its own, which heeds Ctrl-C even if these tests run in a background."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "run_search.py"), *arguments],
         cwd=cwd,
@@ -30,6 +31,7 @@ def start(cwd, *arguments):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has its children ignore it
     )
 
 

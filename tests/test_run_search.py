@@ -15,7 +15,7 @@ import pytest
 
 from run_search import main
 from search_spaces.suggest import journal_states
-from tests.command import ROOT, images, search
+from tests.command import ROOT, images, search, start
 from trainables.config import TrialConfig
 
 # --- wrong usage and unusable input ----------------------------------------------------------------------------------
@@ -312,23 +312,7 @@ class TestSmoke:
     def test_ctrl_c_keeps_what_is_done(self, smoke):
         """One interrupt ends the run within 30 seconds, without a traceback, exit 130; finished rows and a report remain."""
         root = smoke[0]
-        command = [
-            sys.executable,
-            str(ROOT / "run_search.py"),
-            "--stage",
-            "lr",
-            "--data",
-            "chips",
-            "--trials",
-            "400",
-            "--epochs",
-            "2",
-            "--study",
-            "cut",
-        ]
-        process = subprocess.Popen(
-            command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+        process = start(root, "--stage", "lr", "--data", "chips", "--trials", "400", "--epochs", "2", "--study", "cut")
         rows = root / "results/lr/cut/trials.csv"
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and not (rows.exists() and len(rows.read_text().splitlines()) > 3):
