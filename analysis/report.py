@@ -193,6 +193,7 @@ def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[
     if not rival and finalists and len(study.repeats):
         return Adoption(False, "not adopted: the best trial is the starting config with as many networks; keep it")
     both = study.repeats[study.repeats["arm"].isin(["selected", "baseline"])]
+    both = both[both["status"] != "failed"]  # lost workers and full memories say nothing about a config
     runs = both.assign(value=both[metric.name].where(both["status"] == "finished"))
     by_seed = runs.pivot(index="seed", columns="arm", values="value").reindex(columns=["selected", "baseline"])
     whole = by_seed.loc[runs.groupby("seed")["arm"].nunique() == 2]  # Ctrl-C may have left one side of a seed

@@ -42,8 +42,8 @@ def judge(
     Both configs start from the same weights and see the same batches under one seed, so their difference within a
     seed is free of most of what seeds change. Adopt if the mean gain is positive and its paired-t 95 % interval leaves
     out zero. A single pair knows nothing of the spread: then a plain gain adopts, and the reason says so. None is a run
-    that diverged or failed: a candidate that dies under any seed is not adopted, and beats an incumbent that does.
-    `rival` is what the reason calls the incumbent.
+    that diverged: a candidate that does under any seed is not adopted; it beats an incumbent that does, unless it is
+    worse under the other seeds. `rival` is what the reason calls the incumbent.
     """
     if not runs:
         return Adoption(False, "not adopted: not retrained, so the gain cannot be told from luck")
@@ -52,9 +52,13 @@ def judge(
         return Adoption(
             False, f"not adopted: the selected config did not finish under {died[0]} of {len(runs)} new seeds"
         )
+    values = np.array([pair for pair in runs if pair[1] is not None], dtype=float).reshape(-1, 2)
     if died[1]:
-        return Adoption(True, f"adopted: {rival} did not finish under {died[1]} of {len(runs)} new seeds")
-    values = np.array(runs, dtype=float)
+        whole = f"{rival} did not finish under {died[1]} of {len(runs)} new seeds"
+        worse = len(values) and metric.gain(*values.mean(0)) < 0
+        return Adoption(
+            not worse, f"not adopted: {whole}, but is better under the others" if worse else f"adopted: {whole}"
+        )
     gains = [metric.gain(candidate, incumbent) for candidate, incumbent in values]
     candidate, incumbent = values.mean(0)
     gain = float(np.mean(gains))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -89,18 +91,31 @@ class Study:
         return finalists
 
     def repeats(self, finalists: Mapping[str, TrialConfig]) -> list[Trial]:
-        """Return each finalist once for each repeat seed; all share these seeds, which no trial of the search had."""
+        """Return each finalist once for each repeat seed: all share these, and no trial or other study has them."""
         limit = {rival.role: rival.seeds for rival in self.stage.rivals if rival.seeds}
         runs = [
-            (role, config.override({"seed": trial_seed(self.seed, -1 - repeat)}))
+            (role, config.override({"seed": self.repeat_seed(repeat)}))
             for repeat in range(self.budget.repeats)
             for role, config in finalists.items()
             if repeat < limit.get(role, self.budget.repeats)
         ]
         return [Trial(number, role, {}, config) for number, (role, config) in enumerate(runs)]
 
+    def repeat_seed(self, repeat: int) -> int:
+        """Return the training seed of a retraining: a function of study seed, stage and start.
+
+        Studies that follow each other share none: what was adopted for its runs under some seeds is measured again
+        under others, else each next study would find these lucky runs once more.
+        """
+        asked = json.dumps([self.stage.name, self.start.to_dict()], sort_keys=True)
+        mark = int.from_bytes(hashlib.sha256(asked.encode("utf-8")).digest()[:8], "big")
+        return _seed(self.seed, 1, repeat, mark)
+
 
 def trial_seed(study_seed: int, number: int) -> int:
     """Return the training seed of a trial: a function of study seed and trial number alone."""
-    stream, index = (1, -1 - number) if number < 0 else (0, number)
-    return int(np.random.SeedSequence([study_seed, stream, index]).generate_state(1, np.uint32)[0])
+    return _seed(study_seed, 0, number)
+
+
+def _seed(*entropy: int) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint32)[0])

@@ -38,11 +38,11 @@ class Suggester:
         self._arms = {
             arm.name: optuna.create_study(
                 storage=storage,
-                sampler=_sampler(study, arm, index),
+                sampler=_sampler(study, arm),
                 study_name=f"{study.stage.name}/{study.name}/{arm.name}",
                 direction="minimize" if study.stage.metric.goal == "min" else "maximize",
             )
-            for index, arm in enumerate(study.arms())
+            for arm in study.arms()
         }
         self._asked: dict[int, optuna.trial.Trial] = {}
         for number, history in sorted((histories or {}).items()):
@@ -122,9 +122,14 @@ class FlatQMC(optuna.samplers.QMCSampler):
         return self._space
 
 
-def _sampler(study: Study, arm: Arm, index: int) -> optuna.samplers.BaseSampler:
-    """The arm's sampler, seeded by study seed and the arm's place in turn; TPE explores a third of the arm's share."""
-    seed = int(np.random.SeedSequence([study.seed, 2, index]).generate_state(1, np.uint32)[0])
+def _sampler(study: Study, arm: Arm) -> optuna.samplers.BaseSampler:
+    """The arm's sampler, seeded by study seed and arm; TPE explores a third of the arm's share.
+
+    Arms that search the same parameters share a seed, and so their points: they differ in what is asked alone, and the
+    ensembles of one arm have as many networks as those of another.
+    """
+    alike = next(place for place, other in enumerate(study.arms()) if other.nuisance == arm.nuisance)
+    seed = int(np.random.SeedSequence([study.seed, 2, alike]).generate_state(1, np.uint32)[0])
     share = study.budget.trials // len(study.arms())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

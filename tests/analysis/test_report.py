@@ -154,6 +154,15 @@ def test_adoption_looks_at_every_new_seed(selected, baseline, adopted, said):
     assert said in adoption.why
 
 
+def test_runs_that_a_machine_lost_say_nothing_of_a_config():
+    """A seed under which either side failed for want of memory or of a machine is left out of the comparison."""
+    made = record(repeats=runs([0.2, 0.22, 0.21, 0.9], [0.4, 0.41, 0.43, 0.1]))
+    made.repeats.loc[3, "status"] = made.repeats.loc[4, "status"] = "failed"
+    adoption = _adoption(made, LOSS, best=3, findings=[])
+    assert adoption.adopted
+    assert "over 2 new seeds" in adoption.why
+
+
 def score(accuracy):
     return TestScore(accuracy, (0, 1), 0.5, (0, 1), 1, 1, 1, 1, 0.5, 0.9, 4, 0, (accuracy,), (0.5,))
 

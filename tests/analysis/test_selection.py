@@ -32,7 +32,10 @@ def test_a_clear_gain_is_adopted_and_a_loss_is_not():
 
 
 def test_runs_that_died_decide():
-    """A candidate that died under one seed is not adopted whatever the others say; one that beat a dying start is."""
+    """A candidate that died under one seed is not adopted whatever the others say; one that beat a dying start is.
+
+    Not if it is worse wherever both lived.
+    """
     lost = judge(LOSS, [(0.2, 0.4), (None, 0.4), (0.2, 0.4)])
     assert not lost.adopted
     assert "did not finish under 1 of 3" in lost.why
@@ -40,6 +43,10 @@ def test_runs_that_died_decide():
     assert won.adopted
     assert "starting config did not finish under 2 of 2" in won.why
     assert not judge(LOSS, [(None, None)]).adopted
+    assert judge(LOSS, [(0.2, 0.4), (0.2, None)]).adopted
+    worse = judge(LOSS, [(0.9, 0.3), (0.8, 0.3), (0.9, None)])
+    assert not worse.adopted
+    assert "did not finish under 1 of 3 new seeds, but is better under the others" in worse.why
 
 
 def test_one_run_each_says_that_the_spread_is_unknown():

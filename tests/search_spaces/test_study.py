@@ -1,9 +1,10 @@
+import dataclasses
 from collections import Counter
 
 import pytest
 
 from search_spaces.stage import Budget
-from search_spaces.stages import stage_named
+from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study, trial_seed
 from trainables.config import TrialConfig
 
@@ -32,12 +33,21 @@ def test_arms_share_the_trials_equally(trials):
 
 def test_every_run_of_a_study_has_its_own_seed():
     """10,000 trials and 100 repeats have different seeds, the same ones each time, others under another study seed."""
-    numbers = [*range(10_000), *range(-100, 0)]
-    seeds = [trial_seed(3, number) for number in numbers]
-    assert len(set(seeds)) > 0.9999 * len(seeds) - 1  # 32 bits: one collision in 10,100 has odds of about 1 in 85
-    assert not {trial_seed(3, n) for n in range(10_000)} & {trial_seed(3, n) for n in range(-100, 0)}
-    assert seeds == [trial_seed(3, number) for number in numbers]
+    made = Study(stage_named("lr"), "s", TrialConfig(), Budget(24, 20), seed=3)
+    trials, repeats = [trial_seed(3, n) for n in range(10_000)], [made.repeat_seed(n) for n in range(100)]
+    assert len({*trials, *repeats}) > 0.9999 * 10_100 - 1  # 32 bits: one collision has odds of about 1 in 85
+    assert not set(trials) & set(repeats)
+    assert trials == [trial_seed(3, n) for n in range(10_000)]
+    assert repeats == [dataclasses.replace(made, name="t").repeat_seed(n) for n in range(100)]
     assert trial_seed(4, 0) != trial_seed(3, 0)
+
+
+def test_no_two_studies_of_a_chain_retrain_with_a_common_seed():
+    """What was adopted in one stage, or round, meets seeds in the next that it was not adopted for."""
+    starts = [TrialConfig(), TrialConfig().override({"optimiser.lr": 0.002}), TrialConfig().override({"epochs": 40})]
+    studies = [Study(stage, "s", start, Budget(24, 20)) for stage in STAGES for start in starts]
+    seeds = [made.repeat_seed(repeat) for made in studies for repeat in range(10)]
+    assert len(set(seeds)) == len(seeds)
 
 
 def test_finalists_are_retrained_with_the_same_new_seeds():

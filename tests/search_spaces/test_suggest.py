@@ -54,6 +54,18 @@ def test_suggestions_do_not_depend_on_how_many_run_at_once(tmp_path, sampler):
     assert suggestions(study, tmp_path / "a", 24, 1) == suggestions(study, tmp_path / "b", 24, 8)
 
 
+@pytest.mark.parametrize("sampler", ["qmc", "random"])
+@pytest.mark.parametrize(("stage", "path"), [("ensemble", "ensemble.members"), ("init", "optimiser.lr")])
+def test_arms_that_search_the_same_get_the_same_points(tmp_path, stage, path, sampler):
+    """The arms search in step, so no arm's ensembles have more networks; the start's own trial takes one turn of its arm."""
+    made = Study(stage_named(stage), "s", TrialConfig(), Budget(20, 5), sampler=sampler)
+    values = [overrides[path] for overrides in suggestions(made, tmp_path / "j", 20)]
+    own, *others = (values[place::4] for place in range(4))
+    assert others[0] == others[1] == others[2]
+    assert own[1:] == others[0][:-1]
+    assert len(set(others[0])) > 2
+
+
 def test_quasi_random_points_are_evener_than_random_ones(tmp_path):
     """In every arm, with eight in flight, 40 points from the first on have under half the discrepancy of random ones."""
     spread = {}
