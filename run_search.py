@@ -15,7 +15,7 @@ import argparse
 import functools
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -198,12 +198,16 @@ def study_name(args: argparse.Namespace) -> str:
 
 def starting_config(args: argparse.Namespace, stage: Stage) -> Start:
     """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
-    from analysis.store import adopted_config, read_config
+    from analysis.store import adopted_config, read_config, read_json
 
-    path = args.start
+    if args.start:
+        return Start(read_config(args.start), str(args.start), found=True)
     for before in stages_before(stage):
-        path = path or adopted_config(args.results_dir, before.name)
-    return Start(read_config(path), str(path), found=True) if path else Start()
+        best = adopted_config(args.results_dir, before.name, smoke=args.smoke)
+        if best:
+            options = read_json(best.with_name("study.json")).get("data", {}).get("options", [])
+            return Start(read_config(best), str(best), found=parser().parse_args(options).data == args.data)
+    return Start()
 
 
 def plan(study: Study, start: Start) -> str:
@@ -246,8 +250,7 @@ def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     described = read_study(folder).manifest
     _check_unchanged(argv, folder, described)
     started = parser().parse_args(described["data"]["options"])
-    if args.data != SYNTHETIC:
-        started.data = args.data
+    started.data = _typed(argv, ["data"])["data"] or started.data
     from analysis.conduct import resume_study
     from analysis.workshop import open_workshop
 
@@ -267,14 +270,20 @@ def _check_unchanged(argv: Sequence[str] | None, folder: Path, described: Mappin
         **{name: described[name] for name in ("seed", "sampler", "scheduler")},
         "split": described["data"]["split"]["kind"],
     }
-    typed = parser()
-    typed.set_defaults(**dict.fromkeys(before))
-    for name, value in vars(typed.parse_args(argv)).items():
-        if name in before and value is not None and str(value) != str(before[name]):
+    for name, value in _typed(argv, before).items():
+        if value is not None and str(value) != str(before[name]):
             option = f"--{name.replace('_', '-')} {value}"
             raise InputError(
                 f"{option}: {folder} was started with {before[name]}; leave it out, or choose another --study"
             )
+
+
+def _typed(argv: Sequence[str] | None, names: Iterable[str]) -> dict[str, Any]:
+    """What was typed for the options of these names; None where nothing was."""
+    p = parser()
+    p.set_defaults(**dict.fromkeys(names))
+    typed = vars(p.parse_args(argv))
+    return {name: typed[name] for name in names}
 
 
 def run_all(args: argparse.Namespace) -> int:

@@ -57,7 +57,8 @@ def run_study(study: Study, start_from: str, workshop: Workshop) -> tuple[int, P
         write_json(folder / "study.json", described)
         say(
             f"{study.stage.name}: {study.stage.question} "
-            f"(start: {start_from}; {describe(workshop.resources, workshop.cluster)})"
+            f"({study.budget.trials} x {study.budget.epochs} epochs; start: {start_from}; "
+            f"{describe(workshop.resources, workshop.cluster)})"
         )
         return _carry_out(study, workshop, folder)
 
@@ -200,7 +201,7 @@ def _search_and_retrain(runner: Runner) -> int:
     suggester = Suggester(study, folder / "optuna.journal", record.histories)
     outcome = runner.search(record, suggester)
     if outcome != "whole":
-        return _given_up(record, outcome)
+        return _given_up(record, outcome, folder, "search")
     so_far = read_study(folder)
     if so_far.finished.empty:
         return NOTHING_FINISHED
@@ -210,25 +211,30 @@ def _search_and_retrain(runner: Runner) -> int:
     ended = [number for number, history in repeats.done.items() if history.result and history.result.best]
     # weights are kept before an end is written down; they may have been lost or removed since
     repeats.reopen([number for number in ended if not trial_file(folder / "checkpoints", number).exists()])
-    _reopen_if_all_failed(repeats)
+    _reopen_given_up(repeats, folder, "retraining")
     outcome = runner.retrain(repeats, runs)
     if outcome == "whole":
         shutil.rmtree(folder / "states", ignore_errors=True)
-    return _given_up(repeats, outcome)
+    return _given_up(repeats, outcome, folder, "retraining")
 
 
-def _given_up(record: Record, outcome: Outcome) -> int:
+def _given_up(record: Record, outcome: Outcome, folder: Path, run: str) -> int:
+    """Return the exit status; where the run was given up say why, and write down which trials that cost."""
     if outcome == "hopeless":
-        reasons = [history.result.reason for history in record.done.values() if history.result]
-        say(f"given up: the first {len(reasons)} trials all failed, the last with: {reasons[-1]}")
+        say(
+            f"given up: the first {len(record.failed)} trials of this {run} all failed, the last with: "
+            f"{record.failed[-1].reason}"
+        )
+        given_up = {"given_up": {run: [result.trial.number for result in record.failed]}}
+        write_json(folder / "study.json", read_json(folder / "study.json") | given_up)
     return STATUS[outcome]
 
 
-def _reopen_if_all_failed(record: Record) -> None:
-    """Whatever it was may have been mended since."""
-    results = [history.result for history in record.done.values() if history.result]
-    if results and all(result.status == "failed" for result in results):
-        record.reopen(list(record.done))
+def _reopen_given_up(record: Record, folder: Path, run: str) -> None:
+    """Try again what failed when the run was last given up, or if all did: whatever it was may have been mended."""
+    given_up = read_json(folder / "study.json").get("given_up", {}).get(run, [])
+    failed = [number for number, history in record.done.items() if history.result and history.result.status == "failed"]
+    record.reopen([number for number in failed if number in given_up or len(failed) == len(record.done)])
 
 
 def _settle_finalists(study: Study, so_far: StudyRecord) -> dict[str, TrialConfig]:
@@ -251,7 +257,7 @@ def _mend(record: Record, study: Study, folder: Path) -> None:
     if not record.histories:
         return
     _drop_damaged_states(record, folder / "states" / "search")
-    _reopen_if_all_failed(record)
+    _reopen_given_up(record, folder, "search")
     left = study.budget.trials - len(record.histories)
     found = f"record: {len(record.done)} trials ended, {len(record.open)} begun, {left} to begin"
     wrong = disagreements(folder / "optuna.journal", record.histories)
@@ -265,7 +271,9 @@ def _drop_damaged_states(record: Record, states: Path) -> None:
         path = trial_file(states, number)
         try:
             if path.exists():
-                from_bytes(path.read_bytes(), history.trial.config)
+                run, _ = from_bytes(path.read_bytes(), history.trial.config)
+                if run.epoch > len(history.epochs):  # after a power cut: the record's last lines were lost
+                    raise ValueError(f"it has {run.epoch} epochs, the record {len(history.epochs)}")
         except ValueError as error:
             say(f"note: {path}: {error}; trial {number} starts again")
             path.unlink()

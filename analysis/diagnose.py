@@ -127,7 +127,7 @@ def density(study: StudyRecord, metric: Metric) -> Finding:
     searched = study.trials[study.trials["status"].isin(["finished", "stopped"])]
     counts = searched["arm"].value_counts().reindex(study.manifest["arms"], fill_value=0)
     evidence = "trials with a result: " + ", ".join(f"{arm} {count}" for arm, count in counts.items())
-    if counts.min() >= DENSE:
+    if all(count >= min(DENSE, _points(study, str(arm))) for arm, count in counts.items()):
         return Finding("density", "ok", evidence)
     return Finding(
         "density",
@@ -232,6 +232,14 @@ def retraining(study: StudyRecord, metric: Metric) -> Finding | None:
 
 def _data_notes(study: StudyRecord) -> list[Finding]:
     return [Finding("data", "note", note) for note in study.manifest["data"]["notes"]]
+
+
+def _points(study: StudyRecord, arm: str) -> float:
+    """How many different trials an arm can have: few where it searches nothing but counts and choices."""
+    fixed = study.manifest["arm_values"][arm]
+    own = [p for p in study.manifest["parameters"] if p["domain"] and p["path"] not in fixed]
+    given = [p for p in own if all(fixed.get(path) == value for path, value in p.get("only_if", {}).items())]
+    return math.prod(from_dict(p["domain"]).size for p in given)
 
 
 def _searched(study: StudyRecord) -> list[tuple[str, Domain]]:

@@ -51,6 +51,7 @@ class Record:
         self.histories = read_histories(files.record, metric)
         _write_tables(self.histories, files, paths)
         self._log = TrialLog(files.trials, files.epochs, paths)
+        self.failed: list[TrialResult] = []  # of those heard since
 
     @property
     def done(self) -> dict[int, History]:
@@ -92,6 +93,7 @@ class Record:
         self._append("ended", result.trial, {"status": result.status, "reason": result.reason}, durable=True)
         self._log.ended(result, epochs)
         kept = result if result.reason != INTERRUPTED else None
+        self.failed += [kept] if kept and kept.status == "failed" else []
         self.histories[result.trial.number] = replace(self.histories[result.trial.number], result=kept)
 
     def _append(self, event: str, trial: Trial, content: Mapping[str, Any], durable: bool = False) -> None:

@@ -295,16 +295,20 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
         "--sampler": manifest["sampler"] if manifest["sampler"] != "qmc" else None,
         "--scheduler": manifest["scheduler"] if manifest["scheduler"] != "none" else None,
     }
+    more = {"--stage": manifest["stage"], "--resume": True, "--study": manifest["name"]}
     if cut_off:
-        options = {"--stage": manifest["stage"], "--resume": True, "--study": manifest["name"]}
+        options = more
     elif study.finished.empty:  # nothing trained: find out whether the plain baseline does
         options = {"--stage": STAGES[0].name}
     elif longer:
         options["--epochs"] = 2 * budget["epochs"]
-    elif warned & {"density", "boundary", "feasibility", "retraining", "early best epochs"}:
+    elif warned & {"boundary", "feasibility"}:  # ranges are changed first, which makes another study of it
         options["--trials"] = 2 * budget["trials"]
-    elif later:
-        options = {"--stage": later.name, "--start": None if adopted else options["--start"]}
+    elif warned & {"density", "retraining", "early best epochs"}:
+        options = {**more, "--trials": 2 * budget["trials"]}
+    elif later:  # finds what was adopted by itself
+        kept = {"--start": options["--start"], "--epochs": budget["epochs"]}
+        options = {"--stage": later.name, **({} if adopted else kept)}
     options["--results-dir"] = None if results == Path("results") else results
     given = [(option, value) for option, value in options.items() if value is not None]
     words = [str(word) for option, value in given for word in ((option,) if value is True else (option, value))]

@@ -258,11 +258,15 @@ def newest_study(results: Path, stage: str) -> Path:
     return max(studies, key=lambda folder: (str(read_json(folder / "study.json").get("started")), folder.name))
 
 
-def adopted_config(results: Path, stage: str) -> Path | None:
-    """Return the best.json of the newest adopted study of `stage` in a results folder; None if there is none."""
+def adopted_config(results: Path, stage: str, smoke: bool = False) -> Path | None:
+    """Return the best.json of the newest adopted study of `stage` in a results folder; None if there is none.
+
+    What a run of --smoke adopted answers nothing, except to another one.
+    """
     adopted = []
     for path in sorted((results / stage).glob("*/best.json")):
-        finished = read_json(path.parent / "study.json").get("finished")
-        if finished and read_json(path).get("adopted") is True:
-            adopted.append((str(finished), path))
+        study = read_json(path.parent / "study.json")
+        counts = study.get("finished") and (smoke or "--smoke" not in study.get("argv", []))
+        if counts and read_json(path).get("adopted") is True:
+            adopted.append((str(study["finished"]), path))
     return max(adopted)[1] if adopted else None

@@ -24,6 +24,11 @@ class Domain(Protocol):
         """Return kind and bounds as plain values for study.json."""
         ...
 
+    @property
+    def size(self) -> float:
+        """Return how many values there are."""
+        ...
+
 
 @dataclass(frozen=True)
 class Uniform:
@@ -46,6 +51,11 @@ class Uniform:
     def to_dict(self) -> dict[str, Any]:
         """Return kind and bounds."""
         return {"kind": "uniform", "low": self.low, "high": self.high}
+
+    @property
+    def size(self) -> float:
+        """Return how many values there are."""
+        return math.inf
 
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}"
@@ -75,6 +85,11 @@ class LogUniform:
         """Return kind and bounds."""
         return {"kind": "log-uniform", "low": self.low, "high": self.high}
 
+    @property
+    def size(self) -> float:
+        """Return how many values there are."""
+        return math.inf
+
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}, log"
 
@@ -103,6 +118,11 @@ class IntRange:
         """Return kind and bounds."""
         return {"kind": "integer", "low": self.low, "high": self.high}
 
+    @property
+    def size(self) -> float:
+        """Return how many values there are."""
+        return self.high - self.low + 1
+
     def __str__(self) -> str:
         return f"{self.low} to {self.high}, whole"
 
@@ -128,6 +148,11 @@ class Choice:
     def to_dict(self) -> dict[str, Any]:
         """Return kind and options."""
         return {"kind": "choice", "options": list(self.options)}
+
+    @property
+    def size(self) -> float:
+        """Return how many values there are."""
+        return len(self.options)
 
     def __str__(self) -> str:
         return ", ".join(str(option) for option in self.options)

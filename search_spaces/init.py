@@ -27,6 +27,6 @@ INIT = Stage(
         Parameter("epochs", "fixed", None, "answered by the lr stage; a slow start may want more"),
     ),
     metric=Metric("val_loss", "min"),
-    budget=Budget(trials=24, epochs=20),
+    budget=Budget(trials=32, epochs=20),
     demo=Budget(trials=4, epochs=10, repeats=3),
 )

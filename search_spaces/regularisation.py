@@ -62,7 +62,7 @@ REGULARISATION = Stage(
         Parameter("epochs", "fixed", None, "answered by the lr stage; strong augmentation may want more"),
     ),
     metric=Metric("val_loss", "min"),
-    budget=Budget(trials=30, epochs=20),
+    budget=Budget(trials=40, epochs=20),
     demo=Budget(trials=15, epochs=10, repeats=8),  # seeds move these configs by more than five can tell
     compared={
         "none": {**_PLAIN, **_NO_AUGMENTATION, **_NO_DROPOUT},

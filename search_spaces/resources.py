@@ -76,12 +76,16 @@ def _slots(cpus: float, gpus: float, node: Node) -> int:
 
 
 def _even_part(least: float, at_once: int, cpus: float, cluster: Cluster) -> float:
-    """The part of a GPU with which `at_once` trials fill all GPUs alike; what is a whole GPU or more stays."""
+    """The part of a GPU with which `at_once` trials fill all GPUs alike; what is a whole GPU or more stays.
+
+    Where machines are unlike there may be none with which as many trials still fit: then the least.
+    """
     if not 0 < least < 1:
         return least
     a_gpu = max(math.ceil(_slots(cpus, least, node) / node.gpus) for node in cluster.nodes if node.gpus)
     trials = min(a_gpu, math.ceil(at_once / cluster.gpus))
-    return max(least, math.floor(1e4 / trials) / 1e4)  # Ray counts in ten-thousandths
+    even = max(least, math.floor(1e4 / trials) / 1e4)  # Ray counts in ten-thousandths
+    return even if sum(_slots(cpus, even, node) for node in cluster.nodes) >= at_once else least
 
 
 def describe(resources: Resources, cluster: Cluster) -> str:

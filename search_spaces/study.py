@@ -32,7 +32,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Start:
-    """The config a study starts from, and where it comes from; `found`: an earlier study's, not just the baseline's."""
+    """The config a study starts from, and where it comes from; `found`: its epochs hold for these images too."""
 
     config: TrialConfig = field(default_factory=TrialConfig)
     origin: str = "the baseline's config"

@@ -276,8 +276,8 @@ class _Bridge(tune.Callback):
 
     @property
     def hopeless(self) -> bool:
-        """Whether the first trials to end have all failed, after their retries."""
-        return self._failed == self._ended >= HOPELESS and not self._run.begun
+        """Whether the first trials to end in this run have all failed, after their retries."""
+        return self._failed == self._ended >= HOPELESS
 
     def started(self, trial: Trial, ray_id: str, epochs: Sequence[EpochMetrics]) -> None:
         self._open[trial.number], self._curves[trial.number] = trial, list(epochs)

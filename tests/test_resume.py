@@ -263,6 +263,7 @@ def test_more_trials_are_added_to_a_finished_study(unbroken):
         (["--study", "nowhere"], "nowhere: not a study folder (no study.json)"),
         (["--study", "unbroken", "--trials", "2"], "--trials 2: results/lr/unbroken was started with 6"),
         (["--study", "unbroken", "--dry-run"], "--dry-run with --resume"),
+        (["--study", "unbroken", "--data", "synthetic"], "now has "),
         (["--study", "unbroken", "--data", "others"], "results/lr/unbroken: was started on chips with digest"),
     ],
 )

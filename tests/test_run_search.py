@@ -131,6 +131,27 @@ def test_a_stage_starts_from_the_newest_adopted_config_before_it(tmp_path, monke
     assert "start: mine.json" in capsys.readouterr().out
 
 
+def test_a_start_of_a_smoke_run_or_of_other_images_decides_no_length(tmp_path, monkeypatch, capsys):
+    """What --smoke adopted is a start for --smoke alone; epochs that were enough for other images are not taken over."""
+    monkeypatch.chdir(tmp_path)
+    for name, epochs, argv, data in (("a", 33, [], ["--data", "mine"]), ("b", 2, ["--smoke"], ["--data", "mine"])):
+        folder = tmp_path / "results" / "lr" / name
+        folder.mkdir(parents=True)
+        config = TrialConfig().override({"epochs": epochs, "optimiser.lr": 0.005}).to_dict()
+        (folder / "best.json").write_text(json.dumps({"config": config, "adopted": True}))
+        described = {"finished": f"2026-01-01, {name}", "argv": argv, "data": {"options": data}}
+        (folder / "study.json").write_text(json.dumps(described))
+    for arguments, name, epochs in (
+        (["--data", "mine"], "a", 33),
+        (["--data", "others"], "a", 20),
+        (["--data", "mine", "--smoke"], "b", 2),
+    ):
+        assert main(["--stage", "init", *arguments, "--dry-run"]) == 0
+        planned = capsys.readouterr().out
+        assert f"start: results/lr/{name}/best.json" in planned
+        assert f"trials of {epochs} epochs" in planned
+
+
 # --- a whole study ---------------------------------------------------------------------------------------------------
 
 

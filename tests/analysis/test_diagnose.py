@@ -1,10 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.diagnose import diagnose
+from analysis.diagnose import density, diagnose
 from analysis.store import EPOCH_COLUMNS, TRIAL_COLUMNS, StudyRecord
-from search_spaces.stages import stage_named
+from search_spaces.stages import STAGES, stage_named
+from search_spaces.study import Study
+from trainables.config import TrialConfig
 from trainables.result import Metric
 
 LOSS = Metric("val_loss", "min")
@@ -101,6 +105,28 @@ def test_a_study_of_which_no_trial_has_ended_has_nothing_wrong():
 def test_a_study_without_a_finished_trial_fails_feasibility():
     """All trials diverged: one finding, a failure, and no error."""
     assert severities(study(status=["infeasible"] * 27)) == {"feasibility": "fail"}
+
+
+def test_five_ensembles_of_two_to_five_are_enough():
+    """An arm that can have four different trials is searched whole by four; with three it is not."""
+    record = study(count=12, arm=["average"] * 12)
+    record.manifest.update(arms=["average"], arm_values={"average": {}})
+    members = {"kind": "integer", "low": 2, "high": 5}
+    record.manifest["parameters"] = [{"path": "ensemble.members", "domain": members}]
+    few = dataclasses.replace(record, trials=record.trials.head(3))
+    enough = dataclasses.replace(record, trials=record.trials.head(4))
+    assert [density(some, LOSS).severity for some in (few, enough)] == ["warn", "ok"]
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_a_stage_s_own_budget_is_dense_enough(stage):
+    """No stage's default budget is called a first look by the check on its density."""
+    made = Study(stage, "s", TrialConfig(), stage.budget)
+    arms = [made.arm_of(number).name for number in range(stage.budget.trials)]
+    record = study(count=len(arms), arm=arms)
+    values = {arm.name: dict(arm.values) for arm in made.arms()}
+    record.manifest.update(arms=list(values), arm_values=values, parameters=stage.describe())
+    assert density(record, LOSS).severity == "ok"
 
 
 def test_a_best_value_at_an_end_of_its_range_is_suspicious():

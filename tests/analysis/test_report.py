@@ -63,8 +63,9 @@ def warn(*ids):
     [
         ([], True, {"--stage": "regularisation", "--start": None, "--trials": None}),
         (warn("training length"), True, {"--epochs": "40", "--trials": "24", "--start": "results/lr/s/best.json"}),
-        (warn("density"), False, {"--trials": "48", "--epochs": "20", "--start": None, "--seed": None}),
-        (warn("early best epochs"), False, {"--trials": "48", "--epochs": "20"}),
+        (warn("density"), False, {"--resume": "--study", "--study": "s", "--trials": "48", "--epochs": None}),
+        (warn("early best epochs"), True, {"--resume": "--study", "--study": "s", "--trials": "48", "--start": None}),
+        (warn("boundary", "density"), False, {"--resume": None, "--trials": "48", "--epochs": "20", "--seed": None}),
         (warn("boundary", "training length"), False, {"--epochs": "40"}),
     ],
 )
@@ -82,16 +83,17 @@ def test_the_next_command_keeps_the_users_settings():
     """Start, seed, sampler and results folder of a study that was not adopted stay what the user chose."""
     made = record("elsewhere/lr/s", start_from="mine.json", seed=7)
     made.manifest["sampler"] = "tpe"
-    args = parser().parse_args(shlex.split(next_command(made, warn("density"), False))[2:])
+    args = parser().parse_args(shlex.split(next_command(made, warn("boundary"), False))[2:])
     assert (str(args.start), args.seed, args.sampler, str(args.results_dir)) == ("mine.json", 7, "tpe", "elsewhere")
 
 
 def test_the_next_stage_starts_where_the_user_did():
-    """Where nothing was adopted the next stage is given the config that this one was; else it finds the adopted one."""
+    """Where nothing was adopted the next stage is given this one's start and length; else it finds what was adopted."""
     made = record(start_from="mine.json")
     kept = parser().parse_args(shlex.split(next_command(made, [], False))[2:])
-    assert (kept.stage, str(kept.start)) == ("regularisation", "mine.json")
-    assert parser().parse_args(shlex.split(next_command(made, [], True))[2:]).start is None
+    assert (kept.stage, str(kept.start), kept.epochs) == ("regularisation", "mine.json", 20)
+    found = parser().parse_args(shlex.split(next_command(made, [], True))[2:])
+    assert (found.stage, found.start, found.epochs) == ("regularisation", None, None)
 
 
 @pytest.mark.parametrize("stage", ["lr", "final"])

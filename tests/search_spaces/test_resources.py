@@ -48,6 +48,20 @@ def test_no_gpu_gets_two_trials_more_than_another(cpus, gpus, wish, at_once):
         assert math.ceil(count / a_gpu) == math.ceil(count / math.ceil(count / gpus))
 
 
+NODES = st.lists(st.builds(Node, st.integers(1, 32), st.integers(0, 4)), min_size=1, max_size=4)
+
+
+@given(NODES, st.sampled_from([None, 0.1, 0.25, 0.5]), st.integers(1, 64))
+def test_as_many_as_are_said_to_run_at_once_do(nodes, wish, at_once):
+    """However unlike the machines are, with the part of a GPU that each trial takes all of them find room."""
+    try:
+        part, count = fitted(Cluster(tuple(nodes)), gpus_per_trial=wish, max_concurrent=at_once)
+    except InputError:
+        return
+    rooms = [min(node.cpus, node.gpus * int(1 / part + 1e-9)) if part else node.cpus for node in nodes]
+    assert count <= sum(rooms)
+
+
 def test_on_a_cluster_of_others_the_user_s_number_is_taken_at_its_word():
     """Sixteen at once where four fit stay sixteen on a joined cluster, which may grow, and become four elsewhere."""
     assert fitted(Cluster((Node(0), Node(4)), joined=True), max_concurrent=16) == (0.0, 16)
