@@ -21,11 +21,12 @@ def main(argv: list[str] | None = None) -> int:
         "path", type=Path, metavar="PATH", help="a study folder, results/<stage>/<study>, or a results folder"
     )
     path = parser.parse_args(argv).path
-    if len(path.parts) < 2 or ".." in path.parts:  # a page names the results folder, which is two above its study
-        path = path.resolve()
     try:
         with reading(path):
-            print(write_report(path) if (path / "study.json").exists() else write_summary(path))
+            is_study = (path / "study.json").exists()
+            if is_study and (len(path.parts) < 2 or ".." in path.parts):
+                path = path.resolve()  # its page names the results folder, two above it
+            print(write_report(path) if is_study else write_summary(path))
     except InputError as error:
         print(f"python -m analysis: {error}", file=sys.stderr)
         return 2
