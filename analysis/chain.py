@@ -103,14 +103,16 @@ def _asked(chain: Chain, steps: list[Step]) -> Iterator[tuple[Stage, int, int | 
     """The stages and rounds in turn, with the number of epochs where a round asks for more than was trained before.
 
     Each round after the first doubles them. The first is passed over where the stage before has found its own epochs
-    too few: what is too short for the untuned network is no length to tune rates for.
+    too few: what is too short for the untuned network is no length to tune rates for. So does a stage that is asked
+    once, if it is to be prolonged.
     """
     last: Step | None = None
     for stage in STAGES:
         rounds = stage.rounds if chain.rounds else 1
         first = 2 if rounds > 1 and last and last.longer else 1
         for round_ in range(first, rounds + 1):
-            yield stage, round_, 2 * last.start.config.epochs if last and round_ > 1 else None
+            longer = round_ > 1 or (stage.prolonged and chain.rounds and last and last.longer)
+            yield stage, round_, 2 * last.start.config.epochs if last and longer else None
             last = next(step for step in steps if (step.stage, step.round) == (stage.name, round_))
             if not last.longer:
                 break

@@ -43,7 +43,10 @@ def _budget(budget: Budget) -> str:
 def _epochs(stage: Stage) -> str:
     """How long trials of a stage train, where it is not the budget's word alone."""
     if stage.keeps_epochs:
-        return " Trains as long as the config it starts from, where an earlier study found it."
+        prolonged = " In a chain twice as long, if the best epochs came last in the stage before."
+        return " Trains as long as the config it starts from, where an earlier study found it." + (
+            prolonged if stage.prolonged else ""
+        )
     if stage.rounds > 1:
         return (
             f" In a chain asked up to {stage.rounds} times, each with twice the epochs, while the best epochs come "

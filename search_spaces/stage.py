@@ -98,7 +98,8 @@ class Stage:
     `budget` is the default for a user's images, `demo` for the embedded chips: minutes on two cores, where
     `demo_fixes` fixes nuisance parameters that cost too much to search there. With `keeps_epochs` the starting config
     says how many epochs (an earlier stage has answered that); `rounds` says how often a chain of stages asks this one,
-    each time with twice the epochs, while its best epochs come last. `examined`: the test split is asked in full
+    each time with twice the epochs, while its best epochs come last; with `prolonged` a chain asks it with twice the
+    epochs at once if those of the stage before came last. `examined`: the test split is asked in full
     (other thresholds, ship task), not with the test pairs alone.
     """
 
@@ -113,6 +114,7 @@ class Stage:
     rivals: tuple[Rival, ...] = (START,)
     keeps_epochs: bool = True
     rounds: int = 1
+    prolonged: bool = False
     examined: bool = False
 
     def __post_init__(self) -> None:

@@ -44,6 +44,13 @@ def test_the_lr_stage_is_asked_with_twice_the_epochs(longer, lr):
     ]
 
 
+def test_the_final_config_trains_longer_where_its_epochs_were_too_few():
+    """The final stage is asked once, at twice the length where the stage before it was still improving at its end."""
+    assert asked({("ensemble", 1)})[-2:] == [("ensemble", 1, 20), ("final", 1, 40)]
+    assert asked({("ensemble", 1), ("final", 1)})[-1] == ("final", 1, 40)
+    assert asked({("ensemble", 1)}, rounds=False)[-1] == ("final", 1, 20)
+
+
 def test_with_a_length_given_no_stage_is_asked_twice():
     """Where the user has said how many epochs, a chain takes it at that."""
     assert asked({("lr", 1), ("loss", 1)}, rounds=False) == [(name, 1, 20) for name in NAMES]
