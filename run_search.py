@@ -179,7 +179,7 @@ def make_study(args: argparse.Namespace, stage: Stage, start: Start, name: str, 
     own_trials = args.trials if stage.varied or args.stage != ALL else None
     epochs = epochs or args.epochs or (start.config.epochs if start.found and stage.keeps_epochs else default.epochs)
     budget = Budget(own_trials or default.trials, epochs, args.repeats or default.repeats)
-    report = TrialConfig().override({"epochs": args.epochs or TrialConfig().epochs})
+    report = TrialConfig()  # as long as the report trained it, but in --smoke
     if args.smoke:
         budget = Budget(
             own_trials or min(SMOKE.trials, default.trials), args.epochs or SMOKE.epochs, args.repeats or SMOKE.repeats

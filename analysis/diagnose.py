@@ -217,6 +217,7 @@ def separation(study: StudyRecord, metric: Metric) -> Finding | None:
 def retraining(study: StudyRecord, metric: Metric) -> Finding | None:
     """Do new seeds reach what the selected trial reached? (playbook: characterise the best trial before adopting)."""
     runs = study.repeats[study.repeats["arm"] == "selected"]
+    runs = runs[runs["status"] != "failed"]  # of a lost machine the config is innocent, as in its adoption
     if len(runs) < 2 or not _searched(study):
         return None
     values = [float(run) for run in runs.loc[runs["status"] == "finished", metric.name]]

@@ -11,8 +11,7 @@ FINAL = Stage(
             "epochs",
             "fixed",
             None,
-            "as adopted, in a chain twice as many if these were too few; the report's baseline trains its own 20, or "
-            "--epochs",
+            "as adopted, in a chain twice as many if these were too few; the report's baseline trains its own 20",
         ),
         Parameter("seed", "fixed", None, "several new ones for each config: a single network is an anecdote"),
     ),

@@ -13,7 +13,9 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from run_search import main
+from run_search import main, make_study, parser
+from search_spaces.stages import stage_named
+from search_spaces.study import Start
 from search_spaces.suggest import journal_states
 from tests.command import ROOT, images, search, start
 from trainables.config import TrialConfig
@@ -114,6 +116,14 @@ def test_a_later_stage_trains_as_long_as_its_start(tmp_path, monkeypatch, capsys
     ):
         assert main([*arguments, "--dry-run"]) == 0
         assert f"trials of {epochs} epochs" in capsys.readouterr().out
+
+
+def test_the_reports_baseline_trains_as_long_as_in_the_report():
+    """Whatever --epochs says of the adopted config, `final` measures it beside 20 epochs of the baseline; not in --smoke."""
+    stage = stage_named("final")
+    for arguments, epochs, reference in ((["--epochs", "40"], 40, 20), ([], 10, 20), (["--smoke"], 2, 2)):
+        made = make_study(parser().parse_args(["--stage", "final", *arguments]), stage, Start(), "n")
+        assert (made.budget.epochs, made.reference.epochs) == (epochs, reference)
 
 
 def test_a_stage_starts_from_the_newest_adopted_config_before_it(tmp_path, monkeypatch, capsys):

@@ -218,6 +218,8 @@ def test_a_lucky_winner_is_found_out():
     assert severities(study(repeats=far))["retraining"] == "warn"
     dead = [*near[:2], ("selected", "infeasible", None)]
     assert severities(study(repeats=dead))["retraining"] == "warn"
+    lost = [*near[:2], ("selected", "failed", None)]  # its machine was, which says nothing of the config
+    assert severities(study(repeats=lost))["retraining"] == "ok"
 
 
 def test_trials_stopped_by_a_scheduler_count_as_looks():
