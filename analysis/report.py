@@ -41,7 +41,7 @@ from analysis.selection import Adoption, judge, ranked
 from analysis.store import BEST_COLUMNS, SCHEMA, StudyRecord, read_study, write_json, write_text
 from search_spaces.domain import from_dict
 from search_spaces.stages import STAGES, stage_after, stage_named
-from trainables.augment import gather
+from trainables.augment import draw_views, gather
 from trainables.config import Augmentation, TrialConfig
 from trainables.data import PreparedData
 from trainables.result import Metric
@@ -345,7 +345,8 @@ def draw_training_pairs(data: PreparedData, path: Path, count: int = 5) -> None:
     chips = np.concatenate([part.images[pairs.first[each]], part.images[pairs.second[each]]]).astype(np.float32)
     low, high = chips.min((1, 2), keepdims=True), chips.max((1, 2), keepdims=True)
     scaled = torch.from_numpy((chips - low) / np.maximum(high - low, 1e-12)).permute(0, 3, 1, 2)
-    drawn = gather(scaled, torch.arange(2 * shown), REPORT_AUGMENTATION, torch.Generator().manual_seed(data.seed))
+    views = draw_views(2 * shown, REPORT_AUGMENTATION, torch.Generator().manual_seed(data.seed))
+    drawn = gather(scaled, torch.arange(2 * shown), views)
     images = drawn.permute(0, 2, 3, 1).clamp(0, 1).numpy()
     titles = ["similar" if target == 0 else "different" for target in pairs.target[each]]
     draw_pairs(images[:shown], images[shown:], titles, path)

@@ -13,7 +13,8 @@ from pathlib import Path
 from analysis.mirror import MirrorMode
 from search_spaces.resources import Cluster, fit_resources
 from search_spaces.study import Resources
-from search_spaces.tuner import ray_cluster
+from search_spaces.tuner import device_of, ray_cluster
+from trainables.compiled import EncoderPath, encoder_path
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError
 from trainables.fetch import KAGGLE, fetch
@@ -76,6 +77,11 @@ class Workshop:
     resources: Resources
     results: Path
     wandb: MirrorMode
+
+    @property
+    def encoder(self) -> EncoderPath:
+        """Return which pass plain networks take through the encoder, as this machine has it."""
+        return encoder_path(device=device_of(self.resources))
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester
+from trainables.compiled import encoder_path
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.result import EpochMetrics, trial_result
@@ -50,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data = prepare(simulate(60), "grouped")
-        write_json(folder / "study.json", manifest(study, data, data.for_trials(), [], "", Cluster((Node(1),))))
+        described = manifest(study, data, data.for_trials(), [], "", Cluster((Node(1),)), encoder_path())
+        write_json(folder / "study.json", described)
         rng, record = np.random.default_rng(0), Record(Files.of_search(folder), study.stage.metric, paths)
         suggester = Suggester(study, folder / "optuna.journal")
         asked, heard = 0.0, 0.0

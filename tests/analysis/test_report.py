@@ -27,6 +27,7 @@ from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester
 from tests.analysis.test_diagnose import LOSS, study
+from trainables.compiled import encoder_path
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.result import TrialResult
@@ -302,7 +303,9 @@ def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, dem
     asked = stage.for_demo() if demo else stage
     planned = Study(asked, "s", TrialConfig(), Budget(12, 4, 1))
     data = prepare(simulate(40), "grouped")
-    write_json(tmp_path / "study.json", manifest(planned, data, data.for_trials(), [], "", Cluster((Node(1),))))
+    write_json(
+        tmp_path / "study.json", manifest(planned, data, data.for_trials(), [], "", Cluster((Node(1),)), encoder_path())
+    )
     log = TrialLog(tmp_path / "trials.csv", tmp_path / "epochs.csv", [p.path for p in asked.varied])
     suggester, trials = Suggester(planned, tmp_path / "journal"), []
     for number in range(12):

@@ -26,9 +26,9 @@ def test_a_trial_never_sees_a_test_chip(prepared):
 
 def test_normalisation_comes_from_the_training_split_alone(prepared, trial_data):
     """Training chips have mean 0 and deviation 1 in each channel; statistics change with them and with no other chip."""
-    tensors = load(trial_data.train, trial_data)
-    assert torch.allclose(tensors.images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
-    assert torch.allclose(tensors.images.std((0, 2, 3)), torch.ones(3), atol=1e-3)
+    images = load(trial_data.train, trial_data).chips.normalised
+    assert torch.allclose(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
+    assert torch.allclose(images.std((0, 2, 3)), torch.ones(3), atol=1e-3)
     images = prepared.chips.images.copy()
     images[prepared.split.test] += 5
     images[prepared.split.validation] -= 5
@@ -47,9 +47,16 @@ def test_channel_statistics_equal_numpys():
     assert sd[2] > 0
 
 
-def test_loaded_images_are_channels_last_without_a_copy(trial_data):
-    """(M, 75, 75, 3) arrays become (M, 3, 75, 75) tensors whose memory is channels_last."""
-    images = load(trial_data.train, trial_data).images
+def test_loaded_chips_are_those_that_were_read(trial_data):
+    """On the CPU the pixels of a loaded part are the array's own memory, also where that may not be written to."""
+    part = dataclasses.replace(trial_data.train, images=trial_data.train.images.view())
+    part.images.flags.writeable = False
+    assert load(part, trial_data).chips.pixels.data_ptr() == part.images.ctypes.data
+
+
+def test_normalised_chips_are_channels_last(trial_data):
+    """(M, 75, 75, 3) pixels become (M, 3, 75, 75) tensors whose memory is channels_last."""
+    images = load(trial_data.train, trial_data).chips.normalised
     assert images.shape[1:] == (3, 75, 75)
     assert images.is_contiguous(memory_format=torch.channels_last)
 
