@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Literal
 
 import ray
-from ray import _raylet
 from ray._private import services
 
 from search_spaces.resources import Cluster, Node
@@ -102,8 +101,8 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 def _read_environment_again() -> None:
-    _raylet.Config.initialize("")
-    _raylet.AuthenticationTokenLoader.instance().reset_cache()
+    ray._raylet.Config.initialize("")
+    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _found(address: str) -> str:
