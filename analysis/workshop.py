@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.mirror import MirrorMode
+from search_spaces.cluster import ray_cluster
 from search_spaces.resources import Cluster, fit_resources
 from search_spaces.study import Resources
-from search_spaces.tuner import device_of, ray_cluster
+from search_spaces.tuner import device_of
 from trainables.compiled import EncoderPath, encoder_path
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError
