@@ -92,16 +92,17 @@ def test_a_driver_killed_at_random_moments_loses_nothing(unbroken):
     assert_equal_to_unbroken(unbroken, "killed")
 
 
-def workers():
-    """Process numbers of Ray workers that train."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"ray::" in (line := path.read_bytes()) and b"SiameseTrial" in line:
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
+def children(driver, *names):
+    """Process numbers below a driver whose command line has one of these names; those of other studies are not ours."""
+    parents, lines = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            parents[int(path.parent.name)] = int(path.read_text().rsplit(")", 1)[1].split()[1])
+            lines[int(path.parent.name)] = (path.parent / "cmdline").read_bytes()
+    below = {driver}
+    while more := {number for number, parent in parents.items() if parent in below} - below:
+        below |= more
+    return [number for number in below - {driver} if any(name in lines.get(number, b"") for name in names)]
 
 
 def test_a_killed_worker_s_trial_is_tried_again(unbroken):
@@ -111,7 +112,9 @@ def test_a_killed_worker_s_trial_is_tried_again(unbroken):
     wait_for_events(process, folder, 5)
     killed = False
     while process.poll() is None and not killed:
-        for victim in workers()[:1]:  # a process is nameless for a moment whenever Ray renames it
+        for victim in children(process.pid, b"SiameseTrial")[
+            :1
+        ]:  # a process is nameless for a moment whenever Ray renames it
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
                 killed = True
@@ -121,27 +124,13 @@ def test_a_killed_worker_s_trial_is_tried_again(unbroken):
     assert_equal_to_unbroken(unbroken, "worker")
 
 
-def ray_processes(driver):
-    """Process numbers of the Ray servers that a driver has started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(path.read_text().rsplit(")", 1)[1].split()[1])
-            name = (path.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if parent == driver and (b"gcs_server" in name or b"raylet" in name):
-            found.append(int(path.parent.name))
-    return found
-
-
 def test_a_lost_ray_cluster_loses_nothing(unbroken, monkeypatch):
     """With all of Ray's servers killed in mid-study the run ends by itself, not as done; --resume ends it as the unbroken."""
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")  # Ray's minute is too long to wait in a test
     folder = unbroken / "results/lr/lost"
     process = start(unbroken, *COMMAND, "--study", "lost")
     wait_for_events(process, folder, 7)
-    servers = ray_processes(process.pid)
+    servers = children(process.pid, b"gcs/gcs_server", b"raylet/raylet")
     assert servers
     for server in servers:
         os.kill(server, signal.SIGKILL)
