@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,6 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torchvision.transforms.v2 import functional as vision
 
 from trainables.data import ChipSet
@@ -26,6 +24,7 @@ from trainables.errors import InputError, listed, printable
 from trainables.files import LARGEST_FILE, Entry, Listing, listing
 from trainables.layout import BY_FOLDER, BY_PREFIX, lay_out
 from trainables.model import SIDE
+from trainables.pixels import STRETCHED, decode_picture, first_line
 from trainables.render import render_bands
 
 IMAGE_ENDINGS = frozenset(
@@ -100,7 +99,7 @@ def _read_folders(found: Listing, source: str, how: Reading, progress: Progress 
         among = f" among {others}" if others else ""
         raise InputError(f"{source}: no images found{among}; expected one folder of images for each class")
     layout = lay_out([file.path for file in files], found.folders, source, how.group_by, how.merge_splits)
-    chips, bad = _decoded(files, source, how.skip_bad, progress)
+    chips, bad, remarks = _decoded(files, source, how.skip_bad, progress)
     good = np.setdiff1d(np.arange(len(files)), bad)
     classes = np.unique([layout.classes[index] for index in good])
     labels = np.searchsorted(classes, [layout.classes[index] for index in good])
@@ -111,6 +110,7 @@ def _read_folders(found: Listing, source: str, how: Reading, progress: Progress 
     notes += [f"passed over files of other kinds: {others}"] if others else []
     skipped = tuple(printable(str(files[index].path)) for index in bad)
     notes += [f"skipped {len(skipped)} unreadable images: {listed(skipped)}"] if skipped else []
+    notes += [f"{len(named)} images have {remark}: {listed(named)}" for remark, named in sorted(remarks.items())]
     return ChipSet(
         chips,
         labels.astype(np.int64),
@@ -127,14 +127,18 @@ def _read_folders(found: Listing, source: str, how: Reading, progress: Progress 
 
 def _decoded(
     files: Sequence[Entry], source: str, skip_bad: bool, progress: Progress | None
-) -> tuple[NDArray[np.uint8], list[int]]:
-    """The chips (N, 75, 75, 3) of the files that can be read, and the indices of the others."""
+) -> tuple[NDArray[np.uint8], list[int], dict[str, list[str]]]:
+    """The chips (N, 75, 75, 3) of the files that can be read, the indices of the others, the files of each remark."""
+    remarks: dict[str, list[str]] = defaultdict(list)
     chips = np.empty((len(files), SIDE, SIDE, 3), np.uint8)
     bad: list[int] = []
     first: InputError | None = None
     for index, file in enumerate(files):
         try:
-            chips[index - len(bad)] = decode_image(file.read())
+            picture = decode_picture(file.read())
+            chips[index - len(bad)] = picture.pixels
+            for remark in picture.remarks - {STRETCHED}:
+                remarks[remark].append(printable(str(file.path)))
         except InputError as error:
             bad.append(index)
             first = first or error
@@ -147,7 +151,7 @@ def _decoded(
             progress(index + 1, len(files))
     if first and len(bad) == len(files):
         raise InputError(f"{source}: none of the {len(files)} images can be read; the first: {first}") from first
-    return chips[: len(files) - len(bad)], bad
+    return chips[: len(files) - len(bad)], bad, remarks
 
 
 def _numbered(groups: Sequence[str | None]) -> NDArray[np.int64]:
@@ -168,44 +172,11 @@ def _what_lies_in(folder: PurePosixPath, files: Iterable[Entry]) -> str:
     return f"no image among {others}" if others else "an empty folder"
 
 
-def decode_image(data: bytes) -> NDArray[np.uint8]:
-    """Decode any image into (75, 75, 3) uint8, upright, resized with antialiasing; raise InputError if unreadable."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of oddities that Pillow can read past
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"absurdly large image ({_first_line(error)})") from error
-    except Exception as error:  # each of Pillow's decoders has its own for damaged bytes
-        raise InputError(f"unreadable or truncated image ({_first_line(error)})") from error
-    pixels = vision.pil_to_tensor(_eight_bit(upright).convert("RGB"))
-    resized = vision.resize(pixels, [SIDE, SIDE], antialias=True)
-    return np.asarray(resized.permute(1, 2, 0).contiguous())
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Stretch 16-bit, 32-bit and float greys to 0..255 by the image's own range: radar counts use little of 16 bits."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    values = np.asarray(image, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise InputError("NaN or infinite pixels")
-    low, high = values.min(), values.max()
-    return Image.fromarray(((values - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8))
-
-
 def _content(file: Entry, source: str) -> bytes:
     try:
         return file.read()
     except InputError as error:
         raise InputError(f"{source}: {file.path}: {error}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 # --- input_data.npz --------------------------------------------------------------------------------------------------
@@ -230,7 +201,7 @@ def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
     except InputError:
         raise
     except Exception as error:  # numpy raises many kinds on damaged files
-        raise InputError(f"{source}: not a readable npz file ({_first_line(error)})") from error
+        raise InputError(f"{source}: not a readable npz file ({first_line(error)})") from error
     numbers = _npz_labels(labels, source)
     chips = _npz_images(images, source)
     if len(chips) != len(numbers):
@@ -335,7 +306,7 @@ def _records(file: Entry, source: str) -> list[object]:
     try:
         content = json.loads(_content(file, source))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{source}: {file.path}: not valid JSON ({_first_line(error)})") from error
+        raise InputError(f"{source}: {file.path}: not valid JSON ({first_line(error)})") from error
     return content if isinstance(content, list) else [content]
 
 

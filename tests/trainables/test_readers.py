@@ -9,7 +9,8 @@ from PIL import Image
 
 from trainables.data import prepare
 from trainables.errors import InputError
-from trainables.readers import Reading, decode_image, read_chips
+from trainables.pixels import decode_image
+from trainables.readers import Reading, read_chips
 
 RECORD = {"id": "a", "band_1": [float(n % 97) for n in range(5625)], "band_2": [float(n % 31) for n in range(5625)]}
 
