@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analysis.evaluate import Finalist, evaluate, examine
 from analysis.lock import held
-from analysis.manifest import manifest, note_on_encoder, notes_on_start, study_of
+from analysis.manifest import described_grouping, manifest, note_on_encoder, notes_on_start, study_of
 from analysis.mirror import mirrored, sync_command
 from analysis.record import Files, Record
 from analysis.report import draw_training_pairs, rival_name, selected_trial, write_report
@@ -111,6 +111,9 @@ def _check_same_data(folder: Path, described: Mapping[str, object], workshop: Wo
         )
     if before["split"]["kind"] != kind:
         raise InputError(f"{folder}: was started with --split {before['split']['kind']}, not {kind}")
+    grouping = before.get("grouping")
+    if grouping and grouping != described_grouping(workshop.data):
+        raise InputError(f"{folder}: the images were in other groups when it was started ({grouping}); put them back")
 
 
 def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:

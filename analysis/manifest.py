@@ -111,9 +111,21 @@ def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> 
         "counts": data.chips.counts(),
         "split": {"kind": data.split.kind, **data.split.sizes()},
         "groups": len(np.unique(data.groups)),
+        "grouping": described_grouping(data),
         "pairs": {name: {"count": len(p), "similar": p.similar_share} for name, p in pairs.items()},
         "notes": list(data.notes),
+        "skipped": list(data.chips.skipped),
         "options": list(options),
+    }
+
+
+def described_grouping(data: PreparedData) -> dict[str, Any]:
+    """Return what keeps chips together by the user's word, in how many groups, and how many each part has of them."""
+    groups = data.chips.groups
+    return {
+        "by": None if groups is None else data.chips.group_by,
+        "groups": None if groups is None else len(np.unique(groups)),
+        "parts": data.split.group_counts(data.groups) if data.grouped else None,
     }
 
 

@@ -67,7 +67,7 @@ REPORT_AUGMENTATION = Augmentation(theta=0.7)
 
 CHANCE = {  # whether the untuned network is worth starting from, by what the check says
     "ok": Adoption(True, "adopted: the starting point, better than chance"),
-    "note": Adoption(True, "adopted: the starting point; too few pairs to tell it from chance"),
+    "note": Adoption(False, "not adopted: too few images or groups to tell it from chance"),
     "fail": Adoption(False, "not adopted: no better than chance"),
 }
 
@@ -182,6 +182,16 @@ def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> 
 
 
 def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
+    """What the retrained runs say, but for one thing: what was not shown to be better than chance is never adopted."""
+    adoption = _by_the_runs(study, metric, best, findings)
+    chance = next((finding.severity for finding in findings if finding.id == "chance"), "ok")
+    if adoption.adopted and chance != "ok":
+        gained = adoption.why.partition(": ")[2]
+        return replace(adoption, adopted=False, why=f"{CHANCE[chance].why}, whatever it gains ({gained})")
+    return adoption
+
+
+def _by_the_runs(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
     finalists = study.manifest.get("finalists")
     rival = "baseline" in (set(study.repeats["arm"]) if finalists is None else finalists)
     if not rival and study.manifest["examined"] and finalists:
@@ -246,8 +256,12 @@ def _on_the_test_pairs(gain: Mapping[str, float]) -> str:
 
 
 def _with_doubts(head: str, findings: Sequence[Finding]) -> str:
+    """Add which checks raised a doubt, else which could not judge: a note about the data is neither."""
     doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
-    return head + (f", with doubts: {', '.join(doubts)}" if doubts else "; every check passed")
+    open_ = [finding.id for finding in findings if finding.severity == "note" and finding.id != "data"]
+    if doubts:
+        return f"{head}, with doubts: {', '.join(doubts)}"
+    return head + (f"; not settled: {', '.join(open_)}" if open_ else "; every check passed")
 
 
 def _tested(
