@@ -1,6 +1,7 @@
 """Compiles trainables/encoder.c for this machine's processor where there is a compiler; goes on where there is none."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -8,9 +9,10 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
 SOURCE = Path("trainables/encoder.c")
-# no -ffast-math: a diverged run is found by its NaN. The first way to name the own processor that the compiler knows.
-FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
-OWN_PROCESSOR = (["-march=native"], ["-mcpu=native"], [])
+FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math"]  # not -ffast-math: a diverged run is found by its NaN
+# ways to name the own processor, of which a compiler knows one; SIAMESE_MARCH=x86-64-v3 builds for others (an image)
+march = os.environ.get("SIAMESE_MARCH")
+PROCESSOR = [[f"-march={march}"]] if march else [["-march=native"], ["-mcpu=native"], []]
 
 
 class BuildEncoder(build_ext):
@@ -18,12 +20,12 @@ class BuildEncoder(build_ext):
 
     def build_extension(self, extension: Extension) -> None:
         """Compile with the first flags that work."""
-        for own in OWN_PROCESSOR:
-            extension.extra_compile_args = FLAGS + own
+        for processor in PROCESSOR:
+            extension.extra_compile_args = FLAGS + processor
             try:
                 return super().build_extension(extension)
             except CompileError:
-                if own == OWN_PROCESSOR[-1]:
+                if processor == PROCESSOR[-1]:
                     raise
         return None
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trainables.data import Batch
 
 SOURCE = Path(__file__).with_name("encoder.c")
-SWITCH = "SIAMESE_ENCODER"  # environment variable: "torch" turns the compiled pass off
+SWITCH = "SIAMESE_ENCODER"  # environment variable: "torch" turns the compiled pass off, a path names another build
 CHUNK = 16  # chips whose gradients are summed together, as in encoder.c: the same sums however many threads share them
 SIDES, MAPS = (75, 37, 18), (3, 5, 5, 7)  # height and width, and channels, before, between and after the blocks
 SHAPES = [(after, before, 3, 3) for before, after in itertools.pairwise(MAPS)]
@@ -55,7 +55,7 @@ def encoder_path(network: Network | None = None, device: str = "cpu") -> Encoder
         return EncoderPath(False, "batch normalisation lies between the convolutions")
     if os.environ.get(SWITCH) == "torch":
         return EncoderPath(False, f"{SWITCH}=torch")
-    found = _installed()
+    found = _found(os.environ.get(SWITCH))
     return EncoderPath(False, found) if isinstance(found, str) else EncoderPath(True, found.instructions)
 
 
@@ -107,10 +107,10 @@ def digest() -> str:
 
 
 @functools.cache
-def _installed() -> Library | str:
-    """What installation built, or why there is nothing to use."""
+def _found(other: str | None) -> Library | str:
+    """What installation built, or the `other` build that is named; or why there is nothing to use."""
     built = [SOURCE.with_name(f"_encoder{suffix}") for suffix in importlib.machinery.EXTENSION_SUFFIXES]
-    found = next((path for path in built if path.exists()), None)
+    found = Path(other) if other else next((path for path in built if path.exists()), None)
     if found is None:
         return "nothing compiled: no C compiler was found at installation"
     try:
@@ -169,7 +169,7 @@ class _Features(torch.autograd.Function):
 
 
 def _library() -> Library:
-    found = _installed()
+    found = _found(os.environ.get(SWITCH))
     assert not isinstance(found, str), found
     return found
 

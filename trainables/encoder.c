@@ -227,9 +227,10 @@ static const int APART[SIDE3] = {0, 6, 12, 1, 7, 13, 2, 8, 14, 3, 9, 15, 4, 10, 
 INLINE void pooled_places(const int C, const int O, const int half, const int in_width, const int out_width,
                           const uint8_t *place, const float *gradient, struct Places *places) {
     int count = 0;
+    const int step[5] = {0, C, in_width, in_width + C, 0};
     FOR(y, half) FOR(turn, half) {
         const int x = half == SIDE3 ? APART[turn] : turn, k = place[y * half + x];
-        places->window[count] = (2 * y + (k >> 1 & 1)) * in_width + C * (2 * x + (k & 1));
+        places->window[count] = 2 * (y * in_width + C * x) + step[k];
         places->gradient[count] = gradient[(y + 1) * out_width + O * (x + 1)];
         count += k != SHUT; /* without a branch: which ReLU is open is not to be guessed */
     }
