@@ -176,7 +176,7 @@ class Runner:
             return run_trials(
                 TrialRun(
                     trainable=SiameseTrial,
-                    data=self.workshop.trial_data,
+                    data=self.workshop.shared,
                     source=source,
                     numbers=numbers,
                     metric=metric,

@@ -75,6 +75,7 @@ class Observer(Protocol):
 class TrialRun:
     """Everything one Ray Tune run needs: the trainable and its data, the trials and who watches them.
 
+    `data` is what `share` returned for it, or itself where it is small.
     `numbers` are the trials to run; those in `begun` go on, from their checkpoint in `states` if it is there. There
     running trials keep their checkpoints, in `weights`, if named, each its best weights (see `Keeper`).
     """
@@ -171,7 +172,14 @@ def _halted(fault: Exception) -> str:
     return f"Ray was lost ({type(fault).__name__}: {last[:200]})"
 
 
-class _Hopeless(tune.Stopper):
+class _InTheDriver:
+    """What Tune pickles at every snapshot and nobody restores: an empty shell, whatever it can reach here."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Hopeless(_InTheDriver, tune.Stopper):
     """Stops everything once the bridge has seen that nothing works, or that going on would cost trials."""
 
     def __init__(self, bridge: _Bridge) -> None:
@@ -184,7 +192,7 @@ class _Hopeless(tune.Stopper):
         return self._bridge.hopeless or self._bridge.fault is not None
 
 
-class _Asker(Searcher):
+class _Asker(_InTheDriver, Searcher):
     """Ray's searcher interface on one side, a `TrialSource` on the other; ends are told by the bridge."""
 
     def __init__(self, run: TrialRun, bridge: _Bridge) -> None:
@@ -204,7 +212,7 @@ class _Asker(Searcher):
         """Nothing to do: `_Bridge` knows the whole curve, Ray hands over only the last result here."""
 
 
-class _Bridge(tune.Callback):
+class _Bridge(_InTheDriver, tune.Callback):
     """Turns Ray's callbacks into our words for the observers; every trial that starts also ends, once."""
 
     def __init__(self, run: TrialRun) -> None:
