@@ -94,7 +94,8 @@ def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
 
 def say(text: str) -> None:
     """Tell the user something, on standard error; on a terminal in place of a live line, which is drawn again below."""
-    print(("\r\x1b[K" if sys.stderr.isatty() else "") + text, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        print(("\r\x1b[K" if sys.stderr.isatty() else "") + text, file=sys.stderr, flush=True)
 
 
 def check_writable(folder: Path) -> None:

@@ -25,6 +25,7 @@ import ray
 from ray._private import services
 
 from search_spaces.resources import Cluster, Node
+from search_spaces.stop import handlers_kept
 from search_spaces.warden import LONGEST, guarded_folder
 from trainables.errors import InputError
 
@@ -80,7 +81,7 @@ def _own(data: int) -> Iterator[None]:
         ),
     ):
         try:
-            with _environment(TMPDIR=str(folder)):  # what workers leave in theirs goes with the rest
+            with handlers_kept(), _environment(TMPDIR=str(folder)):  # what workers leave in theirs goes with the rest
                 ray.init(
                     address="local",  # also where RAY_ADDRESS names a cluster
                     include_dashboard=False,
@@ -127,7 +128,8 @@ def _joined(address: str) -> Iterator[None]:
     where = _found(address)
     with _environment(RAY_AUTH_MODE=_authentication(where, f"--address {address}")):
         try:
-            ray.init(address=where, log_to_driver=False, logging_level=logging.CRITICAL)
+            with handlers_kept():
+                ray.init(address=where, log_to_driver=False, logging_level=logging.CRITICAL)
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise InputError(f"--address {address}: the Ray cluster there cannot be joined ({error})") from error
         yield
