@@ -6,7 +6,7 @@
 
 Progress goes to standard error; the last line of standard output is the path of the report.
 Exit status: 0 done, 1 no trial finished or the run had to halt, 2 wrong usage or input that cannot be used,
-130 ended by Ctrl-C.
+130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from analysis.mirror import MIRROR_MODES
+from search_spaces import stop
 from search_spaces.stage import Budget, Stage
 from search_spaces.stages import STAGES, stage_named, stages_before
 from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 SYNTHETIC = "synthetic"
 ALL = "all"
 STAGE_NAMES = (*(stage.name for stage in STAGES), ALL)
+INTERRUPTED = 130  # what a study returns; which signal it was is the process's to say
 SMOKE = Budget(trials=3, epochs=2, repeats=1)
 
 
@@ -370,32 +372,40 @@ def where(args: argparse.Namespace) -> Where:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    try:
-        args = parser().parse_args(argv)
-        _check_encodable(sys.argv[1:] if argv is None else argv)
-        if args.list:
-            print("\n".join(f"{stage.name:16s} {stage.question}" for stage in STAGES))
-            print(f"{ALL:16s} All of them in turn, each from what the ones before adopted; resumes where it stopped.")
-            return 0
-        if args.stage is None:
-            raise InputError(f"--stage is missing; the stages are {', '.join(STAGE_NAMES)}")
-        if args.stage not in STAGE_NAMES:
-            raise InputError(f"unknown stage {args.stage!r}; the stages are {', '.join(STAGE_NAMES)}")
-        if args.stage == ALL:
-            return run_all(args)
-        return run_resumed(argv, args) if args.resume else run_stage(args, stage_named(args.stage))
-    except InputError as error:
-        print(f"run_search.py: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(
-            f"run_search.py: {error.filename or 'a file'}: {error.strerror}; what is done is kept, --resume goes on",
-            file=sys.stderr,
-        )
-        return 1
-    except KeyboardInterrupt:
-        print("run_search.py: ended by Ctrl-C", file=sys.stderr)
-        return 130
+    with stop.heeded():
+        try:
+            status = _main(argv)
+        except KeyboardInterrupt:
+            signal = stop.told()
+            print(f"run_search.py: ended by {signal.name if signal else 'Ctrl-C'}", file=sys.stderr)
+            status = INTERRUPTED
+        except InputError as error:
+            print(f"run_search.py: {error}", file=sys.stderr)
+            status = 2
+        except OSError as error:
+            print(
+                f"run_search.py: {error.filename or 'a file'}: {error.strerror}; what is done is kept, "
+                "--resume goes on",
+                file=sys.stderr,
+            )
+            status = 1
+        return stop.status() if status == INTERRUPTED else status
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    args = parser().parse_args(argv)
+    _check_encodable(sys.argv[1:] if argv is None else argv)
+    if args.list:
+        print("\n".join(f"{stage.name:16s} {stage.question}" for stage in STAGES))
+        print(f"{ALL:16s} All of them in turn, each from what the ones before adopted; resumes where it stopped.")
+        return 0
+    if args.stage is None:
+        raise InputError(f"--stage is missing; the stages are {', '.join(STAGE_NAMES)}")
+    if args.stage not in STAGE_NAMES:
+        raise InputError(f"unknown stage {args.stage!r}; the stages are {', '.join(STAGE_NAMES)}")
+    if args.stage == ALL:
+        return run_all(args)
+    return run_resumed(argv, args) if args.resume else run_stage(args, stage_named(args.stage))
 
 
 if __name__ == "__main__":

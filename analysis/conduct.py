@@ -20,6 +20,7 @@ from analysis.report import draw_training_pairs, rival_name, selected_trial, wri
 from analysis.saliency import draw_examples
 from analysis.store import StudyRecord, now, read_json, read_study, reading, write_json
 from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
+from search_spaces import stop
 from search_spaces.keeper import trial_file
 from search_spaces.progress import Progress
 from search_spaces.resources import describe
@@ -118,7 +119,7 @@ def _check_same_data(folder: Path, described: Mapping[str, object], workshop: Wo
 
 def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:
     """Do what the study's records say is left to do, and show it on Weights & Biases if that is wanted."""
-    with mirrored(folder, workshop.wandb, say):
+    with mirrored(folder, workshop.wandb, say, hurry=lambda: stop.told() is not None):
         outcome = _to_the_report(study, workshop, folder)
     sync = sync_command(folder)
     if sync:
@@ -128,21 +129,23 @@ def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Pat
 
 def _to_the_report(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:
     """Search, retrain, test and report, or as much of it as is left."""
-    kept = f"what is done is kept, --resume --study {study.name} goes on"
+    kept, report = f"what is done is kept, --resume --study {study.name} goes on", folder / "report.html"
     try:
         status = _search_and_retrain(Runner(study, workshop, folder))
-        draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
-        report = _measure_and_report(study, workshop, folder) if status == DONE else write_report(folder)
+        if status != INTERRUPTED:
+            draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
+            report = _measure_and_report(study, workshop, folder) if status == DONE else write_report(folder)
     except Halted as error:
         say(f"halted: {error}; {kept}")
         with contextlib.suppress(OSError):  # the disk may be full
             write_report(folder)
         return HALTED, folder / "report.html"
-    except KeyboardInterrupt:  # between the trials
+    except KeyboardInterrupt:  # between the trials; among them it is a status
+        status = INTERRUPTED
+    if status == INTERRUPTED:
         say(f"interrupted; {kept}")
-        raise
-    if status == INTERRUPTED:  # among the trials
-        say(f"interrupted; {kept}")
+        with stop.patient():
+            report = write_report(folder)
     _summarise(folder)
     return status, report
 
@@ -183,7 +186,7 @@ class Runner:
             return run_trials(
                 TrialRun(
                     trainable=SiameseTrial,
-                    data=self.workshop.trial_data,
+                    data=self.workshop.shared,
                     source=source,
                     numbers=numbers,
                     metric=metric,

@@ -16,14 +16,17 @@ from typing import IO, Literal
 MirrorMode = Literal["disabled", "offline", "online"]
 MIRROR_MODES: tuple[MirrorMode, ...] = ("disabled", "offline", "online")
 PATIENCE = 90.0  # seconds that the end of a study waits for the last uploads
+HURRY = 3.0  # the same where the study was told to stop
 
 
 @contextlib.contextmanager
-def mirrored(folder: Path, mode: MirrorMode, say: Callable[[str], None]) -> Iterator[None]:
+def mirrored(
+    folder: Path, mode: MirrorMode, say: Callable[[str], None], hurry: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
     """Have the study in `folder` written to Weights & Biases, in a process of its own, while the body runs.
 
     The process reads the study's files and sends at most one line of trouble, which is said. At the end it gets
-    PATIENCE to catch up; then it is left behind, and so is it on Ctrl-C.
+    PATIENCE to catch up, and less if there is a `hurry`; then it is left behind, and so is it on Ctrl-C.
     """
     if mode == "disabled":
         yield
@@ -35,7 +38,7 @@ def mirrored(folder: Path, mode: MirrorMode, say: Callable[[str], None]) -> Iter
         try:
             yield
         finally:
-            _end(process, folder, mode, errors, say)
+            _end(process, folder, mode, errors, say, HURRY if hurry() else PATIENCE)
             teller.join()
 
 
@@ -66,18 +69,27 @@ def _pass_on(process: subprocess.Popen[str], say: Callable[[str], None]) -> None
             say(f"note: {line.strip()}")
 
 
-def _end(process: subprocess.Popen[str], folder: Path, mode: str, errors: IO[str], say: Callable[[str], None]) -> None:
+def _end(
+    process: subprocess.Popen[str],
+    folder: Path,
+    mode: str,
+    errors: IO[str],
+    say: Callable[[str], None],
+    patience: float,
+) -> None:
     """Let the process catch up; say so if it cannot, or if it had died."""
     assert process.stdin is not None
     again = shlex.join(["python", "-m", "analysis.wandb_runs", str(folder), mode])
     with contextlib.suppress(OSError):
         process.stdin.close()
     try:
-        status = process.wait(PATIENCE)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        status = process.wait(patience)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
         process.kill()
         process.wait()
         say(f"note: Weights & Biases had not taken everything when it was left; {again} writes it again")
+        if isinstance(error, KeyboardInterrupt):
+            raise
         return
     if status:
         errors.seek(0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.mirror import MirrorMode
-from search_spaces.cluster import ray_cluster
+from search_spaces.cluster import ray_cluster, share
 from search_spaces.resources import Cluster, fit_resources
 from search_spaces.study import Resources
 from search_spaces.tuner import device_of
@@ -79,6 +79,7 @@ class Workshop:
     source: Source
     data: PreparedData
     trial_data: TrialData
+    shared: object  # `trial_data` where Ray's workers find it
     cluster: Cluster
     resources: Resources
     results: Path
@@ -96,14 +97,17 @@ def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
     data = source.prepare(where.results)
     for note in data.notes:
         say(f"note: {note}")
-    with ray_cluster(where.address) as cluster:
+    trial_data = data.for_trials()
+    with ray_cluster(where.address, trial_data.train.images.nbytes + trial_data.validation.images.nbytes) as cluster:
         resources = fit_resources(where.resources, cluster)
-        yield Workshop(source, data, data.for_trials(), cluster, resources, where.results, where.wandb)
+        shared = share(trial_data)
+        yield Workshop(source, data, trial_data, shared, cluster, resources, where.results, where.wandb)
 
 
 def say(text: str) -> None:
     """Tell the user something, on standard error; on a terminal in place of a live line, which is drawn again below."""
-    print(("\r\x1b[K" if sys.stderr.isatty() else "") + text, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        print(("\r\x1b[K" if sys.stderr.isatty() else "") + text, file=sys.stderr, flush=True)
 
 
 def check_writable(folder: Path) -> None:

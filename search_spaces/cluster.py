@@ -11,9 +11,11 @@ import contextlib
 import logging
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,8 @@ import ray
 from ray._private import services
 
 from search_spaces.resources import Cluster, Node
+from search_spaces.stop import handlers_kept
+from search_spaces.warden import LONGEST, guarded_folder
 from trainables.errors import InputError
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -32,6 +36,9 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**32))
 os.environ.setdefault("MALLOC_TOP_PAD_", str(2**28))
 
+SHARED_MEMORY = Path("/dev/shm")
+STORE = 256 * 2**20  # bytes of Ray's object store beside the images: checkpoints on their way
+LOGS = 50 * 2**20  # bytes of Ray's own files
 PATIENCE = 60  # seconds in which a cluster must answer; a busy machine starts the process that asks in ten
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, 3.4: then settings
 SETTINGS = 4
@@ -41,14 +48,15 @@ Answer = Literal["yes", "refused", "no"]
 
 
 @contextlib.contextmanager
-def ray_cluster(address: str | None = None) -> Iterator[Cluster]:
-    """Start Ray on this machine, or join the cluster at `address`, silently; leave it on exit.
+def ray_cluster(address: str | None = None, data: int = 0) -> Iterator[Cluster]:
+    """Start Ray on this machine, or join the cluster at `address`, silently; leave it on exit, and nothing of our own.
 
-    Raises InputError where Ray does not start, nobody answers at `address`, or the cluster's token is another.
+    A Ray of our own has room for `data` bytes to share among workers. Raises InputError where Ray does not start, there
+    is no room, nobody answers at `address`, or the cluster's token is another.
     """
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"ray(\.|$)")
-    with _joined(address) if address else _own():
+    with _joined(address) if address else _own(data):
         try:
             alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
             nodes = tuple(Node(has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in alive)
@@ -57,19 +65,62 @@ def ray_cluster(address: str | None = None) -> Iterator[Cluster]:
             ray.shutdown()
 
 
+def share(data: object) -> object:
+    """Hand data to Ray, once, for every worker of every run to find; return what a `TrialRun` takes in its place."""
+    return ray.put(data)
+
+
 @contextlib.contextmanager
-def _own() -> Iterator[None]:
-    with _environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32)):
+def _own(data: int) -> Iterator[None]:
+    store = STORE + 2 * data
+    parent = _roomy(store)
+    with (
+        guarded_folder(parent) as folder,
+        _environment(
+            RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE="1"
+        ),
+    ):
         try:
-            ray.init(
-                address="local",  # also where RAY_ADDRESS names a cluster
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-            )
+            with handlers_kept(), _environment(TMPDIR=str(folder)):  # what workers leave in theirs goes with the rest
+                ray.init(
+                    address="local",  # also where RAY_ADDRESS names a cluster
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    object_store_memory=store,
+                    _temp_dir=str(folder / "r"),  # Ray opens its own folder to everyone
+                )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(f"Ray does not start on this machine ({error})") from error
         yield
+
+
+def _roomy(store: int) -> Path:
+    """Return where Ray's own folder goes: RAY_TMPDIR, TMPDIR, /tmp or /var/tmp; raise InputError without room there.
+
+    Ray's sockets lie in it, and the system takes no long paths for these: where TMPDIR is long, another is taken.
+    """
+    named = os.environ.get("RAY_TMPDIR")
+    parents = [Path(named)] if named else [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]
+    short = [path for path in parents if len(os.fsencode(path.absolute())) + len("/sv12345678/r") <= LONGEST]
+    usable = [path.absolute() for path in short if path.is_dir() and os.access(path, os.W_OK | os.X_OK)]
+    if not usable:
+        fault = "is too long for Ray's sockets" if named and not short else "is no folder that can be written to"
+        raise InputError(
+            f"{f'RAY_TMPDIR={named}' if named else ', '.join(map(str, parents))}: {fault}; "
+            f"set RAY_TMPDIR to a folder of at most {LONGEST - len('/sv12345678')} bytes"
+        )
+    in_memory = SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > store
+    wanted = LOGS + (0 if in_memory else store)
+    free = {path: shutil.disk_usage(path).free for path in usable}
+    roomy = [path for path in usable if free[path] >= wanted]
+    if not roomy:
+        small = "" if in_memory else f" ({SHARED_MEMORY} has no room for {store / 2**20:.0f} MiB of shared data)"
+        raise InputError(
+            f"{usable[0]}: only {free[usable[0]] / 2**20:.0f} MiB are free, Ray's own files want {wanted / 2**20:.0f}"
+            f"{small}; make room, or set RAY_TMPDIR to another folder"
+        )
+    return roomy[0]
 
 
 @contextlib.contextmanager
@@ -77,7 +128,8 @@ def _joined(address: str) -> Iterator[None]:
     where = _found(address)
     with _environment(RAY_AUTH_MODE=_authentication(where, f"--address {address}")):
         try:
-            ray.init(address=where, log_to_driver=False, logging_level=logging.CRITICAL)
+            with handlers_kept():
+                ray.init(address=where, log_to_driver=False, logging_level=logging.CRITICAL)
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise InputError(f"--address {address}: the Ray cluster there cannot be joined ({error})") from error
         yield

@@ -5,6 +5,7 @@ On anything but a terminal it is silent, so that log files stay readable.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -48,7 +49,7 @@ class Progress:
     def __exit__(self, *exc: object) -> None:
         if self._live:
             self._draw(force=True)
-            self._stream.write("\n")
+            self._write("\n")
 
     def started(self, trial: Trial, ray_id: str) -> None:
         """Count a running trial."""
@@ -103,8 +104,12 @@ class Progress:
             return
         self._drawn = time.monotonic()
         width = shutil.get_terminal_size().columns
-        self._stream.write("\r\x1b[K" + self.line()[: width - 1])
-        self._stream.flush()
+        self._write("\r\x1b[K" + self.line()[: width - 1])
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            self._stream.write(text)
+            self._stream.flush()
 
 
 def _short(value: object) -> str:

@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
+from search_spaces import stop
 from search_spaces.keeper import Keeper, trial_file
 from search_spaces.study import Resources, Scheduler
 from trainables.errors import Halted
@@ -37,6 +39,7 @@ from trainables.result import (
 )
 
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # see search_spaces/stop.py
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # our own record is the only one
 os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a diverged trial reports no metric
 
@@ -75,6 +78,7 @@ class Observer(Protocol):
 class TrialRun:
     """Everything one Ray Tune run needs: the trainable and its data, the trials and who watches them.
 
+    `data` is what `share` returned for it, or itself where it is small.
     `numbers` are the trials to run; those in `begun` go on, from their checkpoint in `states` if it is there. There
     running trials keep their checkpoints, in `weights`, if named, each its best weights (see `Keeper`).
     """
@@ -95,7 +99,7 @@ class TrialRun:
 
 
 def run_trials(run: TrialRun) -> Outcome:
-    """Run the trials with reused worker processes; return whether all ended, Ctrl-C came, or the start was hopeless.
+    """Run the trials with reused worker processes; return whether all ended, a stop was asked, or there was no hope.
 
     Raises Halted where the run cannot go on: Ray was lost, or a file cannot be written.
     """
@@ -129,12 +133,13 @@ def run_trials(run: TrialRun) -> Outcome:
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),  # see Keeper
             failure_config=tune.FailureConfig(max_failures=RETRIES),
-            stop=_Hopeless(bridge),
+            stop=_Stopper(bridge),
         ),
     )
-    handler = signal.getsignal(signal.SIGINT)
+    handler = signal.getsignal(signal.SIGUSR1)
     try:
-        tuner.fit()
+        with stop.patient():
+            tuner.fit()
     except Exception as error:
         fault = bridge.fault or error  # Ray hands on what a callback raised as text alone
         if disk_full(run.scratch.parent):  # then whatever Ray says is a consequence
@@ -143,7 +148,8 @@ def run_trials(run: TrialRun) -> Outcome:
             raise fault from error
         raise Halted(_halted(fault)) from error
     finally:
-        signal.signal(signal.SIGINT, handler)  # Ray keeps its own, which would swallow the next Ctrl-C
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGUSR1, handler)  # Ray keeps its own
         shutil.rmtree(run.scratch, ignore_errors=True)
         with contextlib.suppress(ray.exceptions.RayError):
             keeper.close()
@@ -175,8 +181,15 @@ def _halted(fault: Exception) -> str:
     return f"Ray was lost ({type(fault).__name__}: {last[:200]})"
 
 
-class _Hopeless(tune.Stopper):
-    """Stops everything once the bridge has seen that nothing works, or that going on would cost trials."""
+class _InTheDriver:
+    """What Tune pickles at every snapshot and nobody restores: an empty shell, whatever it can reach here."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Stopper(_InTheDriver, tune.Stopper):
+    """Stops everything once that was asked, or the bridge has seen that nothing works or going on would cost trials."""
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
@@ -185,10 +198,10 @@ class _Hopeless(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return self._bridge.hopeless or self._bridge.fault is not None
+        return stop.told() is not None or self._bridge.hopeless or self._bridge.fault is not None
 
 
-class _Asker(Searcher):
+class _Asker(_InTheDriver, Searcher):
     """Ray's searcher interface on one side, a `TrialSource` on the other; ends are told by the bridge."""
 
     def __init__(self, run: TrialRun, bridge: _Bridge) -> None:
@@ -208,7 +221,7 @@ class _Asker(Searcher):
         """Nothing to do: `_Bridge` knows the whole curve, Ray hands over only the last result here."""
 
 
-class _Bridge(tune.Callback):
+class _Bridge(_InTheDriver, tune.Callback):
     """Turns Ray's callbacks into our words for the observers; every trial that starts also ends, once."""
 
     def __init__(self, run: TrialRun) -> None:

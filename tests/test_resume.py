@@ -189,20 +189,26 @@ def test_ctrl_c_once_then_resumed_is_the_unbroken_study(unbroken):
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "content"),
-    [("begun", "study.json", "schema"), ("searched", "study.json", "finalists"), ("reported", "best.json", "config")],
+    ("name", "file", "content", "told", "status"),
+    [
+        ("begun", "study.json", "schema", signal.SIGINT, 130),
+        ("searched", "study.json", "finalists", signal.SIGHUP, 129),
+        ("reported", "best.json", "config", signal.SIGTERM, 143),
+    ],
 )
-def test_ctrl_c_between_the_trials_says_how_to_go_on(unbroken, name, file, content):
-    """Before the first trial, before retraining, while the report is drawn: exit 130, and a line with --resume."""
+def test_a_stop_between_the_trials_says_how_to_go_on(unbroken, name, file, content, told, status):
+    """Told to stop before the first trial, before retraining, while the report is drawn: a page, and a line with --resume."""
     seen = unbroken / "results/lr" / name / file
     process = start(unbroken, *COMMAND, "--study", name)
     while process.poll() is None and not (seen.exists() and content in seen.read_text()):
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    os.killpg(process.pid, told)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
     assert "Traceback" not in err
     assert f"--resume --study {name}" in err
+    assert out.splitlines()[-1] == f"results/lr/{name}/report.html"
+    assert (unbroken / f"results/lr/{name}/report.html").exists()
 
 
 def test_a_second_run_is_refused_and_ctrl_c_twice_ends_the_first_at_once(unbroken, monkeypatch, capsys):

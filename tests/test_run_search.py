@@ -340,19 +340,20 @@ class TestSmoke:
         assert "No trial finished" in (root / "results/baseline/wild/report.html").read_text()
         assert not (root / "results/baseline/wild/best.json").exists()
 
-    def test_ctrl_c_keeps_what_is_done(self, smoke):
-        """One interrupt ends the run within 30 seconds, without a traceback, exit 130; finished rows and a report remain."""
+    def test_sigterm_keeps_what_is_done(self, smoke):
+        """One SIGTERM for all of a run's processes, as SLURM sends it, ends it within 30 seconds, exit 143; finished rows and a report remain."""
         root = smoke[0]
-        process = start(root, "--stage", "lr", "--data", "chips", "--trials", "400", "--epochs", "2", "--study", "cut")
+        command = ("--stage", "lr", "--data", "chips", "--trials", "400", "--epochs", "2", "--wandb", "offline")
+        process = start(root, *command, "--study", "cut")
         rows = root / "results/lr/cut/trials.csv"
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and not (rows.exists() and len(rows.read_text().splitlines()) > 3):
             time.sleep(0.2)
         began = time.monotonic()
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)
         out, err = process.communicate(timeout=60)
         assert time.monotonic() - began < 30
-        assert process.returncode == 130, err
+        assert process.returncode == 143, err
         assert "Traceback" not in err
         assert "interrupted; what is done is kept, --resume --study cut goes on" in err
         assert "next: python run_search.py --stage lr --resume --study cut" in err

@@ -1,0 +1,141 @@
+"""What a search leaves on a machine outside its results folder: nothing, however it ends."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from search_spaces.cluster import ray_cluster
+from tests.command import start
+from trainables.errors import InputError
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+COMMAND = ("--stage", "lr", "--data", "chips", "--smoke", "--study", "s")
+
+
+@pytest.fixture
+def place(monkeypatch):
+    """A folder with images, and beside it the only home and temporary folder that the command knows."""
+    root = Path(tempfile.mkdtemp(prefix="p", dir="/tmp"))  # Ray's sockets need a short path
+    rng = np.random.default_rng(0)
+    for name in ("boat", "ship"):
+        (root / "chips" / name).mkdir(parents=True)
+        for index in range(30):
+            Image.fromarray(rng.integers(0, 256, (75, 75, 3), np.uint8)).save(root / "chips" / name / f"{index}.png")
+    for name in ("home", "tmp"):
+        (root / name).mkdir()
+    monkeypatch.setenv("HOME", str(root / "home"))
+    monkeypatch.setenv("TMPDIR", str(root / "tmp"))
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    yield root
+    shutil.rmtree(root)
+
+
+def marks(root):
+    """A stretch of bytes from the middle of every image, as it is in memory."""
+    return [np.asarray(Image.open(path)).tobytes()[9000:9064] for path in (root / "chips").rglob("*.png")]
+
+
+def with_images(root, marks):
+    """The files that have one of these in them, the images themselves aside."""
+    found = []
+    for path in root.rglob("*"):
+        if path.is_file() and root / "chips" not in path.parents:
+            try:
+                content = path.read_bytes()
+            except OSError:  # gone again
+                continue
+            found += [str(path)] if any(mark in content for mark in marks) else []
+    return found
+
+
+def left(root):
+    """What is in home and temporary folder, and the processes that know the latter; not the caches of other libraries."""
+    others = re.compile(r"\.cache|\.config|torchinductor_.*|tmp.*wandb-(media|artifacts)")
+    found = (path for name in ("home", "tmp") for path in (root / name).iterdir())
+    files = [str(path) for path in found if not others.fullmatch(path.name)]
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            opened = [str(file.readlink()) for file in (path / "fd").iterdir()]
+            command = (path / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        files += [command] if any(str(root / "tmp") in name for name in (*opened, command)) else []
+    return files
+
+
+def test_a_study_keeps_no_image_and_leaves_nothing_outside_its_results(place):
+    """No file of Ray's has an image's bytes at any time, its folder is for its user alone, and at the end nothing of it is left."""
+    wanted, seen, modes = marks(place), set(), set()
+    process = start(place, *COMMAND)
+    while process.poll() is None:
+        seen |= set(with_images(place, wanted))
+        modes |= {path.stat().st_mode & 0o777 for path in (place / "tmp").glob("sv*")}
+        time.sleep(0.1)
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    assert not seen
+    assert modes == {0o700}
+    assert not left(place)
+    assert not with_images(place, wanted)
+
+
+def test_a_killed_driver_leaves_nothing(place):
+    """SIGKILL for the driver in mid-search: ten seconds later nothing of Ray's runs, and its folder is gone."""
+    process = start(place, *COMMAND, "--trials", "50")
+    epochs, deadline = place / "results/lr/s/epochs.csv", time.monotonic() + 120
+    while not (epochs.exists() and len(epochs.read_text().splitlines()) > 2) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left(place)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while (remaining := left(place)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not remaining
+
+
+@pytest.fixture
+def small(place):
+    """A temporary folder of 20 MiB."""
+    disk = place / "small"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_no_room_for_ray_is_named_before_it_starts(small, monkeypatch):
+    """Where RAY_TMPDIR is nearly full, or missing, or too long for a socket, one line names it; a TMPDIR that is too long is not used."""
+    monkeypatch.setenv("RAY_TMPDIR", str(small))
+    with (
+        pytest.raises(InputError, match=rf"{small}: only 20 MiB are free, Ray's own files want 50; make room"),
+        ray_cluster(),
+    ):
+        pass
+    monkeypatch.setenv("RAY_TMPDIR", str(small / "none"))
+    with pytest.raises(InputError, match="is no folder that can be written to; set RAY_TMPDIR"), ray_cluster():
+        pass
+    long = small / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", str(long))
+    with (
+        pytest.raises(
+            InputError, match=r"x: is too long for Ray's sockets; set RAY_TMPDIR to a folder of at most \d+ bytes"
+        ),
+        ray_cluster(),
+    ):
+        pass
+    monkeypatch.delenv("RAY_TMPDIR")
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with ray_cluster() as cluster:
+        assert cluster.cpus
+        assert not list(long.iterdir())
