@@ -49,14 +49,35 @@ def manifest(
         "start_from": start_from,
         "reference": study.reference.to_dict(),
         "data": _data(data, trial_data, options),
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": _versions(),
         "hardware": _hardware(cluster),
         "commit": _commit(),
         "argv": ["python", *([Path(sys.argv[0]).name, *sys.argv[1:]])],
         "started": now(),
         "finished": None,
     }
+
+
+def resumed(manifest: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return study.json as it stands when the study is gone on with, and what its reader must know, if anything.
+
+    `resumed_under` lists the versions of each going on under others than before; `versions` stay those of the start.
+    """
+    before = manifest.get("resumed_under", [])
+    known, now_here = (before[-1]["versions"] if before else manifest["versions"]), _versions()
+    changed = [
+        f"{name} {known.get(name)} to {now_here[name]}" for name in now_here if known.get(name) != now_here[name]
+    ]
+    if not changed:
+        return dict(manifest), ""
+    note = f"gone on with under other versions ({', '.join(changed)}): figures may differ from an unbroken run's"
+    data = manifest["data"] | {"notes": [*manifest["data"]["notes"], note]}
+    under = [*before, {"time": now(), "versions": now_here}]
+    return {**manifest, "data": data, "resumed_under": under}, note
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def study_of(manifest: Mapping[str, Any]) -> Study:

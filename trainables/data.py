@@ -13,6 +13,7 @@ from torch import Tensor
 
 from trainables.errors import InputError, listed
 from trainables.pairs import PARTNERS, Pairs, draw_pairs
+from trainables.scale import Scale
 from trainables.splits import Split, constant, joined, near_duplicates, rarest_labels, split_chips
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
@@ -27,9 +28,9 @@ STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3, "ship task": 4}
 class ChipSet:
     """Labelled chips as read: `images` (N, 75, 75, 3) uint8 or float32, `labels` (N,) index into `classes`.
 
-    `groups` (N,) numbers what belongs together by the user's own word (a patient, a scene), None where nothing says so;
-    `names` are the files, or nothing; `lacking` says of each class without a readable image why, `skipped` what was
-    left out.
+    `groups` (N,) numbers what belongs together by the user's own word (a patient, a scene), None where nothing says so.
+    `names` are the files, or nothing; `lacking` says of each class without a readable image why; `skipped` are images
+    that were left out; `scale` is that of the numbers, None where they do not say.
     """
 
     images: Images
@@ -42,6 +43,7 @@ class ChipSet:
     names: tuple[str, ...] = ()
     lacking: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    scale: Scale | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,13 +88,15 @@ class Part:
 class TrialData:
     """All that a trial may see: training and validation, and the training split's channel means and deviations (3,).
 
-    Plain numpy arrays: Ray shares one copy of them among the workers of a node.
+    Plain numpy arrays: Ray shares one copy of them among the workers of a node. `scale` is for those who use what was
+    trained.
     """
 
     train: Part
     validation: Part
     mean: NDArray[np.float32]
     sd: NDArray[np.float32]
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class PreparedData:
         """Return what travels to the trials: the training and validation parts, never the test part."""
         train = self.part("train", self.split.train)
         mean, sd = channel_statistics(train.images)
-        return TrialData(train, self.part("validation", self.split.validation), mean, sd)
+        return TrialData(train, self.part("validation", self.split.validation), mean, sd, self.chips.scale)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from analysis.manifest import manifest, notes_on_start
+from analysis.manifest import manifest, notes_on_start, resumed
 from analysis.store import (
     EPOCH_COLUMNS,
     TRIAL_COLUMNS,
@@ -156,3 +156,14 @@ def test_a_start_found_on_other_images_is_noted(tmp_path):
     assert note.startswith("the starting config was found on other images, synthetic (40 simulated")
     (note,) = notes_on_start(best, data | {"split": data["split"] | {"kind": "random"}})
     assert "another split" in note
+
+
+def test_going_on_under_other_versions_is_said_and_both_are_kept():
+    """What differs is a note; the versions of the start stay, each going on under others is added once."""
+    started = {"versions": {"python": "3.0", "torch": "1.0"}, "data": {"notes": ["small set"]}}
+    again, note = resumed(started)
+    assert "python 3.0 to" in note and "torch 1.0 to" in note
+    assert again["versions"] == started["versions"]
+    assert again["resumed_under"][0]["versions"]["torch"] != "1.0"
+    assert again["data"]["notes"] == ["small set", note]
+    assert resumed(again) == (again, "")
