@@ -120,6 +120,7 @@ def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> 
         "grouping": described_grouping(data),
         "pairs": {name: {"count": len(p), "similar": p.similar_share} for name, p in pairs.items()},
         "notes": list(data.notes),
+        "warnings": list(data.warnings),
         "skipped": list(data.chips.skipped),
         "options": list(options),
     }

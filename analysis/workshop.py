@@ -87,6 +87,8 @@ class Workshop:
 def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
     """Read the chips and start Ray, once; raise InputError before anything is written."""
     data = source.prepare(where.results)
+    for warning in data.warnings:
+        say(f"warning: {warning}")
     for note in data.notes:
         say(f"note: {note}")
     with ray_cluster(where.address) as cluster:
