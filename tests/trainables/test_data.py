@@ -132,11 +132,9 @@ def test_notes_tell_of_copies_conflicts_and_small_sets(chips):
     assert "4 of 64 chips are flips or turns of others; kept together" in notes
     assert "1 of 64 chips are constant (all pixels equal)" in notes
     assert "small set" in notes
-    assert (
-        data.warnings
-        == ("1 pictures stand in more than one class: chip 60 (ship) = chip 0 (iceberg); mend their labels",)
-        or "chip 0 (iceberg) = chip 60 (ship)" in data.warnings[0]
-    )
+    (warning,) = data.warnings
+    assert warning.startswith("1 pictures stand in more than one class: ")
+    assert "chip 0 (" in warning and "chip 60 (" in warning
 
 
 def test_pictures_in_two_classes_are_named_up_to_five(chips):
@@ -256,6 +254,7 @@ def test_groups_of_two_classes_are_split_by_the_rarer_one():
         assert len(set(data.groups[indices][data.chips.labels[indices] == 1])) >= 2
 
 
+@pytest.mark.slow
 def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     """Two classes of 12 patients, 14 shifted crops each, classes without a sign: chance on the test pairs, no adoption.
 
