@@ -17,6 +17,7 @@ from search_spaces.tuner import ray_cluster
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError, listed
 from trainables.fetch import KAGGLE, fetch
+from trainables.files import user_path
 from trainables.layout import BY_FOLDER
 from trainables.readers import Reading, read_chips
 from trainables.synthetic import simulate
@@ -47,7 +48,7 @@ class Source:
     def _read(self, results: Path | None) -> ChipSet:
         if self.path == SYNTHETIC:
             return simulate()
-        path = fetch(self.path) if self.path.startswith(KAGGLE) else Path(self.path).expanduser()
+        path = fetch(self.path) if self.path.startswith(KAGGLE) else user_path(self.path)
         return read_chips(path, Reading(self.skip_bad, self.group_by, self.merge_splits, results), _reading)
 
     def options(self) -> list[str]:

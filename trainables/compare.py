@@ -22,7 +22,7 @@ import numpy as np
 from torch import Tensor
 
 from trainables.errors import InputError, printable
-from trainables.files import is_there, is_visible
+from trainables.files import is_there, is_visible, user_path
 from trainables.pixels import STRETCHED, decode_picture
 from trainables.readers import IMAGE_ENDINGS
 from trainables.verifier import Verifier
@@ -43,7 +43,7 @@ def parser() -> Parser:
     p = Parser(
         prog="python -m trainables.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--model", type=Path, required=True, metavar="STUDY", help="a finished study's folder")
+    p.add_argument("--model", type=user_path, required=True, metavar="STUDY", help="a finished study's folder")
     p.add_argument(
         "--threshold",
         type=float,
@@ -52,8 +52,8 @@ def parser() -> Parser:
         help="score of difference, 0 to 1, below which a pair is called similar (default: 0.5; report.json of a final "
         "study has those chosen on validation)",
     )
-    p.add_argument("first", type=Path, metavar="A", help="an image, or a folder of images")
-    p.add_argument("second", type=Path, metavar="B", help="an image, or a folder of images")
+    p.add_argument("first", type=user_path, metavar="A", help="an image, or a folder of images")
+    p.add_argument("second", type=user_path, metavar="B", help="an image, or a folder of images")
     return p
 
 
