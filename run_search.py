@@ -16,7 +16,6 @@ import functools
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,9 +23,10 @@ from analysis.mirror import MIRROR_MODES
 from search_spaces import stop
 from search_spaces.stage import Budget, Stage
 from search_spaces.stages import STAGES, stage_named, stages_before
-from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study
+from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study, name_by_time
 from trainables.config import TrialConfig
 from trainables.errors import InputError
+from trainables.files import user_path
 from trainables.layout import BY_FOLDER, BY_NOTHING, group_by
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def parser() -> Parser:
     what.add_argument("--stage", metavar="STAGE", help=f"one of: {', '.join(STAGE_NAMES)}")
     what.add_argument(
         "--start",
-        type=Path,
+        type=user_path,
         metavar="BEST.JSON",
         help="start from this config (default: the newest adopted one of the stages before)",
     )
@@ -185,7 +185,7 @@ def _group_by(text: str) -> str:
 
 
 def _folder(text: str) -> Path:
-    path = Path(text)
+    path = user_path(text)
     try:
         path.exists()
     except OSError as error:  # too long a name, or a folder above it that may not be entered
@@ -211,7 +211,7 @@ def make_study(args: argparse.Namespace, stage: Stage, start: Start, name: str, 
 
 def study_name(args: argparse.Namespace) -> str:
     """Return --study, or the time; raise InputError for anything that is no plain name."""
-    name: str = args.study or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    name: str = args.study or name_by_time()
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise InputError(f"--study {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
     return name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from analysis.summary import write_summary
 from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
-from search_spaces.study import Start, Study
+from search_spaces.study import Start, Study, name_by_time
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
@@ -144,7 +143,7 @@ def _open(chain: Chain, workshop: Workshop) -> tuple[Path, list[Step]]:
         asked["grouping"] = described_grouping(workshop.data)
     known = {path.parent.name: read_json(path) for path in sorted(chains.glob(f"*/{RECORD}"))}
     mine = [name for name, record in known.items() if record.get("asked") == asked and not record.get("finished")]
-    name = chain.name or (mine[-1] if mine else datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    name = chain.name or (mine[-1] if mine else name_by_time())
     folder = chains / name
     if name not in known:
         folder.mkdir(parents=True, exist_ok=True)

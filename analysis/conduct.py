@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analysis.evaluate import Finalist, evaluate, examine
 from analysis.lock import held
-from analysis.manifest import described_grouping, manifest, note_on_encoder, notes_on_start, study_of
+from analysis.manifest import described_grouping, manifest, notes_on_start, resumed, study_of
 from analysis.mirror import mirrored, sync_command
 from analysis.record import Files, Record
 from analysis.report import draw_training_pairs, rival_name, selected_trial, write_report
@@ -82,16 +82,17 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
         if trials and trials > study.budget.trials:
             study = replace(study, budget=replace(study.budget, trials=trials))
-            budget = described["budget"] | {"trials": trials}
-            write_json(folder / "study.json", {**described, "budget": budget, "finished": None})
+            described = {**described, "budget": described["budget"] | {"trials": trials}, "finished": None}
+            write_json(folder / "study.json", described)
         elif described["finished"] and _is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
                 return DONE, write_report(folder)
-        say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
-        note = note_on_encoder(described["hardware"], workshop.encoder)
+        described, note = resumed(described, workshop.encoder)
         if note:
             say(f"note: {note}")
+            write_json(folder / "study.json", described)
+        say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
         return _carry_out(study, workshop, folder)
 
 

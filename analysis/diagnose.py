@@ -244,7 +244,9 @@ def retraining(study: StudyRecord, metric: Metric) -> Finding | None:
 
 
 def _data_notes(study: StudyRecord) -> list[Finding]:
-    return [Finding("data", "note", note) for note in study.manifest["data"]["notes"]]
+    data = study.manifest["data"]
+    warned = [Finding("labels", "warn", text, "look at these images") for text in data.get("warnings", [])]
+    return warned + [Finding("data", "note", note) for note in data["notes"]]
 
 
 def _points(study: StudyRecord, arm: str) -> float:

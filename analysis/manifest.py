@@ -56,14 +56,39 @@ def manifest(
         "start_from": start_from,
         "reference": study.reference.to_dict(),
         "data": _data(data, trial_data, options),
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "versions": _versions(),
         "hardware": _hardware(cluster, encoder),
         "commit": _commit(),
         "argv": ["python", *([Path(sys.argv[0]).name, *sys.argv[1:]])],
         "started": now(),
         "finished": None,
     }
+
+
+def resumed(manifest: Mapping[str, Any], encoder: EncoderPath) -> tuple[dict[str, Any], str]:
+    """Return study.json as it stands when the study is gone on with, and what its reader must know, if anything.
+
+    `resumed_under` lists versions and encoder of each going on under others than before; those of the start stay.
+    """
+    begun = {"versions": manifest["versions"], "encoder": manifest["hardware"].get("encoder", "torch")}
+    before, now_here = [begun, *manifest.get("resumed_under", [])], _versions()
+    known, path = before[-1]["versions"], before[-1].get("encoder", begun["encoder"])
+    changed = [
+        f"{name} {known.get(name)} to {now_here[name]}" for name in now_here if known.get(name) != now_here[name]
+    ]
+    notes = [f"gone on with under other versions ({', '.join(changed)})"] if changed else []
+    if path != str(encoder) and (encoder.compiled or path.startswith("compiled")):  # why torch's path does not matter
+        notes.append(f"gone on with by another encoder ({path} to {encoder})")
+    if not notes:
+        return dict(manifest), ""
+    note = f"{', '.join(notes)}: figures may differ from an unbroken run's{'' if changed else ' in the last digits'}"
+    data = manifest["data"] | {"notes": [*manifest["data"]["notes"], note]}
+    under = [*before[1:], {"time": now(), "versions": now_here, "encoder": str(encoder)}]
+    return {**manifest, "data": data, "resumed_under": under}, note
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def study_of(manifest: Mapping[str, Any]) -> Study:
@@ -94,14 +119,6 @@ def notes_on_start(start_from: str, data: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def note_on_encoder(hardware: Mapping[str, Any], now: EncoderPath) -> str | None:
-    """Return what a reader must know where a study goes on under another pass through the encoder than before."""
-    before = hardware.get("encoder", "torch")
-    if before == str(now) or (before.startswith("torch") and not now.compiled):
-        return None
-    return f"begun with the encoder {before}, gone on with {now}: figures may differ in the last digits"
-
-
 def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> dict[str, Any]:
     pairs = {"train": trial_data.train.pairs, "validation": trial_data.validation.pairs}
     return {
@@ -114,6 +131,7 @@ def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> 
         "grouping": described_grouping(data),
         "pairs": {name: {"count": len(p), "similar": p.similar_share} for name, p in pairs.items()},
         "notes": list(data.notes),
+        "warnings": list(data.warnings),
         "skipped": list(data.chips.skipped),
         "options": list(options),
     }

@@ -65,6 +65,8 @@ FIGURES = {
 REPORT_AUGMENTATION = Augmentation(theta=0.7)
 
 
+PASSED = "; every check passed"
+
 CHANCE = {  # whether the untuned network is worth starting from, by what the check says
     "ok": Adoption(True, "adopted: the starting point, better than chance"),
     "note": Adoption(False, "not adopted: too few images or groups to tell it from chance"),
@@ -109,6 +111,7 @@ def write_report(
         report |= _tested(study, report, scores, gain, tests)
         if study.manifest["examined"] and report["gain"]:
             report["verdict"] = _with_doubts(_on_the_test_pairs(report["gain"]), findings)
+        report["verdict"] = _with_a_dead_test(report["verdict"], report["test"])
         report["training_length"] = training_length(study, metric)
         _draw(study, metric, int(report["selected"]["trial"]))
     if _is_cut_off(study):
@@ -261,7 +264,13 @@ def _with_doubts(head: str, findings: Sequence[Finding]) -> str:
     open_ = [finding.id for finding in findings if finding.severity == "note" and finding.id != "data"]
     if doubts:
         return f"{head}, with doubts: {', '.join(doubts)}"
-    return head + (f"; not settled: {', '.join(open_)}" if open_ else "; every check passed")
+    return head + (f"; not settled: {', '.join(open_)}" if open_ else PASSED)
+
+
+def _with_a_dead_test(verdict: str, test: Mapping[str, Any] | None) -> str:
+    """Say of a network that calls no test pair similar that it does: its accuracy is the share of different pairs."""
+    dead = test is not None and test["jaccard"] == 0
+    return verdict.removesuffix(PASSED) + "; it calls no similar test pair similar" if dead else verdict
 
 
 def _tested(

@@ -19,6 +19,7 @@ from trainables.compiled import EncoderPath, encoder_path
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError, listed
 from trainables.fetch import KAGGLE, fetch
+from trainables.files import user_path
 from trainables.layout import BY_FOLDER
 from trainables.readers import Reading, read_chips
 from trainables.synthetic import simulate
@@ -49,7 +50,7 @@ class Source:
     def _read(self, results: Path | None) -> ChipSet:
         if self.path == SYNTHETIC:
             return simulate()
-        path = fetch(self.path) if self.path.startswith(KAGGLE) else Path(self.path).expanduser()
+        path = fetch(self.path) if self.path.startswith(KAGGLE) else user_path(self.path)
         return read_chips(path, Reading(self.skip_bad, self.group_by, self.merge_splits, results), _reading)
 
     def options(self) -> list[str]:
@@ -95,6 +96,8 @@ class Workshop:
 def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
     """Read the chips and start Ray, once; raise InputError before anything is written."""
     data = source.prepare(where.results)
+    for warning in data.warnings:
+        say(f"warning: {warning}")
     for note in data.notes:
         say(f"note: {note}")
     trial_data = data.for_trials()

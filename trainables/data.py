@@ -16,12 +16,14 @@ from torch import Tensor
 from trainables.augment import gather
 from trainables.errors import InputError, listed
 from trainables.pairs import PARTNERS, Pairs, draw_pairs
-from trainables.splits import Split, constant, joined, near_duplicates, rarest_labels, split_chips
+from trainables.scale import Scale
+from trainables.splits import SAME_PICTURE, Split, constant, joined, near_duplicates, rarest_labels, split_chips
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
 
 MIN_CHIPS_PER_CLASS = 10
 MIN_GROUPS_PER_PART = 2  # of each class, or all its similar pairs would be of one patient, one scene
+MANY_COPIES = 16  # of one picture: twice the flips and turns that there are
 SMALL_TEST_SPLIT = 50  # chips, or groups of chips
 STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3, "ship task": 4}
 
@@ -30,9 +32,9 @@ STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3, "ship task": 4}
 class ChipSet:
     """Labelled chips as read: `images` (N, 75, 75, 3) uint8 or float32, `labels` (N,) index into `classes`.
 
-    `groups` (N,) numbers what belongs together by the user's own word (a patient, a scene), None where nothing says so;
-    `names` are the files, or nothing; `lacking` says of each class without a readable image why, `skipped` what was
-    left out.
+    `groups` (N,) numbers what belongs together by the user's own word (a patient, a scene), None where nothing says so.
+    `names` are the files, or nothing; `lacking` says of each class without a readable image why; `skipped` are images
+    that were left out; `scale` is that of the numbers, None where they do not say.
     """
 
     images: Images
@@ -45,9 +47,14 @@ class ChipSet:
     names: tuple[str, ...] = ()
     lacking: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    scale: Scale | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def name(self, index: int) -> str:
+        """Return what to call a chip: its file, or its number and class."""
+        return self.names[index] if self.names else f"chip {index} ({self.classes[self.labels[index]]})"
 
     def counts(self) -> dict[str, int]:
         """Return the number of chips of each class."""
@@ -89,13 +96,15 @@ class Part:
 class TrialData:
     """All that a trial may see: training and validation, and the training split's channel means and deviations (3,).
 
-    Plain numpy arrays: Ray shares one copy of them among the workers of a node.
+    Plain numpy arrays: Ray shares one copy of them among the workers of a node. `scale` is for those who use what was
+    trained.
     """
 
     train: Part
     validation: Part
     mean: NDArray[np.float32]
     sd: NDArray[np.float32]
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ class PreparedData:
         """Return what travels to the trials: the training and validation parts, never the test part."""
         train = self.part("train", self.split.train)
         mean, sd = channel_statistics(train.images)
-        return TrialData(train, self.part("validation", self.split.validation), mean, sd)
+        return TrialData(train, self.part("validation", self.split.validation), mean, sd, self.chips.scale)
 
 
 @dataclass(frozen=True)
@@ -208,7 +217,7 @@ def prepare(chips: ChipSet, split: str, seed: int = 0, drop_small_classes: bool 
         parts = split_chips(strata, groups, split, _rng(seed, "split"), MIN_GROUPS_PER_PART)
     data = PreparedData(chips, parts, groups, seed)
     _check_parts(data)
-    return replace(data, notes=(*chips.notes, *_notes(data, pictures)))
+    return replace(data, notes=(*chips.notes, *_notes(data)), warnings=_conflicts(chips, pictures))
 
 
 def _checked_classes(chips: ChipSet, drop_small: bool) -> ChipSet:
@@ -269,21 +278,28 @@ def _check_parts(data: PreparedData) -> None:
                     f"{chips.counts()[name]} chips are in {own} groups ({chips.group_by}; those that share a picture "
                     "are one); add groups, or leave it out"
                 )
+            what = "flips or turns of"
+            if chips.counts()[name] > MANY_COPIES * own:
+                what = (
+                    f"nearly alike, as from a fixed camera (within {SAME_PICTURE:.0%} of their contrast): they count as"
+                )
             raise InputError(
                 f"{chips.source}: class {name!r} would be missing from the {part} split: its "
-                f"{chips.counts()[name]} chips are flips or turns of only {own} pictures; add pictures, "
+                f"{chips.counts()[name]} chips are {what} only {own} pictures; add pictures, crop to what changes, "
                 "or use --split random"
             )
 
 
-def _notes(data: PreparedData, pictures: NDArray[np.int64]) -> list[str]:
+def _notes(data: PreparedData) -> list[str]:
     chips, groups, split = data.chips, data.groups, data.split
     notes = []
     kept = "kept together" if split.kind == "grouped" else "NOT kept together (--split random)"
     if chips.groups is None:
         copies = len(chips) - len(np.unique(groups))
+        largest = int(np.bincount(groups).max())
         if copies:
-            notes.append(f"{copies} of {len(chips)} chips are flips or turns of others; {kept}")
+            alike = f"; {largest} are nearly alike, as from a fixed camera" if largest > MANY_COPIES else ""
+            notes.append(f"{copies} of {len(chips)} chips are flips or turns of others{alike}; {kept}")
     else:
         what = "folders inside the classes" if chips.group_by == "folder" else chips.group_by
         notes.append(
@@ -293,10 +309,9 @@ def _notes(data: PreparedData, pictures: NDArray[np.int64]) -> list[str]:
         linked = len(np.unique(chips.groups)) - len(np.unique(groups))
         if linked:
             notes.append(f"{linked} groups hold pictures of other groups, or flips or turns of them; {kept} with these")
-    labels_of = np.bincount(np.unique(np.stack([pictures, chips.labels]), axis=1)[0])
-    conflicts = int((labels_of > 1).sum())
-    if conflicts:
-        notes.append(f"{conflicts} pictures stand in more than one class")
+    blank = int(constant(chips.images).sum())
+    if blank:
+        notes.append(f"{blank} of {len(chips)} chips are constant (all pixels equal)")
     sizes, unit = split.sizes(), "chips"
     if data.grouped:
         sizes, unit = split.group_counts(groups), "groups"
@@ -307,6 +322,18 @@ def _notes(data: PreparedData, pictures: NDArray[np.int64]) -> list[str]:
             "expect wide intervals, and no fine differences between configs"
         )
     return notes
+
+
+def _conflicts(chips: ChipSet, pictures: NDArray[np.int64]) -> tuple[str, ...]:
+    """A warning where pictures, numbered by `pictures` (N,), stand in more than one class: one label is wrong."""
+    held, first = np.unique(np.stack([pictures, chips.labels]), axis=1, return_index=True)
+    double = np.flatnonzero(np.bincount(held[0]) > 1)
+    if not len(double):
+        return ()
+    where = [first[held[0] == picture] for picture in double[:5]]
+    shown = [" = ".join(chips.name(int(index)) for index in both) for both in where]
+    shown += [f"and {len(double) - 5} more"] if len(double) > 5 else []
+    return (f"{len(double)} pictures stand in more than one class: {', '.join(shown)}; mend their labels",)
 
 
 def channel_statistics(images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -100,6 +100,13 @@ def is_visible(path: PurePath) -> bool:
     return not any(part.startswith(".") or part in SYSTEM_FOLDERS for part in path.parts)
 
 
+def user_path(text: str) -> Path:
+    """Return the path that a user typed: ~ at its beginning is the home folder, also where no shell has seen to it."""
+    with contextlib.suppress(RuntimeError):  # ~somebody who is not known here
+        return Path(text).expanduser()
+    return Path(text)
+
+
 def is_there(path: Path) -> bool:
     """Return whether a path exists; raise InputError where that cannot be known, as with too long a name."""
     try:

@@ -26,6 +26,7 @@ from trainables.layout import BY_FOLDER, BY_PREFIX, lay_out
 from trainables.model import SIDE
 from trainables.pixels import STRETCHED, decode_picture, first_line
 from trainables.render import render_bands
+from trainables.scale import OF_FILES, scale_of
 
 IMAGE_ENDINGS = frozenset(
     [
@@ -122,6 +123,7 @@ def _read_folders(found: Listing, source: str, how: Reading, progress: Progress 
         names=tuple(printable(str(files[index].path)) for index in good),
         lacking=lacking,
         skipped=skipped,
+        scale=OF_FILES,
     )
 
 
@@ -201,17 +203,22 @@ def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
     except InputError:
         raise
     except Exception as error:  # numpy raises many kinds on damaged files
+        if str(error).startswith("Object arrays"):
+            raise InputError(
+                f"{source}: X_train or Y_train holds Python objects; save numbers, or names as text (Y.astype(str))"
+            ) from error
         raise InputError(f"{source}: not a readable npz file ({first_line(error)})") from error
-    numbers = _npz_labels(labels, source)
+    numbers, names = _npz_labels(labels, source)
     chips = _npz_images(images, source)
     if len(chips) != len(numbers):
         raise InputError(f"{source}: X_train holds {len(chips)} images, Y_train {len(numbers)} labels; they must match")
-    names, index = np.unique(numbers, return_inverse=True)
     return ChipSet(
         chips,
-        index.astype(np.int64),
-        tuple(str(int(name)) if name == int(name) else repr(float(name)) for name in names),
+        numbers,
+        names,
         source,
+        names=tuple(f"X_train[{index}]" for index in range(len(chips))),
+        scale=scale_of(images, whole=chips.dtype == np.uint8),
     )
 
 
@@ -231,6 +238,10 @@ def _check_unpacked(content: bytes, source: str) -> None:
 def _npz_images(images: NDArray[np.generic], source: str) -> NDArray[np.uint8] | NDArray[np.float32]:
     if images.ndim == 3:
         images = images[..., None]
+    if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[-1] not in (1, 3):
+        raise InputError(
+            f"{source}: X_train has shape {images.shape}, its channels first; save X_train.transpose(0, 2, 3, 1)"
+        )
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape or images.dtype.kind not in "uif":
         raise InputError(
             f"{source}: X_train has shape {images.shape} of {images.dtype}; expected (N, height, width, 3) numbers"
@@ -254,22 +265,31 @@ def _npz_images(images: NDArray[np.generic], source: str) -> NDArray[np.uint8] |
     return np.ascontiguousarray(images)
 
 
-def _npz_labels(labels: NDArray[np.generic], source: str) -> NDArray[np.float64]:
+def _npz_labels(labels: NDArray[np.generic], source: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The class of each image (N,) as an index, and the classes' names: text as it stands, numbers as they read."""
+    if labels.dtype.kind in "US" and (labels.ndim == 1 or labels.shape[1:] == (1,)):
+        text = [
+            word.decode("utf-8", "replace") if isinstance(word, bytes) else word for word in labels.ravel().tolist()
+        ]
+        words, index = np.unique(text, return_inverse=True)
+        return index.astype(np.int64), tuple(printable(str(word)) or "(no name)" for word in words)
     if labels.dtype.kind not in "uifb" or labels.ndim not in (1, 2):
         raise InputError(
             f"{source}: Y_train has shape {labels.shape} of {labels.dtype}; "
-            "expected (N,) numbers or (N, classes) one-hot"
+            "expected (N,) numbers or names, or (N, classes) one-hot"
         )
     values = labels.astype(np.float64)
     if not np.isfinite(values).all():
         raise InputError(f"{source}: Y_train holds NaN or infinite labels")
     if values.ndim == 2 and values.shape[1] == 1:
-        return values[:, 0]
-    if values.ndim == 2:
+        values = values[:, 0]
+    elif values.ndim == 2:
         if not (np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()):
             raise InputError(f"{source}: Y_train has shape {labels.shape} but its rows are not one-hot")
-        return np.asarray(values.argmax(1), dtype=np.float64)
-    return values
+        values = np.asarray(values.argmax(1), dtype=np.float64)
+    numbers, index = np.unique(values, return_inverse=True)
+    names = tuple(str(int(name)) if name == int(name) else repr(float(name)) for name in numbers)
+    return index.astype(np.int64), names
 
 
 # --- Statoil train.json ----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from analysis.report import (
     _baseline_config,
     _on_the_test_pairs,
     _tested,
+    _with_a_dead_test,
     _with_doubts,
     _with_own_repeats,
     next_command,
@@ -280,6 +281,16 @@ def test_every_check_passed_is_said_where_every_check_could_judge():
     assert _with_doubts("keep", [ok, note]) == "keep; every check passed"
     assert _with_doubts("keep", [ok, note, Finding("chance", "note", "")]) == "keep; not settled: chance"
     assert _with_doubts("keep", [*warn("density"), Finding("chance", "note", "")]) == "keep, with doubts: density"
+
+
+def test_a_jaccard_of_zero_on_the_test_pairs_is_in_the_verdict():
+    """A network that calls no similar test pair similar passed no check; others keep their verdict."""
+    passed = "adopt the selected config; every check passed"
+    assert (
+        _with_a_dead_test(passed, {"jaccard": 0.0})
+        == "adopt the selected config; it calls no similar test pair similar"
+    )
+    assert _with_a_dead_test(passed, {"jaccard": 0.1}) == _with_a_dead_test(passed, None) == passed
 
 
 @pytest.mark.parametrize("finalists", [{}, {"selected": {"epochs": 20}}, {"selected": {}, "baseline": {"epochs": 20}}])

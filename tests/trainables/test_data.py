@@ -1,4 +1,7 @@
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ import torch
 from trainables.data import ChipSet, channel_statistics, load, prepare
 from trainables.errors import InputError
 from trainables.synthetic import simulate
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def with_labels(labels, classes, images=None):
@@ -128,10 +133,53 @@ def test_notes_tell_of_copies_conflicts_and_small_sets(chips):
         np.concatenate([chips.labels, chips.labels[:4]]),
     )
     labels[60] = 1 - labels[60]
-    notes = " | ".join(prepare(with_labels(labels, chips.classes, images), "grouped", 0).notes)
+    images[5] = 0.5
+    data = prepare(with_labels(labels, chips.classes, images), "grouped", 0)
+    notes = " | ".join(data.notes)
     assert "4 of 64 chips are flips or turns of others; kept together" in notes
-    assert "1 pictures stand in more than one class" in notes
+    assert "1 of 64 chips are constant (all pixels equal)" in notes
     assert "small set" in notes
+    (warning,) = data.warnings
+    assert warning.startswith("1 pictures stand in more than one class: ")
+    assert "chip 0 (" in warning and "chip 60 (" in warning
+
+
+def test_pictures_in_two_classes_are_named_up_to_five(chips):
+    """Seven pictures in two classes: a warning with five of them by their files, and the number of the others."""
+    images, labels = (
+        np.concatenate([chips.images, chips.images[:7]]),
+        np.concatenate([chips.labels, 1 - chips.labels[:7]]),
+    )
+    names = tuple(f"{'ab'[label]}/{number}.png" for number, label in enumerate(labels))
+    (warning,) = prepare(
+        dataclasses.replace(with_labels(labels, ("a", "b"), images), names=names), "grouped", 0
+    ).warnings
+    assert warning.startswith("7 pictures stand in more than one class: ")
+    assert "a/0.png = b/60.png" in warning and warning.count(" = ") == 5 and "and 2 more" in warning
+
+
+def test_a_fixed_camera_is_told_as_that():
+    """Forty nearly equal pictures of two classes are no flips of one picture: the error says what they are."""
+    scene = simulate(1, seed=3).images
+    images = np.repeat(scene, 40, 0) + np.random.default_rng(0).normal(0, 0.001, (40, 75, 75, 3)).astype(np.float32)
+    with pytest.raises(InputError, match=r"20 chips are nearly alike, as from a fixed camera .* crop to what changes"):
+        prepare(with_labels(np.arange(40) % 2, ("a", "b"), images), "grouped", 0)
+
+
+@pytest.mark.slow
+def test_many_images_are_prepared_in_little_more_memory_than_they_take():
+    """6,000 images are checked, split and paired in less than 1.6 times their own size more: 100,000 within 6 GiB."""
+    code = """
+import resource, numpy as np
+from trainables.data import ChipSet, prepare
+images = np.random.default_rng(0).integers(0, 256, (6000, 5, 5, 3), dtype=np.uint8).repeat(15, 1).repeat(15, 2)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+prepare(ChipSet(images, np.arange(6000) % 3, ("a", "b", "c"), "made"), "grouped").for_trials()
+print((peak() - before) / images.nbytes)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1.6
 
 
 # --- groups ----------------------------------------------------------------------------------------------------------
@@ -213,6 +261,7 @@ def test_groups_of_two_classes_are_split_by_the_rarer_one():
         assert len(set(data.groups[indices][data.chips.labels[indices] == 1])) >= 2
 
 
+@pytest.mark.slow
 def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     """Two classes of 12 patients, 14 shifted crops each, classes without a sign: chance on the test pairs, no adoption.
 

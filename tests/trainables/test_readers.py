@@ -219,6 +219,16 @@ def test_npz_labels_keep_their_names(tmp_path):
     assert chips.classes == ("0.5", "1000001", "1000002")
 
 
+@pytest.mark.parametrize("kind", ["U", "S"])
+def test_npz_labels_as_text_are_class_names(tmp_path, kind):
+    """Labels of text, of letters or bytes, (N,) or (N, 1), are the classes' names."""
+    names = np.array(["ship", "iceberg", "ship"]).astype(kind)
+    for number, labels in enumerate((names, names[:, None])):
+        chips = read_chips(npz(tmp_path / f"{number}.npz", X_train=np.zeros((3, 75, 75, 3)), Y_train=labels))
+        assert chips.classes == ("iceberg", "ship")
+        assert chips.labels.tolist() == [1, 0, 1]
+
+
 def test_faint_sixteen_bit_pictures_keep_their_contrast():
     """A 16-bit grey that uses values up to 600 alone still fills 0 to 255."""
     file = io.BytesIO()
@@ -304,7 +314,14 @@ def broken_cases(root):
             r"X_train has shape \(4, 75\)",
         ),
         "npz NaN": (npz(root / "4.npz", X_train=nan, Y_train=np.zeros(4)), r"X_train\[2\] has NaN"),
-        "npz pickle": (npz(root / "5.npz", X_train=images, Y_train=np.array([{}] * 4)), "not a readable npz"),
+        "npz pickle": (
+            npz(root / "5.npz", X_train=images, Y_train=np.array([{}] * 4)),
+            r"Python objects; save .*astype\(str",
+        ),
+        "npz channels first": (
+            npz(root / "7.npz", X_train=np.zeros((4, 3, 9, 9)), Y_train=np.zeros(4)),
+            r"channels first; save X_train.transpose\(0, 2, 3, 1\)",
+        ),
         "npz not one-hot": (npz(root / "6.npz", X_train=images, Y_train=np.ones((4, 2))), "not one-hot"),
         "json syntax": (text("a.json", "[{"), "not valid JSON"),
         "json length": (
@@ -341,6 +358,7 @@ CASES = [
     "npz shape",
     "npz NaN",
     "npz pickle",
+    "npz channels first",
     "npz not one-hot",
     "json syntax",
     "json length",

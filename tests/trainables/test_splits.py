@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
+from trainables import splits
 from trainables.splits import joined, near_duplicates, rarest_labels, split_chips
 from trainables.synthetic import simulate
 
@@ -84,6 +86,37 @@ def test_small_targets_on_an_empty_ground_are_different_pictures(scale):
         images[number, row : row + 3, column : column + 3] = 1
     images[0, 70, 70] = scale
     assert len(set(near_duplicates(images).tolist())) == 60
+
+
+class Counted(cKDTree):
+    """A tree that counts the candidates it gives."""
+
+    given = 0
+
+    def query_ball_point(self, *args, **kwargs):
+        found = super().query_ball_point(*args, **kwargs)
+        Counted.given += len(found)
+        return found
+
+
+@pytest.mark.parametrize("set_", ["hazy and one sharp", "a fixed camera"])
+def test_candidates_grow_with_the_pictures_not_with_their_square(monkeypatch, set_):
+    """Of 1,500 hazy pictures and one of full contrast, and of 1,500 of one scene, each is looked at a few times alone."""
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 256, (1, 5, 5, 3)).repeat(15, 1).repeat(15, 2)
+    if set_ == "a fixed camera":
+        images = scene + rng.integers(-3, 4, (1500, 75, 75, 3))
+    else:
+        images = np.concatenate([128 + rng.normal(0, 4, (1499, 5, 5, 3)).repeat(15, 1).repeat(15, 2), scene])
+    compared = []
+    same = splits._same_picture
+    monkeypatch.setattr(splits, "cKDTree", Counted)
+    monkeypatch.setattr(splits, "_same_picture", lambda *args: compared.append(1) or same(*args))
+    Counted.given = 0
+    groups = near_duplicates(images.clip(0, 255).astype(np.uint8))
+    assert len(set(groups.tolist())) == (1 if set_ == "a fixed camera" else 1500)
+    assert Counted.given < 20 * 1500
+    assert len(compared) < 2 * 1500
 
 
 def test_blank_images_are_one_picture():
