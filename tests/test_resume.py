@@ -173,15 +173,28 @@ def test_a_full_disk_halts_and_room_lets_it_go_on(unbroken, small_disk):
 
 
 def test_ctrl_c_once_then_resumed_is_the_unbroken_study(unbroken):
-    """One interrupt ends the run in seconds with exit 130; what it cut off is open, and --resume alone finishes it."""
+    """One interrupt ends the run within 30 seconds with exit 130, finished rows, a report and no traceback.
+
+    What it cut off is open, and --resume alone finishes it.
+    """
     folder = unbroken / "results/lr/interrupted"
     process = start(unbroken, *COMMAND, "--study", "interrupted")
-    wait_for_events(process, folder, 9)
+    wait_for_events(process, folder, 20)
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    out, err = process.communicate(timeout=60)
     assert time.monotonic() - began < 30
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "interrupted; what is done is kept, --resume --study interrupted goes on" in err
+    assert "next: python run_search.py --stage lr --resume --study interrupted" in err
+    assert out == "results/lr/interrupted/report.html\n"
+    trials = pd.read_csv(folder / "trials.csv")
+    assert set(pd.read_csv(folder / "epochs.csv")["trial"]) <= set(trials["trial"])
+    assert trials["trial"].is_unique
+    assert "finished" in set(trials["status"]) <= {"finished", "failed"}
+    assert set(trials.loc[trials["status"] == "failed", "reason"]) == {"interrupted"}
+    assert "RUNNING" not in states(folder).values()
     done = search("--stage", "lr", "--resume", cwd=unbroken)  # data and budget are the study's own
     assert done.returncode == 0, done.stderr
     assert done.stdout == "results/lr/interrupted/report.html\n"
