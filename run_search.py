@@ -26,6 +26,7 @@ from search_spaces.stages import STAGES, stage_named, stages_before
 from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study
 from trainables.config import TrialConfig
 from trainables.errors import InputError
+from trainables.layout import BY_FOLDER, BY_NOTHING, group_by
 
 if TYPE_CHECKING:
     from analysis.workshop import Source, Where
@@ -85,6 +86,17 @@ def parser() -> Parser:
         "--ship-class",
         metavar="CLASS",
         help="class of the final's ship task (default: the class called ship, else the first)",
+    )
+    data.add_argument(
+        "--group-by",
+        type=_group_by,
+        default=BY_FOLDER,
+        metavar="WHAT",
+        help="what is kept on one side of the split: folders inside a class folder (folder, default), files whose "
+        "names begin alike (prefix:REGEX), or nothing (none)",
+    )
+    data.add_argument(
+        "--merge-splits", action="store_true", help="take train, test, ... of a ready-made split as one set"
     )
     data.add_argument("--drop-small-classes", action="store_true", help="go on without classes of fewer than 10 chips")
     data.add_argument("--skip-bad", action="store_true", help="go on without unreadable images, and list them")
@@ -161,6 +173,13 @@ def _amount(text: str) -> float:
     if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
     return float(text)
+
+
+def _group_by(text: str) -> str:
+    try:
+        return group_by(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _folder(text: str) -> Path:
@@ -249,7 +268,7 @@ def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     folder = args.results_dir / args.stage / args.study if args.study else newest_study(args.results_dir, args.stage)
     described = read_study(folder).manifest
     _check_unchanged(argv, folder, described)
-    started = parser().parse_args(described["data"]["options"])
+    started = _started(described)
     started.data = _typed(argv, ["data"])["data"] or started.data
     from analysis.conduct import resume_study
     from analysis.workshop import open_workshop
@@ -262,10 +281,11 @@ def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
 
 def _check_unchanged(argv: Sequence[str] | None, folder: Path, described: Mapping[str, Any]) -> None:
     """Refuse what was typed if the study was started with something else; what was not typed is as it was started."""
-    started = parser().parse_args(described["data"]["options"])
+    started = _started(described)
+    own = ("ship_class", "skip_bad", "drop_small_classes", "group_by", "merge_splits")
     before = {
         "start": described["start_from"],
-        **{name: getattr(started, name) for name in ("ship_class", "skip_bad", "drop_small_classes")},
+        **{name: getattr(started, name) for name in own},
         **{name: described["budget"][name] for name in ("epochs", "repeats")},
         **{name: described[name] for name in ("seed", "sampler", "scheduler")},
         "split": described["data"]["split"]["kind"],
@@ -276,6 +296,14 @@ def _check_unchanged(argv: Sequence[str] | None, folder: Path, described: Mappin
             raise InputError(
                 f"{option}: {folder} was started with {before[name]}; leave it out, or choose another --study"
             )
+
+
+def _started(described: Mapping[str, Any]) -> argparse.Namespace:
+    """The data's options of a study; before groups were known, folders without an image were passed over as well."""
+    started = parser().parse_args(described["data"]["options"])
+    if "grouping" not in described["data"]:
+        started.group_by, started.drop_small_classes = BY_NOTHING, True
+    return started
 
 
 def _typed(argv: Sequence[str] | None, names: Iterable[str]) -> dict[str, Any]:
@@ -321,7 +349,15 @@ def source(args: argparse.Namespace) -> Source:
     """Return which chips the arguments name."""
     from analysis.workshop import Source
 
-    return Source(args.data, args.split, args.drop_small_classes, args.skip_bad, args.ship_class)
+    return Source(
+        args.data,
+        args.split,
+        args.drop_small_classes,
+        args.skip_bad,
+        args.ship_class,
+        args.group_by,
+        args.merge_splits,
+    )
 
 
 def where(args: argparse.Namespace) -> Where:

@@ -20,6 +20,7 @@ from search_spaces.resources import Cluster
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from trainables.compiled import EncoderPath
 from trainables.config import TrialConfig
 from trainables.data import PreparedData, TrialData
 from trainables.errors import InputError
@@ -28,7 +29,13 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas")
 
 
 def manifest(
-    study: Study, data: PreparedData, trial_data: TrialData, options: Sequence[str], start_from: str, cluster: Cluster
+    study: Study,
+    data: PreparedData,
+    trial_data: TrialData,
+    options: Sequence[str],
+    start_from: str,
+    cluster: Cluster,
+    encoder: EncoderPath,
 ) -> dict[str, Any]:
     """Return study.json as it stands when the study starts; `options` are the data's command-line arguments."""
     return {
@@ -51,7 +58,7 @@ def manifest(
         "data": _data(data, trial_data, options),
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
-        "hardware": _hardware(cluster),
+        "hardware": _hardware(cluster, encoder),
         "commit": _commit(),
         "argv": ["python", *([Path(sys.argv[0]).name, *sys.argv[1:]])],
         "started": now(),
@@ -87,6 +94,14 @@ def notes_on_start(start_from: str, data: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def note_on_encoder(hardware: Mapping[str, Any], now: EncoderPath) -> str | None:
+    """Return what a reader must know where a study goes on under another pass through the encoder than before."""
+    before = hardware.get("encoder", "torch")
+    if before == str(now) or (before.startswith("torch") and not now.compiled):
+        return None
+    return f"begun with the encoder {before}, gone on with {now}: figures may differ in the last digits"
+
+
 def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> dict[str, Any]:
     pairs = {"train": trial_data.train.pairs, "validation": trial_data.validation.pairs}
     return {
@@ -96,18 +111,31 @@ def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> 
         "counts": data.chips.counts(),
         "split": {"kind": data.split.kind, **data.split.sizes()},
         "groups": len(np.unique(data.groups)),
+        "grouping": described_grouping(data),
         "pairs": {name: {"count": len(p), "similar": p.similar_share} for name, p in pairs.items()},
         "notes": list(data.notes),
+        "skipped": list(data.chips.skipped),
         "options": list(options),
     }
 
 
-def _hardware(cluster: Cluster) -> dict[str, Any]:
+def described_grouping(data: PreparedData) -> dict[str, Any]:
+    """Return what keeps chips together by the user's word, in how many groups, and how many each part has of them."""
+    groups = data.chips.groups
+    return {
+        "by": None if groups is None else data.chips.group_by,
+        "groups": None if groups is None else len(np.unique(groups)),
+        "parts": data.split.group_counts(data.groups) if data.grouped else None,
+    }
+
+
+def _hardware(cluster: Cluster, encoder: EncoderPath) -> dict[str, Any]:
     return {
         "processor": _processor(),
         "CPUs": cluster.cpus,
         "GPUs": cluster.gpus,
         "nodes": len(cluster.nodes),
+        "encoder": str(encoder),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -47,6 +47,7 @@ from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester
+from trainables.compiled import encoder_path
 from trainables.config import TrialConfig
 from trainables.data import MIN_CHIPS_PER_CLASS, ChipSet, prepare
 from trainables.errors import InputError
@@ -155,7 +156,8 @@ def by_trials(trials: int, epochs: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data = prepare(simulate(60), "grouped")
-        write_json(folder / "study.json", manifest(study, data, data.for_trials(), [], "", Cluster((Node(1),))))
+        described = manifest(study, data, data.for_trials(), [], "", Cluster((Node(1),)), encoder_path())
+        write_json(folder / "study.json", described)
         files = Files.of_search(folder)
         rng, record = np.random.default_rng(seed), Record(files, study.stage.metric, paths)
         suggester = Suggester(study, folder / "optuna.journal")

@@ -21,12 +21,13 @@ import ray
 from ray.cluster_utils import Cluster as RayCluster
 
 from analysis.record import Files, Record
+from search_spaces.cluster import ray_cluster
 from search_spaces.resources import fit_resources
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Resources, Study
 from search_spaces.suggest import Suggester
-from search_spaces.tuner import TrialRun, ray_cluster, run_trials
+from search_spaces.tuner import TrialRun, run_trials
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.siamese import Keeper, SiameseTrial

@@ -8,26 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import shutil
 import signal
-import socket
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # our own record is the only one
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a diverged trial reports no metric
-# workers keep the memory of a step for the next one; given back, its pages are cleared anew every time (glibc, mallopt)
-os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**32))
-os.environ.setdefault("MALLOC_TOP_PAD_", str(2**28))
 
 import ray
 from ray import tune
@@ -35,9 +22,8 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
 from search_spaces.keeper import Keeper, trial_file
-from search_spaces.resources import Cluster, Node
 from search_spaces.study import Resources, Scheduler
-from trainables.errors import Halted, InputError
+from trainables.errors import Halted
 from trainables.result import (
     EPOCH_FIELDS,
     INTERRUPTED,
@@ -49,6 +35,10 @@ from trainables.result import (
     TrialResult,
     trial_result,
 )
+
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # our own record is the only one
+os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a diverged trial reports no metric
 
 RETRIES = 2  # times that a trial is tried again after an exception or a lost worker
 NO_ROOM = 2**20  # bytes
@@ -81,47 +71,6 @@ class Observer(Protocol):
         ...
 
 
-@contextlib.contextmanager
-def ray_cluster(address: str | None = None) -> Iterator[Cluster]:
-    """Start Ray on this machine, or join the cluster at `address`, silently; leave it on exit."""
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module=r"ray(\.|$)")
-    if address:
-        _check_reachable(address)
-    try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = (
-            f"--address {address}: no Ray cluster answers there" if address else "Ray does not start on this machine"
-        )
-        raise InputError(f"{where} ({error})") from error
-    try:
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        nodes = tuple(Node(has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in alive)
-        yield Cluster(nodes, joined=address is not None)
-    finally:
-        ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """Raise InputError for an address that nobody answers, at once: Ray would try for minutes."""
-    wrong = f"--address {address}: no Ray cluster answers there"
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise InputError(f"{wrong}; give HOST:PORT as `ray start` printed it, or auto on a node of the cluster")
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: what no name of a host can be
-        raise InputError(f"{wrong} ({error}); is it running, and is the port open?") from error
-
-
 @dataclass(frozen=True)
 class TrialRun:
     """Everything one Ray Tune run needs: the trainable and its data, the trials and who watches them.
@@ -151,14 +100,13 @@ def run_trials(run: TrialRun) -> Outcome:
     Raises Halted where the run cannot go on: Ray was lost, or a file cannot be written.
     """
     threads = max(1, int(run.resources.cpus_per_trial))
-    device = "cuda" if run.resources.gpus_per_trial else "cpu"
     keeper = Keeper.start(run.states, run.weights)
     trainable = tune.with_parameters(
         run.trainable,
         data=run.data,
         keeper=keeper,
         threads=threads,
-        device=device,
+        device=device_of(run.resources),
         save_every=run.resources.save_every,
     )
     resources = {"CPU": run.resources.cpus_per_trial, "GPU": run.resources.gpus_per_trial or 0.0}
@@ -202,6 +150,11 @@ def run_trials(run: TrialRun) -> Outcome:
     if bridge.fault:
         raise Halted(_halted(bridge.fault))
     return bridge.close()
+
+
+def device_of(resources: Resources) -> str:
+    """Return where trials train: "cuda" where they are given a part of a GPU."""
+    return "cuda" if resources.gpus_per_trial else "cpu"
 
 
 def disk_full(folder: Path) -> bool:

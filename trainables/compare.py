@@ -22,7 +22,8 @@ from torch import Tensor
 
 from trainables.errors import InputError, printable
 from trainables.files import is_there, is_visible
-from trainables.readers import IMAGE_ENDINGS, decode_image
+from trainables.pixels import decode_image
+from trainables.readers import IMAGE_ENDINGS
 from trainables.verifier import Verifier
 
 THRESHOLD = 0.5

@@ -33,12 +33,20 @@ class Split:
         """Return the number of chips in each part."""
         return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
 
+    def group_counts(self, groups: NDArray[np.int64]) -> dict[str, int]:
+        """Return the number of groups, numbered by `groups` (N,), in each part."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: len(np.unique(groups[indices])) for name, indices in parts.items()}
 
-def split_chips(labels: NDArray[np.int64], groups: NDArray[np.int64], kind: str, rng: np.random.Generator) -> Split:
+
+def split_chips(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], kind: str, rng: np.random.Generator, least: int = 0
+) -> Split:
     """Split 64 / 16 / 20 %, stratified by class: `labels`, `groups` (N,).
 
     `grouped` moves whole groups, so that a chip and its flipped copy never face each other across the split;
     `random`, the report's way, treats every chip on its own. A group with two labels goes with its first chip's.
+    Where there are enough, each part gets at least `least` groups of each class, the smallest ones of the largest part.
     """
     unit = groups if kind == "grouped" else np.arange(len(labels))
     order = np.argsort(unit, kind="stable")
@@ -50,11 +58,49 @@ def split_chips(labels: NDArray[np.int64], groups: NDArray[np.int64], kind: str,
         wanted = {"test": round(TEST_SHARE * size), "validation": round(VALIDATION_SHARE * size)}
         wanted["train"] = size - sum(wanted.values())
         shuffled = [members[index] for index in rng.permutation(len(members))]
+        own: dict[str, list[NDArray[np.int64]]] = {part: [] for part in parts}
         for chips in sorted(shuffled, key=len, reverse=True):  # big groups first, each where most is missing
             part = max(wanted, key=lambda name: wanted[name])
             wanted[part] -= len(chips)
-            parts[part].append(chips)
+            own[part].append(chips)
+        _fill_up(own, least)
+        for part, taken in own.items():
+            parts[part] += taken
     return Split(kind, **{part: np.sort(np.concatenate(chips or [order[:0]])) for part, chips in parts.items()})
+
+
+def _fill_up(parts: dict[str, list[NDArray[np.int64]]], least: int) -> None:
+    """Move groups from the part that has most of them until each has `least`, or no part has one to spare."""
+    for part in parts.values():
+        while len(part) < least and len(most := max(parts.values(), key=len)) > least:
+            smallest = min(range(len(most)), key=lambda index: len(most[index]))
+            part.append(most.pop(smallest))
+
+
+def joined(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a group number for each chip (N,): equal where either grouping, or a chain of both, holds two together."""
+    chips = np.arange(len(one))
+    edges = np.concatenate([chips, chips]), np.concatenate([one, other + one.max() + 1]) + len(one)
+    size = int(edges[1].max()) + 1
+    graph = coo_matrix((np.ones(2 * len(one)), edges), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1][: len(one)], dtype=np.int64)
+
+
+def rarest_labels(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each chip (N,) the label of its group that fewest groups have: the one that a split must watch.
+
+    A patient with pictures of both eyes, one ill and one healthy, counts among the ill.
+    """
+    held = np.unique(np.stack([groups, labels]), axis=1)
+    number = np.bincount(held[1])
+    order = np.lexsort((number[held[1]], held[0]))
+    group, first = np.unique(held[0][order], return_index=True)
+    return np.asarray(held[1][order][first][np.searchsorted(group, groups)])
+
+
+def constant(images: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Return for each image (N, S, S, 3) whether all its pixels are equal."""
+    return np.array([bool((image == image[:1, :1]).all()) for image in images], dtype=bool)
 
 
 def near_duplicates(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainables.config import TrialConfig
-from trainables.data import Images, TrialData
+from trainables.data import Images, StoredChips, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.errors import InputError
 from trainables.losses import PairLoss, make_loss
@@ -90,9 +90,8 @@ class Verifier:
                 "the verifier was trained on arrays whose numbers are neither 8-bit nor bands over their own range; "
                 "image files cannot be brought to that scale"
             )
-        chips = render(images) if self.pixels == RENDERED else images.astype(np.float32)
-        normal = torch.from_numpy((chips - self.mean) / self.sd).permute(0, 3, 1, 2)
-        batches = torch.split(normal, ENCODE_BATCH)
+        chips = render(images) if self.pixels == RENDERED else images
+        batches = StoredChips.of(chips, self.mean, self.sd).batches(ENCODE_BATCH)
         return [torch.cat([network.encode(batch) for batch in batches]) for network in self.networks]
 
     @torch.no_grad()

@@ -18,6 +18,7 @@ from search_spaces.resources import Cluster, Node
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from trainables.compiled import encoder_path
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.errors import InputError
@@ -37,7 +38,7 @@ def described():
     """A real study.json."""
     data = prepare(simulate(40), "grouped")
     study = Study(stage_named("lr"), "s", TrialConfig(), Budget(3, 2, 1))
-    return manifest(study, data, data.for_trials(), [], "the baseline's config", Cluster((Node(1),)))
+    return manifest(study, data, data.for_trials(), [], "the baseline's config", Cluster((Node(1),)), encoder_path())
 
 
 def write_study(folder, **manifest):

@@ -19,12 +19,13 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.cluster_utils import Cluster as RayCluster
 
 from analysis.record import Files, Record
+from search_spaces.cluster import ray_cluster
 from search_spaces.resources import fit_resources
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Resources, Study
 from search_spaces.suggest import Suggester
-from search_spaces.tuner import TrialRun, ray_cluster, run_trials
+from search_spaces.tuner import TrialRun, run_trials
 from tests.command import ROOT
 from tests.search_spaces.test_tuner import Bowl
 from trainables.config import TrialConfig

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.splits import near_duplicates, split_chips
+from trainables.splits import joined, near_duplicates, rarest_labels, split_chips
 from trainables.synthetic import simulate
 
 
@@ -22,6 +22,26 @@ def test_a_grouped_split_partitions_and_keeps_groups_together(groups, seed, clas
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(groups)))
     homes = [set(groups[part].tolist()) for part in parts]
     assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
+
+
+@given(st.lists(st.integers(1, 40), min_size=6, max_size=20), st.integers(0, 2**32))
+def test_each_part_gets_its_least_of_groups(sizes, seed):
+    """Six groups or more of any size leave at least two for each part."""
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    split = split_chips(np.zeros_like(groups), groups, "grouped", np.random.default_rng(seed), least=2)
+    assert min(split.group_counts(groups).values()) >= 2
+
+
+def test_two_groupings_are_joined_through_chains():
+    """0 and 1 share a picture, 1 and 2 a patient: all three are one; 3 stays alone."""
+    both = joined(np.array([0, 0, 1, 2]), np.array([5, 6, 6, 7]))
+    assert both[0] == both[1] == both[2] != both[3]
+
+
+def test_a_group_counts_for_the_label_that_few_groups_have():
+    """Of four patients with healthy pictures one has ill ones too: she counts among the ill."""
+    labels, groups = np.array([0, 0, 0, 0, 1]), np.array([0, 1, 2, 3, 3])
+    assert rarest_labels(labels, groups).tolist() == [0, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("kind", ["grouped", "random"])

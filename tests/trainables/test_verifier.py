@@ -72,7 +72,7 @@ def test_an_ensemble_is_kept_whole(trial_data, tmp_path):
     device = DeviceData.of(trial_data).validation
     verifier = Verifier.load(tmp_path / "study")
     with torch.no_grad():
-        embedded = [network.encode(device.images) for network in verifier.networks]
+        embedded = [network.encode(device.chips.normalised) for network in verifier.networks]
     score = verifier.score([e[device.first] for e in embedded], [e[device.second] for e in embedded])
     loss = make_loss(config.loss)
     assert torch.allclose(score, mean_score([validate(n, device, loss)[1] for n in run.networks]), atol=1e-5)

@@ -1,0 +1,183 @@
+"""Ray itself: one of our own on this machine, or a cluster that others started and that is joined.
+
+Ray's tokens: without them, whoever reaches a cluster's port runs code in it. A Ray of our own has a token of its own,
+made for the run and written nowhere. A cluster that is joined decides for itself; it is asked, since Ray alone turns
+tokens on for no address that is given (https://docs.ray.io/en/latest/ray-security/token-auth.html).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import ray
+from ray._private import services
+
+from search_spaces.resources import Cluster, Node
+from trainables.errors import InputError
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+# workers keep the memory of a step for the next one; given back, its pages are cleared anew every time (glibc, mallopt)
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**32))
+os.environ.setdefault("MALLOC_TOP_PAD_", str(2**28))
+
+PATIENCE = 60  # seconds in which a cluster must answer; a busy machine starts the process that asks in ten
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, 3.4: then settings
+SETTINGS = 4
+TOKEN_FILE = Path(".ray", "auth_token")  # in the home folder
+
+Answer = Literal["yes", "refused", "no"]
+
+
+@contextlib.contextmanager
+def ray_cluster(address: str | None = None) -> Iterator[Cluster]:
+    """Start Ray on this machine, or join the cluster at `address`, silently; leave it on exit.
+
+    Raises InputError where Ray does not start, nobody answers at `address`, or the cluster's token is another.
+    """
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"ray(\.|$)")
+    with _joined(address) if address else _own():
+        try:
+            alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            nodes = tuple(Node(has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in alive)
+            yield Cluster(nodes, joined=address is not None)
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own() -> Iterator[None]:
+    with _environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32)):
+        try:
+            ray.init(
+                address="local",  # also where RAY_ADDRESS names a cluster
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(f"Ray does not start on this machine ({error})") from error
+        yield
+
+
+@contextlib.contextmanager
+def _joined(address: str) -> Iterator[None]:
+    where = _found(address)
+    with _environment(RAY_AUTH_MODE=_authentication(where, f"--address {address}")):
+        try:
+            ray.init(address=where, log_to_driver=False, logging_level=logging.CRITICAL)
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            raise InputError(f"--address {address}: the Ray cluster there cannot be joined ({error})") from error
+        yield
+
+
+@contextlib.contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Have these variables set; Ray, which keeps what it has read of them, reads them again."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    _read_environment_again()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        _read_environment_again()
+
+
+def _read_environment_again() -> None:
+    ray._raylet.Config.initialize("")
+    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _found(address: str) -> str:
+    """Return the HOST:PORT that `address` means; raise InputError, at once, for one where nobody listens."""
+    wrong = f"--address {address}: no Ray cluster answers there"
+    if address == "auto":
+        try:
+            address = services.canonicalize_bootstrap_address_or_die("auto")
+        except (ConnectionError, ValueError) as error:
+            raise InputError(f"{wrong} ({error}); give HOST:PORT as `ray start` printed it") from error
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise InputError(f"{wrong}; give HOST:PORT as `ray start` printed it, or auto on a node of the cluster")
+    try:
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            greets = _greets(connection)
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: what no name of a host can be
+        raise InputError(f"{wrong} ({error}); is it running, and is the port open?") from error
+    if not greets:
+        raise InputError(f"{wrong}, but something else does; give HOST:PORT as `ray start` printed it")
+    return address
+
+
+def _greets(connection: socket.socket) -> bool:
+    """Return whether the other end speaks HTTP/2, as a Ray cluster does; what does not, Ray would try for minutes."""
+    try:
+        connection.sendall(GREETING)
+        return connection.recv(9)[3:4] == bytes([SETTINGS])
+    except OSError:  # silence too
+        return False
+
+
+def _authentication(address: str, option: str) -> str:
+    """Return the RAY_AUTH_MODE of the cluster at `address`; raise InputError where it does not let us in."""
+    answer = _ask(address, "disabled")
+    if answer == "yes":
+        return "disabled"
+    if answer == "no":
+        raise InputError(f"{option}: something answers there, but not as Ray {ray.__version__} does")
+    token = _token()
+    copied = f"copy ~/{TOKEN_FILE} from the machine where `ray start --head` was typed to ~/{TOKEN_FILE} here"
+    if token is None:
+        raise InputError(f"{option}: the cluster asks for its token, and there is none here; {copied}")
+    if _ask(address, "token") != "yes":
+        raise InputError(f"{option}: the token in {token} is not this cluster's; {copied}")
+    return "token"
+
+
+def _token() -> str | None:
+    """Return where Ray will find a token; None if it will find none."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return "RAY_AUTH_TOKEN"
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    try:
+        file = Path(named) if named else Path.home() / TOKEN_FILE
+        return str(file) if file.read_text(encoding="utf-8").strip() else None
+    except (OSError, RuntimeError, UnicodeDecodeError):  # RuntimeError: no home
+        return None
+
+
+def _ask(address: str, mode: str) -> Answer:
+    """Ask a cluster for its name, with our token or without. In a process of its own, which Ray may abort or hang."""
+    question = (
+        "import sys; from ray._raylet import GcsClient; from ray.exceptions import AuthenticationError\n"
+        "try: GcsClient(address=sys.argv[1])\n"
+        "except AuthenticationError: sys.exit(3)"
+    )
+    try:
+        status = subprocess.run(
+            [sys.executable, "-c", question, address],
+            env=os.environ | {"RAY_AUTH_MODE": mode},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return "no"
+    return "yes" if status == 0 else "refused" if status == 3 else "no"
