@@ -29,7 +29,7 @@ from trainables.errors import InputError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-COMMAND = ("--stage", "all", "--smoke", "--data", "chips", "--results-dir", "r")
+COMMAND = ("--stage", "all", "--smoke", "--data", "chips", "--results-dir", "r", "--max-concurrent", "1")
 NAMES = [stage.name for stage in STAGES]
 
 
