@@ -18,8 +18,9 @@ dashboard: $(READY)
 	@test -f "$(STUDY)/optuna.journal" || { echo "make dashboard: STUDY=$(STUDY) is no study folder; give STUDY=results/<stage>/<study>"; exit 2; }
 	$(BIN)/optuna-dashboard --host 127.0.0.1 --port $(PORT) "$(STUDY)/optuna.journal"
 
+# two processes, a file to each in turn: many tests wait for Ray to start and stop. One: make test ARGS="-n 0"
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -230,7 +230,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = {f"{name}_bytes": (f"{name}, KiB", 2**-10) for name in ("record", "optuna", "report")}
     print(table(trials, {"trials": ("trials; of each", 1), **seconds, **sizes, "peak_bytes": ("peak, MiB", 2**-20)}))
     print()
-    print(json.dumps({"chips": chips, "trials": trials, "epochs": args.epochs, "seed": args.seed}))
+    about = {"epochs": args.epochs, "seed": args.seed, "encoder": str(encoder_path())}
+    print(json.dumps({"chips": chips, "trials": trials} | about))
     return 0
 
 

@@ -12,6 +12,8 @@ from benchmarks.study import write_chips
 from trainables.data import ChipSet
 from trainables.synthetic import simulate
 
+SMALL = ["--trials", "2", "--epochs", "1", "--at-once", "1"]
+
 
 def last_line(capfd):
     """The JSON object that a benchmark ended with."""
@@ -28,7 +30,7 @@ def npz(tmp_path_factory):
 @pytest.mark.slow
 def test_tutorial_times_both_sides_and_compares_one_config(npz, capfd):
     """Both sides search the user's chips, and train one config under as many seeds; the ratio is that of the seconds."""
-    assert tutorial.main(["--data", npz, "--trials", "2", "--epochs", "1", "--seeds", "2", "--theta", "0.4"]) == 0
+    assert tutorial.main(["--data", npz, *SMALL, "--seeds", "2", "--theta", "0.4"]) == 0
     result = last_line(capfd)
     assert 0 < result["ours_s"] < result["ours_whole_s"]
     assert result["ratio"] == pytest.approx(result["tutorial_s"] / result["ours_s"])
@@ -43,7 +45,7 @@ def test_tutorial_times_both_sides_and_compares_one_config(npz, capfd):
 @pytest.mark.slow
 def test_overhead_trains_the_same_trials_bare(npz, capfd):
     """The bare processes train what the study trained, to the bit, and the study's core-seconds contain theirs."""
-    assert overhead.main(["--data", npz, "--trials", "2", "--epochs", "1", "--repeats", "1"]) == 0
+    assert overhead.main(["--data", npz, *SMALL, "--repeats", "1"]) == 0
     result = last_line(capfd)
     assert result["same_losses"] is True
     assert result["ratio"] == pytest.approx(result["study_s"] / result["bare_s"])
