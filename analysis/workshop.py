@@ -15,7 +15,7 @@ from search_spaces.cluster import ray_cluster, share
 from search_spaces.resources import Cluster, fit_resources
 from search_spaces.study import Resources
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
-from trainables.errors import InputError
+from trainables.errors import InputError, what_happened
 from trainables.fetch import KAGGLE, fetch
 from trainables.readers import read_chips
 from trainables.synthetic import simulate
@@ -109,6 +109,17 @@ def check_writable(folder: Path) -> None:
             f"--results-dir: only {free / 2**20:.0f} MiB are free in {nearest}, a study wants "
             f"{FREE_BYTES / 2**20:.0f}; make room, or choose another"
         )
+
+
+@contextlib.contextmanager
+def beginning(folder: Path) -> Iterator[None]:
+    """Turn a fault of the disk into an InputError that names the folder, as long as nothing is there to be kept."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"--results-dir: nothing can be kept in {folder} ({what_happened(error)}); choose another"
+        ) from error
 
 
 def _reading(done: int, total: int) -> None:

@@ -27,7 +27,7 @@ from ray._private import services
 from search_spaces.resources import Cluster, Node
 from search_spaces.stop import handlers_kept
 from search_spaces.warden import LONGEST, guarded_folder
-from trainables.errors import InputError
+from trainables.errors import InputError, what_happened
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -90,8 +90,9 @@ def _own(data: int) -> Iterator[None]:
                     object_store_memory=store,
                     _temp_dir=str(folder / "r"),  # Ray opens its own folder to everyone
                 )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(f"Ray does not start on this machine ({error})") from error
+        except (OSError, ValueError, RuntimeError) as error:
+            why = what_happened(error) if isinstance(error, OSError) else error
+            raise InputError(f"Ray does not start on this machine: {why}") from error
         yield
 
 
@@ -130,7 +131,7 @@ def _joined(address: str) -> Iterator[None]:
         try:
             with handlers_kept():
                 ray.init(address=where, log_to_driver=False, logging_level=logging.CRITICAL)
-        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise InputError(f"--address {address}: the Ray cluster there cannot be joined ({error})") from error
         yield
 

@@ -229,7 +229,7 @@ def test_a_second_run_is_refused_and_ctrl_c_twice_ends_the_first_at_once(unbroke
     wait_for_events(process, folder, 3)
     again = search("--stage", "lr", "--study", "busy", "--resume", cwd=unbroken)
     assert again.returncode == 2
-    assert f"process {process.pid} is running this study" in again.stderr.splitlines()[-1]
+    assert f"process {process.pid} on {os.uname().nodename} is running this study" in again.stderr.splitlines()[-1]
     monkeypatch.chdir(unbroken)
     assert main([*COMMAND, "--study", "busy"]) == 2
     assert "go on with it by --resume" in capsys.readouterr().err
