@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.mirror import MirrorMode
 from search_spaces.cluster import ray_cluster, share
-from search_spaces.resources import Cluster, fit_resources
+from search_spaces.resources import Cluster, fit_resources, memory_note
 from search_spaces.study import Resources
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError, what_happened
@@ -86,8 +86,11 @@ def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
     for note in data.notes:
         say(f"note: {note}")
     trial_data = data.for_trials()
-    with ray_cluster(where.address, trial_data.train.images.nbytes + trial_data.validation.images.nbytes) as cluster:
-        resources = fit_resources(where.resources, cluster)
+    size = trial_data.train.images.nbytes + trial_data.validation.images.nbytes
+    with ray_cluster(where.address, size) as cluster:
+        resources = fit_resources(where.resources, cluster, size)
+        if note := memory_note(resources, cluster, size):
+            say(f"note: {note}")
         shared = share(trial_data)
         yield Workshop(source, data, trial_data, shared, cluster, resources, where.results, where.wandb)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -24,6 +25,7 @@ from typing import Literal
 import ray
 from ray._private import services
 
+from search_spaces.machine import usable_cpus, usable_memory
 from search_spaces.resources import Cluster, Node
 from search_spaces.stop import handlers_kept
 from search_spaces.warden import LONGEST, guarded_folder
@@ -59,7 +61,8 @@ def ray_cluster(address: str | None = None, data: int = 0) -> Iterator[Cluster]:
     with _joined(address) if address else _own(data):
         try:
             alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-            nodes = tuple(Node(has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in alive)
+            memory = math.inf if address else usable_memory()
+            nodes = tuple(Node(has.get("CPU", 0.0), has.get("GPU", 0.0), memory) for has in alive)
             yield Cluster(nodes, joined=address is not None)
         finally:
             ray.shutdown()
@@ -84,6 +87,7 @@ def _own(data: int) -> Iterator[None]:
             with handlers_kept(), _environment(TMPDIR=str(folder)):  # what workers leave in theirs goes with the rest
                 ray.init(
                     address="local",  # also where RAY_ADDRESS names a cluster
+                    num_cpus=usable_cpus(),
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.CRITICAL,
