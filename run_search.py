@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import re
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +27,7 @@ from search_spaces.stage import Budget, Stage
 from search_spaces.stages import STAGES, stage_named, stages_before
 from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study, name_by_time
 from trainables.config import TrialConfig
-from trainables.errors import InputError
+from trainables.errors import InputError, what_happened
 from trainables.files import user_path
 from trainables.layout import BY_FOLDER, BY_NOTHING, group_by
 
@@ -375,19 +377,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     with stop.heeded():
         try:
             status = _main(argv)
+            sys.stdout.flush()
         except KeyboardInterrupt:
-            signal = stop.told()
-            print(f"run_search.py: ended by {signal.name if signal else 'Ctrl-C'}", file=sys.stderr)
+            told = stop.told() or signal.SIGINT
+            print(f"run_search.py: ended by {'Ctrl-C' if told is signal.SIGINT else told.name}", file=sys.stderr)
             status = INTERRUPTED
         except InputError as error:
             print(f"run_search.py: {error}", file=sys.stderr)
             status = 2
-        except OSError as error:
-            print(
-                f"run_search.py: {error.filename or 'a file'}: {error.strerror}; what is done is kept, "
-                "--resume goes on",
-                file=sys.stderr,
-            )
+        except BrokenPipeError:  # as with `| head`: nobody reads any more, and nobody needs to be told
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
+            status = 128 + signal.SIGPIPE
+        except OSError as error:  # where a study has been begun, it says itself what is kept
+            print(f"run_search.py: {what_happened(error)}", file=sys.stderr)
             status = 1
         return stop.status() if status == INTERRUPTED else status
 

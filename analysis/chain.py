@@ -11,7 +11,7 @@ from analysis.conduct import DONE, resume_study, run_study, study_folder
 from analysis.manifest import described_grouping, study_of
 from analysis.store import SCHEMA, now, read_json, read_study, write_json
 from analysis.summary import write_summary
-from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
+from analysis.workshop import Source, Where, Workshop, beginning, check_writable, open_workshop, say
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
 from search_spaces.study import Start, Study, name_by_time
@@ -146,8 +146,11 @@ def _open(chain: Chain, workshop: Workshop) -> tuple[Path, list[Step]]:
     name = chain.name or (mine[-1] if mine else name_by_time())
     folder = chains / name
     if name not in known:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / RECORD, {"schema": SCHEMA, "asked": asked, "steps": [], "started": now(), "finished": None})
+        with beginning(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(
+                folder / RECORD, {"schema": SCHEMA, "asked": asked, "steps": [], "started": now(), "finished": None}
+            )
         return folder, []
     if known[name].get("asked") != asked:
         raise InputError(f"{folder}: a chain on other data or with other settings; choose another --study")

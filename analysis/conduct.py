@@ -19,7 +19,7 @@ from analysis.record import Files, Record
 from analysis.report import draw_training_pairs, rival_name, selected_trial, write_report
 from analysis.saliency import draw_examples
 from analysis.store import StudyRecord, now, read_json, read_study, reading, write_json
-from analysis.workshop import Source, Where, Workshop, check_writable, open_workshop, say
+from analysis.workshop import Source, Where, Workshop, beginning, check_writable, open_workshop, say
 from search_spaces import stop
 from search_spaces.keeper import trial_file
 from search_spaces.progress import Progress
@@ -29,7 +29,7 @@ from search_spaces.suggest import Suggester, disagreements
 from search_spaces.tuner import Observer, Outcome, TrialRun, TrialSource, run_trials
 from trainables.checkpoint import from_bytes
 from trainables.config import TrialConfig
-from trainables.errors import Halted, InputError
+from trainables.errors import Halted, InputError, what_happened
 from trainables.result import Metric, Trial
 from trainables.siamese import SiameseTrial
 from trainables.verifier import save_verifier
@@ -48,15 +48,18 @@ def conduct(study: Study, start_from: str, source: Source, where: Where) -> tupl
 def run_study(study: Study, start_from: str, workshop: Workshop) -> tuple[int, Path]:
     """Carry out a new study; return the exit status and the path of its report."""
     folder = study_folder(study, workshop.results)
-    folder.mkdir(parents=True, exist_ok=True)  # a folder that was made and nothing more is no study yet
-    with held(folder):
+    with contextlib.ExitStack() as holding:
+        with beginning(folder):
+            folder.mkdir(parents=True, exist_ok=True)  # a folder that was made and nothing more is no study yet
+            holding.enter_context(held(folder, say))
         options = workshop.source.options()
         chips, cluster = (workshop.data, workshop.trial_data), workshop.cluster
         described = manifest(study, *chips, options, start_from, cluster, workshop.encoder)
         for note in notes_on_start(start_from, described["data"]):
             say(f"note: {note}")
             described["data"]["notes"].append(note)
-        write_json(folder / "study.json", described)
+        with beginning(folder):
+            write_json(folder / "study.json", described)
         say(
             f"{study.stage.name}: {study.stage.question} "
             f"({study.budget.trials} x {study.budget.epochs} epochs; start: {start_from}; "
@@ -72,7 +75,7 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
     """
     if not (folder / "study.json").exists():
         raise InputError(f"{folder}: no study to go on with (no study.json); start it without --resume")
-    with held(folder):
+    with held(folder, say):
         record = read_study(folder)
         described = record.manifest
         _check_same_data(folder, described, workshop)
@@ -130,25 +133,31 @@ def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Pat
 
 def _to_the_report(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:
     """Search, retrain, test and report, or as much of it as is left."""
-    kept, report = f"what is done is kept, --resume --study {study.name} goes on", folder / "report.html"
+    report = folder / "report.html"
     try:
         status = _search_and_retrain(Runner(study, workshop, folder))
         if status != INTERRUPTED:
             draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
             report = _measure_and_report(study, workshop, folder) if status == DONE else write_report(folder)
-    except Halted as error:
-        say(f"halted: {error}; {kept}")
+    except (Halted, OSError) as error:
+        say(f"halted: {what_happened(error) if isinstance(error, OSError) else error}; {_kept(study, folder)}")
         with contextlib.suppress(OSError):  # the disk may be full
             write_report(folder)
         return HALTED, folder / "report.html"
     except KeyboardInterrupt:  # between the trials; among them it is a status
         status = INTERRUPTED
     if status == INTERRUPTED:
-        say(f"interrupted; {kept}")
+        say(f"interrupted; {_kept(study, folder)}")
         with stop.patient():
             report = write_report(folder)
     _summarise(folder)
     return status, report
+
+
+def _kept(study: Study, folder: Path) -> str:
+    epochs = folder / "epochs.csv"
+    done = epochs.exists() and epochs.read_bytes().count(b"\n") > 1
+    return f"{'what is done is kept' if done else 'no epoch is done yet'}, --resume --study {study.name} goes on"
 
 
 @dataclass(frozen=True)

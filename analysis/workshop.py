@@ -12,12 +12,12 @@ from pathlib import Path
 
 from analysis.mirror import MirrorMode
 from search_spaces.cluster import ray_cluster, share
-from search_spaces.resources import Cluster, fit_resources
+from search_spaces.resources import Cluster, fit_resources, memory_note
 from search_spaces.study import Resources
 from search_spaces.tuner import device_of
 from trainables.compiled import EncoderPath, encoder_path
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
-from trainables.errors import InputError, listed
+from trainables.errors import InputError, listed, what_happened
 from trainables.fetch import KAGGLE, fetch
 from trainables.files import user_path
 from trainables.layout import BY_FOLDER
@@ -101,8 +101,11 @@ def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
     for note in data.notes:
         say(f"note: {note}")
     trial_data = data.for_trials()
-    with ray_cluster(where.address, trial_data.train.images.nbytes + trial_data.validation.images.nbytes) as cluster:
-        resources = fit_resources(where.resources, cluster)
+    size = trial_data.train.images.nbytes + trial_data.validation.images.nbytes
+    with ray_cluster(where.address, size) as cluster:
+        resources = fit_resources(where.resources, cluster, size)
+        if short := memory_note(resources, cluster, size):
+            say(f"note: {short}")
         shared = share(trial_data)
         yield Workshop(source, data, trial_data, shared, cluster, resources, where.results, where.wandb)
 
@@ -124,6 +127,17 @@ def check_writable(folder: Path) -> None:
             f"--results-dir: only {free / 2**20:.0f} MiB are free in {nearest}, a study wants "
             f"{FREE_BYTES / 2**20:.0f}; make room, or choose another"
         )
+
+
+@contextlib.contextmanager
+def beginning(folder: Path) -> Iterator[None]:
+    """Turn a fault of the disk into an InputError that names the folder, as long as nothing is there to be kept."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"--results-dir: nothing can be kept in {folder} ({what_happened(error)}); choose another"
+        ) from error
 
 
 def _reading(done: int, total: int) -> None:

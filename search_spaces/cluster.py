@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -24,10 +25,11 @@ from typing import Literal
 import ray
 from ray._private import services
 
+from search_spaces.machine import usable_cpus, usable_memory
 from search_spaces.resources import Cluster, Node
 from search_spaces.stop import handlers_kept
 from search_spaces.warden import LONGEST, guarded_folder
-from trainables.errors import InputError
+from trainables.errors import InputError, what_happened
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # under `uv run` workers would be built anew, elsewhere
@@ -60,7 +62,8 @@ def ray_cluster(address: str | None = None, data: int = 0) -> Iterator[Cluster]:
     with _joined(address) if address else _own(data):
         try:
             alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-            nodes = tuple(Node(has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in alive)
+            memory = math.inf if address else usable_memory()
+            nodes = tuple(Node(has.get("CPU", 0.0), has.get("GPU", 0.0), memory) for has in alive)
             yield Cluster(nodes, joined=address is not None)
         finally:
             ray.shutdown()
@@ -85,14 +88,16 @@ def _own(data: int) -> Iterator[None]:
             with handlers_kept(), _environment(TMPDIR=str(folder)):  # what workers leave in theirs goes with the rest
                 ray.init(
                     address="local",  # also where RAY_ADDRESS names a cluster
+                    num_cpus=usable_cpus(),
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.CRITICAL,
                     object_store_memory=store,
                     _temp_dir=str(folder / "r"),  # Ray opens its own folder to everyone
                 )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(f"Ray does not start on this machine ({error})") from error
+        except (OSError, ValueError, RuntimeError) as error:
+            why = what_happened(error) if isinstance(error, OSError) else error
+            raise InputError(f"Ray does not start on this machine: {why}") from error
         yield
 
 
@@ -131,7 +136,7 @@ def _joined(address: str) -> Iterator[None]:
         try:
             with handlers_kept():
                 ray.init(address=where, log_to_driver=False, logging_level=logging.CRITICAL)
-        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             raise InputError(f"--address {address}: the Ray cluster there cannot be joined ({error})") from error
         yield
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from search_spaces.study import Resources
 from trainables.errors import InputError
 
+DRIVER_MEMORY = 3 * 2**29  # bytes: the driver and Ray's own processes, measured, and room for the page's figures
+WORKER_MEMORY = 9 * 2**30 // 10  # bytes: a worker with torch
 TRIALS_A_GPU = 4  # by default: the network is far too small to fill one
 
 
@@ -17,6 +19,7 @@ class Node:
 
     cpus: float
     gpus: float = 0.0
+    memory: float = math.inf  # bytes
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,13 @@ class Cluster:
         return sum(node.gpus for node in self.nodes)
 
 
-def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
+def fit_resources(wanted: Resources, cluster: Cluster, data: int = 0) -> Resources:
     """Fill in what was left open from the machines; raise InputError where no node has room for one trial.
 
     Ray fills one GPU before it takes the next. So a trial's part of a GPU is made as large as the number of trials at
     once allows: then they lie evenly on all GPUs. On a cluster that others started, the user's number of trials at once
-    is taken at its word: what does not fit yet makes an autoscaler start nodes, and waits for one elsewhere.
+    is taken at its word: what does not fit yet makes an autoscaler start nodes, and waits for one elsewhere. Left open,
+    it is no larger than the memory of each node allows, where that is known, with `data` bytes of images a trial.
     """
     cpus, gpus = wanted.cpus_per_trial, wanted.gpus_per_trial
     if cpus == 0 and (gpus == 0 or not cluster.gpus):
@@ -62,10 +66,35 @@ def fit_resources(wanted: Resources, cluster: Cluster) -> Resources:
             f"the largest node has {largest.cpus:g} CPUs and {largest.gpus:g} GPUs"
             + ("; if the cluster grows by itself, say --max-concurrent" if cluster.joined else "")
         )
-    at_once = min(wanted.max_concurrent or fits, fits)
+    in_memory = sum(min(_slots(cpus, least, node), max(1, _by_memory(node, data))) for node in cluster.nodes)
+    at_once = min(wanted.max_concurrent or in_memory, fits)
     part = _even_part(least, at_once, cpus, cluster)
     asked = wanted.max_concurrent if cluster.joined else None
     return replace(wanted, gpus_per_trial=part, max_concurrent=asked or at_once)
+
+
+def _by_memory(node: Node, data: int) -> int:
+    """How many trials at once the memory of a node has room for."""
+    return int(min((node.memory - DRIVER_MEMORY) / trial_memory(data), 1e6))
+
+
+def trial_memory(data: int) -> int:
+    """Return the bytes that the worker of a trial takes: itself, and its images as numbers of four bytes."""
+    return WORKER_MEMORY + 4 * data
+
+
+def memory_note(resources: Resources, cluster: Cluster, data: int) -> str | None:
+    """Return what a user should know where memory, and not CPUs, decides how many trials run at once, or is short."""
+    if len(cluster.nodes) > 1 or resources.max_concurrent is None:
+        return None
+    (node,) = cluster.nodes
+    room, at_once = _by_memory(node, data), resources.max_concurrent
+    idle = at_once < _slots(resources.cpus_per_trial, resources.gpus_per_trial or 0.0, node)
+    if at_once < room or (at_once == room and not idle):
+        return None
+    free, driver, trial = (size / 2**30 for size in (node.memory, DRIVER_MEMORY, trial_memory(data)))
+    wants = f"{free:.1f} GiB of memory are free; a search wants {driver:.1f}, and {trial:.1f} for each trial at once"
+    return f"{wants}, so no more run" if at_once == room else f"{wants}: it may be ended for lack of it"
 
 
 def _slots(cpus: float, gpus: float, node: Node) -> int:

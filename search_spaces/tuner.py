@@ -25,7 +25,7 @@ from ray.tune.search import Searcher
 from search_spaces import stop
 from search_spaces.keeper import Keeper, trial_file
 from search_spaces.study import Resources, Scheduler
-from trainables.errors import Halted
+from trainables.errors import Halted, what_happened
 from trainables.result import (
     EPOCH_FIELDS,
     INTERRUPTED,
@@ -175,8 +175,10 @@ def no_space(folder: Path) -> OSError:
 
 def _halted(fault: Exception) -> str:
     """Why a run cannot go on, in one line."""
-    if isinstance(fault, OSError) and fault.strerror:
-        return f"{fault.filename or 'a file'} cannot be written ({fault.strerror})"
+    if isinstance(fault, OSError) and fault.filename is not None:
+        return f"{fault.filename} cannot be written ({fault.strerror})"
+    if isinstance(fault, OSError):
+        return what_happened(fault)
     last = (str(fault).strip().splitlines() or [""])[-1]
     return f"Ray was lost ({type(fault).__name__}: {last[:200]})"
 

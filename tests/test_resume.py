@@ -240,7 +240,10 @@ def test_a_second_run_is_refused_and_ctrl_c_twice_ends_the_first_at_once(unbroke
     wait_for_events(process, folder, 3)
     monkeypatch.chdir(unbroken)
     assert main(["--stage", "lr", "--study", "busy", "--resume"]) == 2
-    assert f"process {process.pid} is running this study" in capsys.readouterr().err.splitlines()[-1]
+    assert (
+        f"process {process.pid} on {os.uname().nodename} is running this study"
+        in capsys.readouterr().err.splitlines()[-1]
+    )
     assert main([*COMMAND, "--study", "busy"]) == 2
     assert "go on with it by --resume" in capsys.readouterr().err
     os.killpg(process.pid, signal.SIGINT)

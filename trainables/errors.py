@@ -9,7 +9,26 @@ SearchError
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
+
+ABOUT_NO_FILE = {
+    errno.ENOSPC: "a disk or the shared memory is full",
+    errno.EMFILE: "this process may open no more files; `ulimit -n 8192` before the command lets it",
+    errno.ENFILE: "this machine can open no more files",
+    errno.ENOMEM: "this machine's memory is full",
+    errno.EADDRINUSE: "no port is free",
+    errno.EADDRNOTAVAIL: "no port is free",
+}
+
+
+def what_happened(error: OSError) -> str:
+    """Return in a few words what an error of the system is about: a file, or what there is no more of."""
+    said = error.strerror or str(error) or type(error).__name__
+    if error.filename is not None and error.errno not in (errno.EMFILE, errno.ENFILE):
+        return f"{os.fsdecode(error.filename)}: {said}"
+    return f"{ABOUT_NO_FILE[error.errno]} ({said})" if error.errno in ABOUT_NO_FILE else said
 
 
 def printable(text: str) -> str:
