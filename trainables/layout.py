@@ -69,7 +69,8 @@ def lay_out(
     places = [path.parts[:-1] for path in images]
     shared = _shared(places)
     top = {parts[shared] for parts in places if len(parts) > shared}
-    notes = []
+    beside = _beside(folders, images[0].parts[:shared])
+    notes = [f"passed over folders without an image, beside the one that holds all: {listed(beside)}"] if beside else []
     splits = _splits(top, [parts[shared:] for parts in places])
     if splits and not merge_splits:
         raise InputError(
@@ -109,6 +110,17 @@ def _shared(places: Sequence[Parts]) -> int:
     while all(len(parts) > shared + 1 for parts in places) and len({parts[shared] for parts in places}) == 1:
         shared += 1
     return shared
+
+
+def _beside(folders: Collection[PurePosixPath], shared: Parts) -> list[str]:
+    """The folders that lie beside those in which all images lie: what may have been meant for a class is told."""
+    depths = range(len(shared))
+    tops = {
+        folder.parts[: depth + 1] for depth in depths for folder in folders if folder.parts[:depth] == shared[:depth]
+    }
+    return sorted(
+        str(PurePosixPath(*top)) for top in tops if top != shared[: len(top)] and top[:-1] == shared[: len(top) - 1]
+    )
 
 
 # --- splits ----------------------------------------------------------------------------------------------------------

@@ -194,8 +194,7 @@ def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
             missing = {"X_train", "Y_train"} - set(arrays.files)
             if missing:
                 raise InputError(
-                    f"{source}: no array {' or '.join(sorted(missing))}; "
-                    f"it holds {', '.join(arrays.files) or 'nothing'}"
+                    f"{source}: no array {' or '.join(sorted(missing))}; it holds {listed(arrays.files) or 'nothing'}"
                 )
             images, labels = arrays["X_train"], arrays["Y_train"]
             if not (isinstance(images, np.ndarray) and isinstance(labels, np.ndarray)):
@@ -296,7 +295,7 @@ def _npz_labels(labels: NDArray[np.generic], source: str) -> tuple[NDArray[np.in
 
 
 def _read_json(files: Sequence[Entry], source: str) -> ChipSet:
-    images, labels, unlabelled = [], [], 0
+    images, labels, names, unlabelled = [], [], [], 0
     for file in files:
         for number, record in enumerate(_records(file, source)):
             where = f"{source}: {file.path}: record {number}"
@@ -311,6 +310,7 @@ def _read_json(files: Sequence[Entry], source: str) -> ChipSet:
                 raise InputError(f"{where}: is_iceberg is {label!r}; it must be 0 (ship) or 1 (iceberg)")
             images.append(render_bands(*bands))
             labels.append(1 - int(label))
+            names.append(printable(f"{file.path}: record {number}"))
     if not images:
         raise InputError(
             f"{source}: no labelled record (is_iceberg 0 or 1) among {unlabelled}; "
@@ -319,7 +319,8 @@ def _read_json(files: Sequence[Entry], source: str) -> ChipSet:
     present = sorted(set(labels))
     classes = tuple(("iceberg", "ship")[label] for label in present)
     notes = (f"left out {unlabelled} records without is_iceberg",) if unlabelled else ()
-    return ChipSet(np.stack(images), np.searchsorted(present, labels).astype(np.int64), classes, source, notes)
+    numbers = np.searchsorted(present, labels).astype(np.int64)
+    return ChipSet(np.stack(images), numbers, classes, source, notes, names=tuple(names))
 
 
 def _records(file: Entry, source: str) -> list[object]:

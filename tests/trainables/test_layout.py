@@ -178,4 +178,6 @@ def test_empty_folders_where_classes_lie_are_known():
     folders = {above for image in images for above in image.parents} | set(
         paths("set/fox/den", "set/fox", "set/cat/no", "docs")
     )
-    assert dict(lay_out(images, folders, "s").empty) == {"fox": PurePosixPath("set/fox")}
+    layout = lay_out(images, folders, "s")
+    assert dict(layout.empty) == {"fox": PurePosixPath("set/fox")}
+    assert layout.notes == ("passed over folders without an image, beside the one that holds all: docs",)
