@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from search_spaces import stop
 from search_spaces.keeper import trial_file
 from search_spaces.progress import Progress
 from search_spaces.resources import describe
-from search_spaces.study import Scheduler, Study
+from search_spaces.study import Study
 from search_spaces.suggest import Suggester, disagreements
-from search_spaces.tuner import Observer, Outcome, TrialRun, TrialSource, run_trials
+from search_spaces.tuner import Outcome, Phase, TrialRun, run_trials
 from trainables.checkpoint import from_bytes
 from trainables.config import TrialConfig
 from trainables.errors import Halted, InputError, what_happened
@@ -135,7 +135,7 @@ def _to_the_report(study: Study, workshop: Workshop, folder: Path) -> tuple[int,
     """Search, retrain, test and report, or as much of it as is left."""
     report = folder / "report.html"
     try:
-        status = _search_and_retrain(Runner(study, workshop, folder))
+        status = _search_and_retrain(study, workshop, folder)
         if status != INTERRUPTED:
             draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
             report = _measure_and_report(study, workshop, folder) if status == DONE else write_report(folder)
@@ -160,94 +160,64 @@ def _kept(study: Study, folder: Path) -> str:
     return f"{'what is done is kept' if done else 'no epoch is done yet'}, --resume --study {study.name} goes on"
 
 
-@dataclass(frozen=True)
-class Runner:
-    """What both Ray runs of a study, search and retraining, have in common."""
-
-    study: Study
-    workshop: Workshop
-    folder: Path
-
-    def search(self, record: Record, suggester: Suggester) -> Outcome:
-        """Run what the record lacks of the study's trials; return how it ended."""
-        lengths = [self.study.budget.epochs] * self.study.budget.trials
-        return self._run("search", suggester, lengths, record, suggester, scheduler=self.study.scheduler)
-
-    def retrain(self, record: Record, runs: Sequence[Trial]) -> Outcome:
-        """Run what the record lacks of the finalists' runs, keeping each one's best weights; return how it ended."""
-        lengths = [run.config.epochs for run in runs]
-        return self._run("retrain", _Listed(runs), lengths, record, weights=self.folder / "checkpoints")
-
-    def _run(
-        self,
-        title: str,
-        source: TrialSource,
-        lengths: Sequence[int],
-        record: Record,
-        *others: Observer,
-        scheduler: Scheduler = "none",
-        weights: Path | None = None,
-    ) -> Outcome:
-        metric = self.study.stage.metric
-        numbers = [*sorted(record.open), *(number for number in range(len(lengths)) if number not in record.histories)]
-        if not numbers:
-            return "whole"
-        with Progress(title, lengths, metric, before=record.histories) as progress:
-            return run_trials(
-                TrialRun(
-                    trainable=SiameseTrial,
-                    data=self.workshop.shared,
-                    source=source,
-                    numbers=numbers,
-                    metric=metric,
-                    resources=self.workshop.resources,
-                    observers=(record, *others, progress),
-                    scratch=self.folder / "ray",
-                    states=self.folder / "states" / title,
-                    scheduler=scheduler,
-                    max_epochs=max(lengths),
-                    weights=weights,
-                    begun=record.open,
-                )
-            )
-
-
-def _search_and_retrain(runner: Runner) -> int:
+def _search_and_retrain(study: Study, workshop: Workshop, folder: Path) -> int:
     """Search, then train the selected config and its rivals again with new seeds; return what became of it."""
-    study, folder = runner.study, runner.folder
-    paths = [parameter.path for parameter in study.stage.varied]
-    record = Record(Files.of_search(folder), study.stage.metric, paths)
+    reached: list[tuple[str, Record]] = []
+    metric, resources, scratch = study.stage.metric, workshop.resources, folder / "ray"
+    with contextlib.closing(_phases(study, folder, reached)) as phases:
+        outcome = run_trials(TrialRun(SiameseTrial, workshop.shared, metric, resources, scratch, phases))
+    name, record = reached[-1]
+    if outcome == "hopeless":
+        _give_up(record, folder, name)
+    if outcome == "whole" and name == "search":
+        return NOTHING_FINISHED
+    if outcome == "whole":
+        shutil.rmtree(folder / "states", ignore_errors=True)
+    return STATUS[outcome]
+
+
+def _phases(study: Study, folder: Path, reached: list[tuple[str, Record]]) -> Generator[Phase, None, None]:
+    """What the records lack of the search, then of the finalists' runs; tell in `reached` how far it came."""
+    metric = study.stage.metric
+    record = Record(Files.of_search(folder), metric, [parameter.path for parameter in study.stage.varied])
+    reached.append(("search", record))
     _mend(record, study, folder)
     suggester = Suggester(study, folder / "optuna.journal", record.histories)
-    outcome = runner.search(record, suggester)
-    if outcome != "whole":
-        return _given_up(record, outcome, folder, "search")
+    lengths, states = [study.budget.epochs] * study.budget.trials, folder / "states" / "search"
+    search = Phase(suggester, record.missing(len(lengths)), (record, suggester), states, begun=record.open)
+    search = replace(search, scheduler=study.scheduler, max_epochs=study.budget.epochs)
+    yield from _shown(search, lengths, record, metric)
     so_far = read_study(folder)
     if so_far.finished.empty:
-        return NOTHING_FINISHED
+        return
     runs = study.repeats(_settle_finalists(study, so_far))
-    repeats = Record(Files.of_repeats(folder), study.stage.metric)
+    repeats = Record(Files.of_repeats(folder), metric)
+    reached.append(("retraining", repeats))
     _drop_damaged_states(repeats, folder / "states" / "retrain")
     ended = [number for number, history in repeats.done.items() if history.result and history.result.best]
     # weights are kept before an end is written down; they may have been lost or removed since
     repeats.reopen([number for number in ended if not trial_file(folder / "checkpoints", number).exists()])
     _reopen_given_up(repeats, folder, "retraining")
-    outcome = runner.retrain(repeats, runs)
-    if outcome == "whole":
-        shutil.rmtree(folder / "states", ignore_errors=True)
-    return _given_up(repeats, outcome, folder, "retraining")
+    states, weights = folder / "states" / "retrain", folder / "checkpoints"
+    retrain = Phase(_Listed(runs), repeats.missing(len(runs)), (repeats,), states, weights, repeats.open)
+    yield from _shown(retrain, [run.config.epochs for run in runs], repeats, metric)
 
 
-def _given_up(record: Record, outcome: Outcome, folder: Path, run: str) -> int:
-    """Return the exit status; where the run was given up say why, and write down which trials that cost."""
-    if outcome == "hopeless":
-        say(
-            f"given up: the first {len(record.failed)} trials of this {run} all failed, the last with: "
-            f"{record.failed[-1].reason}"
-        )
-        given_up = {"given_up": {run: [result.trial.number for result in record.failed]}}
-        write_json(folder / "study.json", read_json(folder / "study.json") | given_up)
-    return STATUS[outcome]
+def _shown(phase: Phase, lengths: Sequence[int], record: Record, metric: Metric) -> Iterator[Phase]:
+    """The phase, with its progress to be seen; none if it has nothing to do."""
+    if phase.numbers:
+        with Progress(phase.states.name, lengths, metric, before=record.histories) as progress:
+            yield replace(phase, observers=(*phase.observers, progress))
+
+
+def _give_up(record: Record, folder: Path, name: str) -> None:
+    """Say why a phase was given up, and write down which trials that cost."""
+    say(
+        f"given up: the first {len(record.failed)} trials of this {name} all failed, the last with: "
+        f"{record.failed[-1].reason}"
+    )
+    given_up = {"given_up": {name: [result.trial.number for result in record.failed]}}
+    write_json(folder / "study.json", read_json(folder / "study.json") | given_up)
 
 
 def _reopen_given_up(record: Record, folder: Path, run: str) -> None:

@@ -63,6 +63,10 @@ class Record:
         """The trials that were begun and have not ended, those that Ctrl-C cut off among them."""
         return {number: history for number, history in self.histories.items() if history.result is None}
 
+    def missing(self, count: int) -> list[int]:
+        """Return which of the first `count` trials have something left to do, those that were begun first."""
+        return [*sorted(self.open), *(number for number in range(count) if number not in self.histories)]
+
     def reopen(self, numbers: Sequence[int]) -> None:
         """Take back the ends of trials that left less behind than they should have: they are open again."""
         for number in numbers:

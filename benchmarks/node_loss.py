@@ -27,7 +27,7 @@ from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Resources, Study
 from search_spaces.suggest import Suggester
-from search_spaces.tuner import TrialRun, run_trials
+from search_spaces.tuner import Phase, TrialRun, run_trials
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.siamese import Keeper, SiameseTrial
@@ -72,13 +72,10 @@ def sweep(folder: Path, study: Study, chips: Any, kill: bool) -> tuple[float, pd
         run = TrialRun(
             trainable=Located,
             data={"chips": chips, "log": str(log)},
-            source=suggester,
-            numbers=range(study.budget.trials),
             metric=study.stage.metric,
             resources=fit_resources(Resources(), cluster),
-            observers=(record, suggester),
             scratch=folder / "ray",
-            states=folder / "states",
+            phases=[Phase(suggester, range(study.budget.trials), (record, suggester), folder / "states")],
         )
         outcome = run_trials(run)
         seconds = time.perf_counter() - began

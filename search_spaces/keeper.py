@@ -17,40 +17,29 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 @dataclass(frozen=True)
 class Keeper:
-    """What a trainable is handed: the files of each trial by its number, `trial_NNNN.safetensors` in two folders.
-
-    `states` has what running trials go on from; `weights`, if named, the best weights of each.
-    """
+    """What a trainable is handed: the driver's files, to read and to write."""
 
     actor: Any
-    states: Path
-    weights: Path | None
 
     @classmethod
-    def start(cls, states: Path, weights: Path | None) -> Keeper:
+    def start(cls) -> Keeper:
         """Start the actor on this node."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         files = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(_Files)
-        actor = files.remote()
-        return cls(actor, states.absolute(), weights.absolute() if weights else None)
+        return cls(files.remote())
 
     def close(self) -> None:
         """End the actor; handles that Ray has stored would keep it as long as Ray runs."""
         ray.kill(self.actor)
 
-    def state(self, number: int) -> bytes | None:
-        """Return what trial `number` goes on from; None if it starts afresh."""
-        content: bytes | None = ray.get(self.actor.read.remote(trial_file(self.states, number)))
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a file; None if it is not there."""
+        content: bytes | None = ray.get(self.actor.read.remote(Path(path)))
         return content
 
-    def keep_state(self, number: int, content: bytes) -> None:
-        """Keep what trial `number` would go on from, whole or not at all; raises OSError where it cannot be written."""
-        ray.get(self.actor.write.remote(trial_file(self.states, number), content))
-
-    def keep_weights(self, number: int, content: bytes) -> None:
-        """Keep the best weights of trial `number`, if they are wanted; raises OSError as `keep_state` does."""
-        if self.weights is not None:
-            ray.get(self.actor.write.remote(trial_file(self.weights, number), content))
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file, whole or not at all; raises OSError where it cannot be written."""
+        ray.get(self.actor.write.remote(Path(path), content))
 
 
 def trial_file(folder: Path, number: int) -> Path:

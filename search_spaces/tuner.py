@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -75,27 +75,37 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
-class TrialRun:
-    """Everything one Ray Tune run needs: the trainable and its data, the trials and who watches them.
+class Phase:
+    """Trials that are known to be wanted, and who watches them; a search is one, the retraining of finalists another.
 
-    `data` is what `share` returned for it, or itself where it is small.
     `numbers` are the trials to run; those in `begun` go on, from their checkpoint in `states` if it is there. There
-    running trials keep their checkpoints, in `weights`, if named, each its best weights (see `Keeper`).
+    running trials keep their checkpoints, in `weights`, if named, each its best weights.
+    """
+
+    source: TrialSource
+    numbers: Sequence[int]
+    observers: Sequence[Observer]
+    states: Path
+    weights: Path | None = None
+    begun: Mapping[int, History] = field(default_factory=dict)
+    scheduler: Scheduler = "none"
+    max_epochs: int = 1
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """Everything one Ray Tune run needs: the trainable and its data, and the trials, phase by phase.
+
+    `data` is what `share` returned for it, or itself where it is small. A phase is asked of `phases` once every trial
+    of the one before has ended, so that it may follow from what these gave; workers stay warm in between.
     """
 
     trainable: type
     data: object
-    source: TrialSource
-    numbers: Sequence[int]
     metric: Metric
     resources: Resources
-    observers: Sequence[Observer]
     scratch: Path
-    states: Path
-    scheduler: Scheduler = "none"
-    max_epochs: int = 1
-    weights: Path | None = None
-    begun: Mapping[int, History] = field(default_factory=dict)
+    phases: Iterable[Phase]
 
 
 def run_trials(run: TrialRun) -> Outcome:
@@ -103,8 +113,11 @@ def run_trials(run: TrialRun) -> Outcome:
 
     Raises Halted where the run cannot go on: Ray was lost, or a file cannot be written.
     """
+    bridge = _Bridge(run)
+    if not bridge.next_phase():
+        return "whole"
     threads = max(1, int(run.resources.cpus_per_trial))
-    keeper = Keeper.start(run.states, run.weights)
+    keeper = Keeper.start()
     trainable = tune.with_parameters(
         run.trainable,
         data=run.data,
@@ -114,17 +127,16 @@ def run_trials(run: TrialRun) -> Outcome:
         save_every=run.resources.save_every,
     )
     resources = {"CPU": run.resources.cpus_per_trial, "GPU": run.resources.gpus_per_trial or 0.0}
-    bridge = _Bridge(run)
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
-            search_alg=_Asker(run, bridge),
-            num_samples=len(run.numbers),
+            search_alg=_Asker(bridge),
+            num_samples=-1,  # the asker says when it is over
             max_concurrent_trials=run.resources.max_concurrent,
-            scheduler=_scheduler(run),
+            scheduler=_scheduler(bridge.phase, run.metric),
             reuse_actors=True,
-            trial_name_creator=lambda trial: f"trial_{trial.config['number']:04d}",
-            trial_dirname_creator=lambda trial: f"trial_{trial.config['number']:04d}",
+            trial_name_creator=lambda trial: trial.config["name"],
+            trial_dirname_creator=lambda trial: trial.config["name"],
         ),
         run_config=tune.RunConfig(
             name="trials",
@@ -204,20 +216,36 @@ class _Stopper(_InTheDriver, tune.Stopper):
 
 
 class _Asker(_InTheDriver, Searcher):
-    """Ray's searcher interface on one side, a `TrialSource` on the other; ends are told by the bridge."""
+    """Ray's searcher interface on one side, phases with their `TrialSource` on the other; the bridge tells of ends."""
 
-    def __init__(self, run: TrialRun, bridge: _Bridge) -> None:
+    def __init__(self, bridge: _Bridge) -> None:
         super().__init__()
-        self._run, self._bridge, self._next = run, bridge, 0
+        self._bridge, self._given = bridge, 0
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
-        number = self._run.numbers[self._next]
-        self._next += 1
-        begun = self._run.begun.get(number)
-        trial = begun.trial if begun else self._run.source.ask(number)
-        self._bridge.started(trial, trial_id, begun.epochs if begun else ())
-        described = {"config": trial.config.to_dict(), "metric": asdict(self._run.metric)}
-        return {"number": trial.number, **described, "_trial": trial}
+    def suggest(self, trial_id: str) -> Any:
+        """Return the next trial's config for Ray; None while a phase's last trials run, FINISHED behind the last."""
+        bridge = self._bridge
+        while self._given == len(bridge.phase.numbers):
+            if not bridge.phase_over:
+                return None
+            if not bridge.next_phase():
+                return Searcher.FINISHED
+            self._given = 0
+        phase, number = bridge.phase, bridge.phase.numbers[self._given]
+        self._given += 1
+        begun = phase.begun.get(number)
+        trial = begun.trial if begun else phase.source.ask(number)
+        bridge.started(trial, trial_id, begun.epochs if begun else ())
+        return {
+            "number": number,
+            "name": f"{phase.states.name}_{number:04d}",
+            "config": trial.config.to_dict(),
+            "metric": asdict(bridge.metric),
+            "state": str(trial_file(phase.states.absolute(), number)),
+            "weights": str(trial_file(phase.weights.absolute(), number)) if phase.weights else None,
+            "scheduled": phase.scheduler != "none",
+            "_trial": trial,
+        }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing to do: `_Bridge` knows the whole curve, Ray hands over only the last result here."""
@@ -226,13 +254,31 @@ class _Asker(_InTheDriver, Searcher):
 class _Bridge(_InTheDriver, tune.Callback):
     """Turns Ray's callbacks into our words for the observers; every trial that starts also ends, once."""
 
+    phase: Phase  # from the first `next_phase` on
+
     def __init__(self, run: TrialRun) -> None:
-        self._run = run
+        self.metric = run.metric
+        self.fault: Exception | None = None
+        self._phases, self._over = iter(run.phases), False
+        self._scratch = run.scratch
         self._open: dict[int, Trial] = {}
         self._curves: dict[int, list[EpochMetrics]] = {}
-        self._ended = 0
-        self._failed = 0
-        self.fault: Exception | None = None
+        self._ended = self._failed = 0  # in this phase
+
+    def next_phase(self) -> bool:
+        """Begin the next phase; return whether there is one."""
+        with self._remember_fault():
+            phase = next(self._phases, None)
+        if phase is None:
+            self._over = True
+            return False
+        self.phase, self._ended, self._failed = phase, 0, 0
+        return True
+
+    @property
+    def phase_over(self) -> bool:
+        """Whether every trial of this phase has ended."""
+        return self._ended == len(self.phase.numbers)
 
     @contextlib.contextmanager
     def _remember_fault(self) -> Iterator[None]:
@@ -244,13 +290,13 @@ class _Bridge(_InTheDriver, tune.Callback):
 
     @property
     def hopeless(self) -> bool:
-        """Whether the first trials to end in this run have all failed, after their retries."""
-        return self._failed == self._ended >= HOPELESS
+        """Whether the first trials to end in this phase have all failed, after their retries, and others are left."""
+        return self._failed == self._ended >= HOPELESS and not self.phase_over
 
     def started(self, trial: Trial, ray_id: str, epochs: Sequence[EpochMetrics]) -> None:
         self._open[trial.number], self._curves[trial.number] = trial, list(epochs)
         with self._remember_fault():
-            for observer in self._run.observers:
+            for observer in self.phase.observers:
                 observer.started(trial, ray_id)
 
     def on_trial_result(
@@ -264,7 +310,7 @@ class _Bridge(_InTheDriver, tune.Callback):
             return
         curve.append(metrics)
         with self._remember_fault():
-            for observer in self._run.observers:
+            for observer in self.phase.observers:
                 observer.epoch(_ours(trial), metrics)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -278,30 +324,30 @@ class _Bridge(_InTheDriver, tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         reason = _reason(trial)
-        if os.strerror(errno.ENOSPC) in reason or disk_full(self._run.scratch.parent):
-            self.fault = self.fault or no_space(self._run.scratch.parent)  # says nothing about the trial: it stays open
+        if os.strerror(errno.ENOSPC) in reason or disk_full(self._scratch.parent):
+            self.fault = self.fault or no_space(self._scratch.parent)  # says nothing about the trial: it stays open
         else:
             self._end(_ours(trial), "failed", reason)
 
     def close(self) -> Outcome:
         """End what was left open; return how the run ended."""
-        hopeless, whole = self.hopeless, not self._open and self._ended == len(self._run.numbers)
+        hopeless = self.hopeless
         for trial in list(self._open.values()):
             self._end(trial, "failed", INTERRUPTED)
-        return "hopeless" if hopeless and not whole else "whole" if whole else "interrupted"
+        return "whole" if self._over else "hopeless" if hopeless else "interrupted"
 
     def _end(self, trial: Trial, status: Status, reason: str) -> None:
         del self._open[trial.number]
         curve = self._curves.pop(trial.number)
-        result = trial_result(trial, status, curve, self._run.metric, reason)
+        result = trial_result(trial, status, curve, self.metric, reason)
         if reason != INTERRUPTED:
             self._ended += 1
             self._failed += status == "failed"
         with self._remember_fault():
-            for observer in self._run.observers:
+            for observer in self.phase.observers:
                 observer.ended(result, curve)
         if reason != INTERRUPTED:  # only now: a trial whose end is not written down still needs its checkpoint
-            trial_file(self._run.states, trial.number).unlink(missing_ok=True)
+            trial_file(self.phase.states, trial.number).unlink(missing_ok=True)
 
 
 def _ours(trial: Any) -> Trial:
@@ -315,14 +361,33 @@ def _reason(trial: Any) -> str:
     return next((line for line in reversed(lines) if line), "worker died")[:300]
 
 
-def _scheduler(run: TrialRun) -> Any:
-    if run.scheduler == "none":
+def _scheduler(phase: Phase, metric: Metric) -> Any:
+    if phase.scheduler == "none":
         return None
-    return ASHAScheduler(
+    return _OneOfPhases(
         time_attr="epoch",
-        metric=run.metric.name,
-        mode=run.metric.goal,
-        max_t=run.max_epochs,
-        grace_period=max(1, run.max_epochs // 4),
+        metric=metric.name,
+        mode=metric.goal,
+        max_t=phase.max_epochs,
+        grace_period=max(1, phase.max_epochs // 4),
         reduction_factor=2,
     )
+
+
+class _OneOfPhases(ASHAScheduler):
+    """Knows the trials of phases that have a scheduler; those of the others run to their end."""
+
+    def on_trial_add(self, controller: Any, trial: Any) -> None:
+        if trial.config["scheduled"]:
+            super().on_trial_add(controller, trial)
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> Any:
+        return super().on_trial_result(controller, trial, result) if trial.config["scheduled"] else self.CONTINUE
+
+    def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        if trial.config["scheduled"]:
+            super().on_trial_complete(controller, trial, result)
+
+    def on_trial_remove(self, controller: Any, trial: Any) -> None:
+        if trial.config["scheduled"]:
+            super().on_trial_remove(controller, trial)

@@ -22,26 +22,23 @@ from trainables.training import DeviceData, Run, train
 
 
 class Keeper(Protocol):
-    """Where checkpoints are, by a trial's number."""
+    """The files that outlive a worker."""
 
-    def state(self, number: int) -> bytes | None:
-        """Return what a trial goes on from; None if it starts afresh."""
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a file; None if it is not there."""
         ...
 
-    def keep_state(self, number: int, content: bytes) -> None:
-        """Keep what a trial would go on from."""
-        ...
-
-    def keep_weights(self, number: int, content: bytes) -> None:
-        """Keep a trial's best weights."""
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file."""
         ...
 
 
 class SiameseTrial(tune.Trainable):
     """Trains one configuration; Ray reuses the process and its loaded data for trial after trial.
 
-    The Ray config is plain: `number`, `config` (a `TrialConfig` as a dict) and `metric` (name and goal, for the best
-    epoch). Each step returns an epoch's metrics; the last one carries `done`. A diverged trial returns `infeasible`,
+    The Ray config is plain: `config` (a `TrialConfig` as a dict), `metric` (name and goal, for the best epoch), and the
+    files where the keeper has what the trial goes on from, `state`, and its best weights, `weights` (None: not
+    wanted). Each step returns an epoch's metrics; the last one carries `done`. A diverged trial returns `infeasible`,
     the reason, and no metric, so that no invented number can reach a sampler or scheduler. The keeper has what a trial
     goes on from, at most `save_every` seconds old, and at its end the best epoch's weights.
     """
@@ -64,12 +61,13 @@ class SiameseTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start another trial in this process with nothing left of the one before, or go on with what is kept of it."""
-        self.number: int = new_config["number"]
+        self.state_file: str = new_config["state"]
+        self.weights_file: str | None = new_config["weights"]
         self.trial_config = TrialConfig.from_dict(new_config["config"])
         self.metric = Metric(**new_config["metric"])
         device = self.data.device
         share_threads(self.threads, encoder_path(self.trial_config.network, device))
-        state = self.keeper.state(self.number)
+        state = self.keeper.read(self.state_file)
         if state is None:
             self.run, self.best = Run.fresh(self.trial_config, device), Best()
         else:
@@ -96,10 +94,10 @@ class SiameseTrial(tune.Trainable):
     def _keep_state(self) -> None:
         """Before an epoch, not behind it: what is kept never knows of an epoch that the driver has not heard of."""
         if self.best.epoch is not None and time.monotonic() - self.saved >= self.save_every:
-            self.keeper.keep_state(self.number, to_bytes(self.trial_config, self.run, self.best))
+            self.keeper.write(self.state_file, to_bytes(self.trial_config, self.run, self.best))
             self.saved = time.monotonic()
 
     def _keep_weights(self) -> None:
-        if self.best.epoch is not None:
+        if self.best.epoch is not None and self.weights_file:
             description = {"config": json.dumps(self.trial_config.to_dict())}
-            self.keeper.keep_weights(self.number, save(self.best.weights, metadata=description))
+            self.keeper.write(self.weights_file, save(self.best.weights, metadata=description))

@@ -25,7 +25,7 @@ from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Resources, Study
 from search_spaces.suggest import Suggester
-from search_spaces.tuner import TrialRun, run_trials
+from search_spaces.tuner import Phase, TrialRun, run_trials
 from tests.command import ROOT
 from tests.search_spaces.test_tuner import Bowl
 from trainables.config import TrialConfig
@@ -85,13 +85,10 @@ def sweep(folder, cluster, trainable, data, wanted, count, *others):
         TrialRun(
             trainable,
             data,
-            suggester,
-            range(count),
             STUDY.stage.metric,
             fit_resources(wanted, cluster),
-            [record, suggester, *others],
             folder / "ray",
-            folder / "states",
+            [Phase(suggester, range(count), [record, suggester, *others], folder / "states")],
         )
     )
     return outcome, record

@@ -15,7 +15,7 @@ from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Resources, Study
 from search_spaces.suggest import Suggester, journal_states
-from search_spaces.tuner import TrialRun, run_trials
+from search_spaces.tuner import Phase, TrialRun, run_trials
 from trainables.config import TrialConfig
 from trainables.errors import Halted
 
@@ -84,13 +84,10 @@ def ran(cluster, tmp_path_factory):
         TrialRun(
             trainable=Bowl,
             data={"offset": 1.0},
-            source=suggester,
-            numbers=range(9),
             metric=STUDY.stage.metric,
             resources=fit_resources(Resources(max_concurrent=2), cluster),
-            observers=[notes, suggester],
             scratch=folder / "ray",
-            states=folder / "states",
+            phases=[Phase(suggester, range(9), [notes, suggester], folder / "states")],
         )
     )
     return notes, whole, folder
@@ -141,22 +138,22 @@ def test_ray_leaves_no_files_behind(ran):
 
 
 def test_asha_stops_weak_trials_which_end_as_stopped(cluster, tmp_path):
-    """With ASHA some trials end early, as `stopped` with the epochs they had, and PRUNED in Optuna."""
+    """With ASHA some trials end early, as `stopped` with the epochs they had, PRUNED in Optuna; the next phase's do not."""
     suggester = Suggester(STUDY, tmp_path / "journal")
-    notes = Notes()
+    notes, whole = Notes(), Notes()
     run_trials(
         TrialRun(
             Bowl,
             {"offset": 0.0},
-            suggester,
-            range(9),
             STUDY.stage.metric,
             fit_resources(Resources(max_concurrent=1), cluster),
-            [notes, suggester],
             tmp_path / "ray",
-            tmp_path / "states",
-            scheduler="asha",
-            max_epochs=EPOCHS,
+            [
+                Phase(
+                    suggester, range(9), [notes, suggester], tmp_path / "states", scheduler="asha", max_epochs=EPOCHS
+                ),
+                Phase(suggester, range(9, 12), [whole], tmp_path / "states"),
+            ],
         )
     )
     stopped = [number for number, (result, _) in notes.results.items() if result.status == "stopped"]
@@ -164,6 +161,25 @@ def test_asha_stops_weak_trials_which_end_as_stopped(cluster, tmp_path):
     assert all(0 < notes.results[number][0].epochs < EPOCHS for number in stopped)
     states = {t["trial"]: t["state"] for arm in journal_states(tmp_path / "journal").values() for t in arm}
     assert {states[number] for number in stopped} == {"PRUNED"}
+    assert {number: result.epochs for number, (result, _) in whole.results.items()} == {9: 3, 10: 3, 11: 3}
+
+
+def test_a_phase_follows_from_the_one_before_in_the_same_workers(cluster, tmp_path):
+    """A phase is asked for when every trial of the one before has ended, and runs in a process that was there."""
+    suggester, first, second, heard = Suggester(STUDY, tmp_path / "journal"), Notes(), Notes(), []
+
+    def phases():
+        yield Phase(suggester, range(2), [first], tmp_path / "one")
+        heard.extend(sorted(first.results))
+        yield Phase(suggester, range(4, 7), [second], tmp_path / "two")
+
+    resources = fit_resources(Resources(max_concurrent=2), cluster)
+    run = TrialRun(Bowl, {"offset": 1.0}, STUDY.stage.metric, resources, tmp_path / "ray", phases())
+    assert run_trials(run) == "whole"
+    assert heard == [0, 1]
+    assert sorted(second.results) == [4, 5, 6]
+    processes = [{epochs[0].seconds for _, epochs in notes.results.values()} for notes in (first, second)]
+    assert processes[0] & processes[1]
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------
@@ -195,18 +211,13 @@ def recorded(folder, cluster, *others, trainable=Bowl, count=9):
     """Run what the record in `folder` says is left of nine trials; return outcome and record."""
     record = Record(Files.of_search(folder), STUDY.stage.metric, [p.path for p in STUDY.stage.varied])
     suggester = Suggester(STUDY, folder / "journal", record.histories)
-    numbers = [*record.open, *(n for n in range(count) if n not in record.histories)]
     run = TrialRun(
         trainable,
         {"offset": 1.0, "flag": str(folder / "flag")},
-        suggester,
-        numbers,
         STUDY.stage.metric,
         fit_resources(Resources(max_concurrent=2), cluster),
-        [record, suggester, *others],
         folder / "ray",
-        folder / "states",
-        begun=record.open,
+        [Phase(suggester, record.missing(count), [record, suggester, *others], folder / "states", begun=record.open)],
     )
     return run_trials(run), record
 

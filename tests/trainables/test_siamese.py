@@ -20,21 +20,20 @@ class Memory:
     """A keeper that keeps everything in this process."""
 
     def __init__(self):
-        self.states, self.weights, self.kept = {}, {}, []
+        self.files, self.kept = {}, []
 
-    def state(self, number):
-        return self.states.get(number)
+    def read(self, path):
+        return self.files.get(path)
 
-    def keep_state(self, number, content):
-        self.states[number] = content
-        self.kept.append(from_bytes(content, A)[0].epoch)
-
-    def keep_weights(self, number, content):
-        self.weights[number] = content
+    def write(self, path, content):
+        self.files[path] = content
+        if path.startswith("state"):
+            self.kept.append(from_bytes(content, A)[0].epoch)
 
 
 def ray_config(config, number=0):
-    return {"number": number, "config": config.to_dict(), "metric": {"name": "val_loss", "goal": "min"}}
+    files = {"state": f"state {number}", "weights": f"weights {number}"}
+    return {"config": config.to_dict(), "metric": {"name": "val_loss", "goal": "min"}, **files}
 
 
 def started(config, data, keeper=None, number=0):
@@ -76,7 +75,7 @@ def test_a_reused_process_trains_as_a_fresh_one(trial, trial_data):
 def test_the_weights_kept_are_the_best_epoch_s_with_their_config(trial, device_data, tmp_path):
     """The file holds the weights after the epoch of lowest validation loss, as plain tensors, and the config as text."""
     results = run(trial)
-    (tmp_path / "weights").write_bytes(trial.keeper.weights[0])
+    (tmp_path / "weights").write_bytes(trial.keeper.files["weights 0"])
     best = min(results, key=lambda result: result["val_loss"])["epoch"]
     reference = Run.fresh(A)
     for _ in zip(range(best), train(A, device_data, reference), strict=False):
@@ -114,10 +113,10 @@ def test_a_lost_worker_s_trial_goes_on_elsewhere_to_the_bit(trial, trial_data):
     trial.save_every = 0.0
     trial.step(), trial.step()
     keeper = Memory()
-    keeper.states = dict(trial.keeper.states)
+    keeper.files = dict(trial.keeper.files)
     elsewhere = started(B, trial_data, keeper, number=1)
     elsewhere.reset_config(ray_config(A))
     untouched = figures(run(started(A, trial_data)))
     assert figures(run(elsewhere)) == untouched[1:]
     run(trial)
-    assert elsewhere.keeper.weights[0] == trial.keeper.weights[0]
+    assert elsewhere.keeper.files["weights 0"] == trial.keeper.files["weights 0"]
