@@ -89,8 +89,8 @@ def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
     size = trial_data.train.images.nbytes + trial_data.validation.images.nbytes
     with ray_cluster(where.address, size) as cluster:
         resources = fit_resources(where.resources, cluster, size)
-        if note := memory_note(resources, cluster, size):
-            say(f"note: {note}")
+        if short := memory_note(resources, cluster, size):
+            say(f"note: {short}")
         shared = share(trial_data)
         yield Workshop(source, data, trial_data, shared, cluster, resources, where.results, where.wandb)
 
