@@ -18,8 +18,9 @@ dashboard: $(READY)
 	@test -f "$(STUDY)/optuna.journal" || { echo "make dashboard: STUDY=$(STUDY) is no study folder; give STUDY=results/<stage>/<study>"; exit 2; }
 	$(BIN)/optuna-dashboard --host 127.0.0.1 --port $(PORT) "$(STUDY)/optuna.journal"
 
+# two processes, a file to each in turn: many tests wait for Ray to start and stop. One: make test ARGS="-n 0"
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -36,7 +37,7 @@ docs: $(READY)
 clean:
 	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt setup.py trainables/encoder.c
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"

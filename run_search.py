@@ -18,7 +18,6 @@ import re
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,9 +25,11 @@ from analysis.mirror import MIRROR_MODES
 from search_spaces import stop
 from search_spaces.stage import Budget, Stage
 from search_spaces.stages import STAGES, stage_named, stages_before
-from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study
+from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study, name_by_time
 from trainables.config import TrialConfig
 from trainables.errors import InputError, what_happened
+from trainables.files import user_path
+from trainables.layout import BY_FOLDER, BY_NOTHING, group_by
 
 if TYPE_CHECKING:
     from analysis.workshop import Source, Where
@@ -55,7 +56,7 @@ def parser() -> Parser:
     what.add_argument("--stage", metavar="STAGE", help=f"one of: {', '.join(STAGE_NAMES)}")
     what.add_argument(
         "--start",
-        type=Path,
+        type=user_path,
         metavar="BEST.JSON",
         help="start from this config (default: the newest adopted one of the stages before)",
     )
@@ -89,6 +90,17 @@ def parser() -> Parser:
         "--ship-class",
         metavar="CLASS",
         help="class of the final's ship task (default: the class called ship, else the first)",
+    )
+    data.add_argument(
+        "--group-by",
+        type=_group_by,
+        default=BY_FOLDER,
+        metavar="WHAT",
+        help="what is kept on one side of the split: folders inside a class folder (folder, default), files whose "
+        "names begin alike (prefix:REGEX), or nothing (none)",
+    )
+    data.add_argument(
+        "--merge-splits", action="store_true", help="take train, test, ... of a ready-made split as one set"
     )
     data.add_argument("--drop-small-classes", action="store_true", help="go on without classes of fewer than 10 chips")
     data.add_argument("--skip-bad", action="store_true", help="go on without unreadable images, and list them")
@@ -167,8 +179,15 @@ def _amount(text: str) -> float:
     return float(text)
 
 
+def _group_by(text: str) -> str:
+    try:
+        return group_by(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _folder(text: str) -> Path:
-    path = Path(text)
+    path = user_path(text)
     try:
         path.exists()
     except OSError as error:  # too long a name, or a folder above it that may not be entered
@@ -194,7 +213,7 @@ def make_study(args: argparse.Namespace, stage: Stage, start: Start, name: str, 
 
 def study_name(args: argparse.Namespace) -> str:
     """Return --study, or the time; raise InputError for anything that is no plain name."""
-    name: str = args.study or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    name: str = args.study or name_by_time()
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise InputError(f"--study {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
     return name
@@ -253,7 +272,7 @@ def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     folder = args.results_dir / args.stage / args.study if args.study else newest_study(args.results_dir, args.stage)
     described = read_study(folder).manifest
     _check_unchanged(argv, folder, described)
-    started = parser().parse_args(described["data"]["options"])
+    started = _started(described)
     started.data = _typed(argv, ["data"])["data"] or started.data
     from analysis.conduct import resume_study
     from analysis.workshop import open_workshop
@@ -266,10 +285,11 @@ def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
 
 def _check_unchanged(argv: Sequence[str] | None, folder: Path, described: Mapping[str, Any]) -> None:
     """Refuse what was typed if the study was started with something else; what was not typed is as it was started."""
-    started = parser().parse_args(described["data"]["options"])
+    started = _started(described)
+    own = ("ship_class", "skip_bad", "drop_small_classes", "group_by", "merge_splits")
     before = {
         "start": described["start_from"],
-        **{name: getattr(started, name) for name in ("ship_class", "skip_bad", "drop_small_classes")},
+        **{name: getattr(started, name) for name in own},
         **{name: described["budget"][name] for name in ("epochs", "repeats")},
         **{name: described[name] for name in ("seed", "sampler", "scheduler")},
         "split": described["data"]["split"]["kind"],
@@ -280,6 +300,14 @@ def _check_unchanged(argv: Sequence[str] | None, folder: Path, described: Mappin
             raise InputError(
                 f"{option}: {folder} was started with {before[name]}; leave it out, or choose another --study"
             )
+
+
+def _started(described: Mapping[str, Any]) -> argparse.Namespace:
+    """The data's options of a study; before groups were known, folders without an image were passed over as well."""
+    started = parser().parse_args(described["data"]["options"])
+    if "grouping" not in described["data"]:
+        started.group_by, started.drop_small_classes = BY_NOTHING, True
+    return started
 
 
 def _typed(argv: Sequence[str] | None, names: Iterable[str]) -> dict[str, Any]:
@@ -325,7 +353,15 @@ def source(args: argparse.Namespace) -> Source:
     """Return which chips the arguments name."""
     from analysis.workshop import Source
 
-    return Source(args.data, args.split, args.drop_small_classes, args.skip_bad, args.ship_class)
+    return Source(
+        args.data,
+        args.split,
+        args.drop_small_classes,
+        args.skip_bad,
+        args.ship_class,
+        args.group_by,
+        args.merge_splits,
+    )
 
 
 def where(args: argparse.Namespace) -> Where:

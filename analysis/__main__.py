@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from analysis.report import write_report
 from analysis.store import reading
 from analysis.summary import write_summary
 from trainables.errors import InputError
+from trainables.files import user_path
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m analysis", description="Write the report of a study, or the summary of a results folder, again."
     )
     parser.add_argument(
-        "path", type=Path, metavar="PATH", help="a study folder, results/<stage>/<study>, or a results folder"
+        "path", type=user_path, metavar="PATH", help="a study folder, results/<stage>/<study>, or a results folder"
     )
     path = parser.parse_args(argv).path
     try:

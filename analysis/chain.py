@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from analysis.conduct import DONE, resume_study, run_study, study_folder
-from analysis.manifest import study_of
+from analysis.manifest import described_grouping, study_of
 from analysis.store import SCHEMA, now, read_json, read_study, write_json
 from analysis.summary import write_summary
 from analysis.workshop import Source, Where, Workshop, beginning, check_writable, open_workshop, say
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
-from search_spaces.study import Start, Study
+from search_spaces.study import Start, Study, name_by_time
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
@@ -140,9 +139,11 @@ def _open(chain: Chain, workshop: Workshop) -> tuple[Path, list[Step]]:
     """The chain's folder, made or found, and the steps it has behind it; raise InputError if it is another chain's."""
     chains = workshop.results / FOLDER
     asked = {**chain.settings, "data": workshop.data.chips.digest(), "split": workshop.data.split.kind}
+    if workshop.data.chips.groups is not None:
+        asked["grouping"] = described_grouping(workshop.data)
     known = {path.parent.name: read_json(path) for path in sorted(chains.glob(f"*/{RECORD}"))}
     mine = [name for name, record in known.items() if record.get("asked") == asked and not record.get("finished")]
-    name = chain.name or (mine[-1] if mine else datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    name = chain.name or (mine[-1] if mine else name_by_time())
     folder = chains / name
     if name not in known:
         with beginning(folder):

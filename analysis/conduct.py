@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analysis.evaluate import Finalist, evaluate, examine
 from analysis.lock import held
-from analysis.manifest import manifest, notes_on_start, study_of
+from analysis.manifest import described_grouping, manifest, notes_on_start, resumed, study_of
 from analysis.mirror import mirrored, sync_command
 from analysis.record import Files, Record
 from analysis.report import draw_training_pairs, rival_name, selected_trial, write_report
@@ -53,7 +53,8 @@ def run_study(study: Study, start_from: str, workshop: Workshop) -> tuple[int, P
             folder.mkdir(parents=True, exist_ok=True)  # a folder that was made and nothing more is no study yet
             holding.enter_context(held(folder, say))
         options = workshop.source.options()
-        described = manifest(study, workshop.data, workshop.trial_data, options, start_from, workshop.cluster)
+        chips, cluster = (workshop.data, workshop.trial_data), workshop.cluster
+        described = manifest(study, *chips, options, start_from, cluster, workshop.encoder)
         for note in notes_on_start(start_from, described["data"]):
             say(f"note: {note}")
             described["data"]["notes"].append(note)
@@ -62,7 +63,7 @@ def run_study(study: Study, start_from: str, workshop: Workshop) -> tuple[int, P
         say(
             f"{study.stage.name}: {study.stage.question} "
             f"({study.budget.trials} x {study.budget.epochs} epochs; start: {start_from}; "
-            f"{describe(workshop.resources, workshop.cluster)})"
+            f"{describe(workshop.resources, workshop.cluster)}; encoder: {workshop.encoder})"
         )
         return _carry_out(study, workshop, folder)
 
@@ -84,12 +85,16 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
         if trials and trials > study.budget.trials:
             study = replace(study, budget=replace(study.budget, trials=trials))
-            budget = described["budget"] | {"trials": trials}
-            write_json(folder / "study.json", {**described, "budget": budget, "finished": None})
+            described = {**described, "budget": described["budget"] | {"trials": trials}, "finished": None}
+            write_json(folder / "study.json", described)
         elif described["finished"] and _is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
                 return DONE, write_report(folder)
+        described, note = resumed(described, workshop.encoder)
+        if note:
+            say(f"note: {note}")
+            write_json(folder / "study.json", described)
         say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
         return _carry_out(study, workshop, folder)
 
@@ -111,6 +116,9 @@ def _check_same_data(folder: Path, described: Mapping[str, object], workshop: Wo
         )
     if before["split"]["kind"] != kind:
         raise InputError(f"{folder}: was started with --split {before['split']['kind']}, not {kind}")
+    grouping = before.get("grouping")
+    if grouping and grouping != described_grouping(workshop.data):
+        raise InputError(f"{folder}: the images were in other groups when it was started ({grouping}); put them back")
 
 
 def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:

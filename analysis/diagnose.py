@@ -28,6 +28,7 @@ LATE, EARLY = 0.75, 0.10  # of all epochs (playbook: consistently in the last 25
 OVERFIT_BEFORE = 0.80  # the minimum lies before this share of the epochs ...
 OVERFIT_RISE = 0.10  # ... and the last epochs lie this much above it, relative
 DENSE = 8  # trials an arm below which a search is called a first look
+UNLEARNED = "nothing was learned yet: train longer, give more images, or check the labels"
 CHANCE_ERRORS = 3.0  # binomial standard errors above chance; three, not two, since pairs share chips
 
 
@@ -81,20 +82,31 @@ def feasibility(study: StudyRecord) -> Finding:
 
 
 def better_than_chance(study: StudyRecord, metric: Metric) -> Finding:
-    """The best trial's validation accuracy against always guessing the commoner answer (playbook: initial config)."""
+    """The best trial's validation accuracy against always guessing the commoner answer (playbook: initial config).
+
+    Where the user's images come in groups, a group is one look: two groups that happen to look alike make all their
+    pairs right or wrong together.
+    """
     pairs = study.manifest["data"]["pairs"]["validation"]
+    parts = study.manifest["data"].get("grouping", {}).get("parts")
     chance = max(pairs["similar"], 1 - pairs["similar"])
-    accuracy = float(ranked(study.finished, metric).iloc[0]["val_accuracy"])
-    error = math.sqrt(chance * (1 - chance) / max(pairs["count"], 1))
-    needed = chance + CHANCE_ERRORS * error
+    best = ranked(study.finished, metric).iloc[0]
+    accuracy = float(best["val_accuracy"])
+    looks = min(pairs["count"], parts["validation"]) if parts else pairs["count"]
+    needed = chance + CHANCE_ERRORS * math.sqrt(chance * (1 - chance) / max(looks, 1))
     evidence = f"best trial: {accuracy:.1%} of {pairs['count']} validation pairs right, guessing gives {chance:.1%}"
+    evidence += f"; they are of {parts['validation']} groups" if parts else ""
+    if float(best["val_jaccard"]) == 0:
+        return Finding("chance", "fail", f"{evidence}; it calls no similar pair similar", UNLEARNED)
+    if accuracy <= chance:
+        return Finding("chance", "fail", evidence, UNLEARNED)
     if needed >= 1:
-        return Finding("chance", "note", f"{evidence}: too few pairs to tell learning from luck", "give more images")
+        of_what = "groups" if parts else "pairs"
+        what = f"give more {'groups (patients, scenes, ...)' if parts else 'images'}"
+        return Finding("chance", "note", f"{evidence}: too few {of_what} to tell learning from luck", what)
     if accuracy > needed:
         return Finding("chance", "ok", evidence)
-    return Finding(
-        "chance", "fail", evidence, "nothing was learned yet: train longer, give more images, or check the labels"
-    )
+    return Finding("chance", "fail", evidence, UNLEARNED)
 
 
 def boundary(study: StudyRecord, metric: Metric) -> Finding:
@@ -232,7 +244,9 @@ def retraining(study: StudyRecord, metric: Metric) -> Finding | None:
 
 
 def _data_notes(study: StudyRecord) -> list[Finding]:
-    return [Finding("data", "note", note) for note in study.manifest["data"]["notes"]]
+    data = study.manifest["data"]
+    warned = [Finding("labels", "warn", text, "look at these images") for text in data.get("warnings", [])]
+    return warned + [Finding("data", "note", note) for note in data["notes"]]
 
 
 def _points(study: StudyRecord, arm: str) -> float:

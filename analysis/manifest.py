@@ -20,6 +20,7 @@ from search_spaces.resources import Cluster
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from trainables.compiled import EncoderPath
 from trainables.config import TrialConfig
 from trainables.data import PreparedData, TrialData
 from trainables.errors import InputError
@@ -28,7 +29,13 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas")
 
 
 def manifest(
-    study: Study, data: PreparedData, trial_data: TrialData, options: Sequence[str], start_from: str, cluster: Cluster
+    study: Study,
+    data: PreparedData,
+    trial_data: TrialData,
+    options: Sequence[str],
+    start_from: str,
+    cluster: Cluster,
+    encoder: EncoderPath,
 ) -> dict[str, Any]:
     """Return study.json as it stands when the study starts; `options` are the data's command-line arguments."""
     return {
@@ -49,14 +56,39 @@ def manifest(
         "start_from": start_from,
         "reference": study.reference.to_dict(),
         "data": _data(data, trial_data, options),
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in PACKAGES},
-        "hardware": _hardware(cluster),
+        "versions": _versions(),
+        "hardware": _hardware(cluster, encoder),
         "commit": _commit(),
         "argv": ["python", *([Path(sys.argv[0]).name, *sys.argv[1:]])],
         "started": now(),
         "finished": None,
     }
+
+
+def resumed(manifest: Mapping[str, Any], encoder: EncoderPath) -> tuple[dict[str, Any], str]:
+    """Return study.json as it stands when the study is gone on with, and what its reader must know, if anything.
+
+    `resumed_under` lists versions and encoder of each going on under others than before; those of the start stay.
+    """
+    begun = {"versions": manifest["versions"], "encoder": manifest["hardware"].get("encoder", "torch")}
+    before, now_here = [begun, *manifest.get("resumed_under", [])], _versions()
+    known, path = before[-1]["versions"], before[-1].get("encoder", begun["encoder"])
+    changed = [
+        f"{name} {known.get(name)} to {now_here[name]}" for name in now_here if known.get(name) != now_here[name]
+    ]
+    notes = [f"gone on with under other versions ({', '.join(changed)})"] if changed else []
+    if path != str(encoder) and (encoder.compiled or path.startswith("compiled")):  # why torch's path does not matter
+        notes.append(f"gone on with by another encoder ({path} to {encoder})")
+    if not notes:
+        return dict(manifest), ""
+    note = f"{', '.join(notes)}: figures may differ from an unbroken run's{'' if changed else ' in the last digits'}"
+    data = manifest["data"] | {"notes": [*manifest["data"]["notes"], note]}
+    under = [*before[1:], {"time": now(), "versions": now_here, "encoder": str(encoder)}]
+    return {**manifest, "data": data, "resumed_under": under}, note
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def study_of(manifest: Mapping[str, Any]) -> Study:
@@ -96,18 +128,32 @@ def _data(data: PreparedData, trial_data: TrialData, options: Sequence[str]) -> 
         "counts": data.chips.counts(),
         "split": {"kind": data.split.kind, **data.split.sizes()},
         "groups": len(np.unique(data.groups)),
+        "grouping": described_grouping(data),
         "pairs": {name: {"count": len(p), "similar": p.similar_share} for name, p in pairs.items()},
         "notes": list(data.notes),
+        "warnings": list(data.warnings),
+        "skipped": list(data.chips.skipped),
         "options": list(options),
     }
 
 
-def _hardware(cluster: Cluster) -> dict[str, Any]:
+def described_grouping(data: PreparedData) -> dict[str, Any]:
+    """Return what keeps chips together by the user's word, in how many groups, and how many each part has of them."""
+    groups = data.chips.groups
+    return {
+        "by": None if groups is None else data.chips.group_by,
+        "groups": None if groups is None else len(np.unique(groups)),
+        "parts": data.split.group_counts(data.groups) if data.grouped else None,
+    }
+
+
+def _hardware(cluster: Cluster, encoder: EncoderPath) -> dict[str, Any]:
     return {
         "processor": _processor(),
         "CPUs": cluster.cpus,
         "GPUs": cluster.gpus,
         "nodes": len(cluster.nodes),
+        "encoder": str(encoder),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -41,7 +41,7 @@ from analysis.selection import Adoption, judge, ranked
 from analysis.store import BEST_COLUMNS, SCHEMA, StudyRecord, read_study, write_json, write_text
 from search_spaces.domain import from_dict
 from search_spaces.stages import STAGES, stage_after, stage_named
-from trainables.augment import gather
+from trainables.augment import draw_views, gather
 from trainables.config import Augmentation, TrialConfig
 from trainables.data import PreparedData
 from trainables.result import Metric
@@ -65,9 +65,11 @@ FIGURES = {
 REPORT_AUGMENTATION = Augmentation(theta=0.7)
 
 
+PASSED = "; every check passed"
+
 CHANCE = {  # whether the untuned network is worth starting from, by what the check says
     "ok": Adoption(True, "adopted: the starting point, better than chance"),
-    "note": Adoption(True, "adopted: the starting point; too few pairs to tell it from chance"),
+    "note": Adoption(False, "not adopted: too few images or groups to tell it from chance"),
     "fail": Adoption(False, "not adopted: no better than chance"),
 }
 
@@ -109,6 +111,7 @@ def write_report(
         report |= _tested(study, report, scores, gain, tests)
         if study.manifest["examined"] and report["gain"]:
             report["verdict"] = _with_doubts(_on_the_test_pairs(report["gain"]), findings)
+        report["verdict"] = _with_a_dead_test(report["verdict"], report["test"])
         report["training_length"] = training_length(study, metric)
         _draw(study, metric, int(report["selected"]["trial"]))
     if _is_cut_off(study):
@@ -182,6 +185,16 @@ def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> 
 
 
 def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
+    """What the retrained runs say, but for one thing: what was not shown to be better than chance is never adopted."""
+    adoption = _by_the_runs(study, metric, best, findings)
+    chance = next((finding.severity for finding in findings if finding.id == "chance"), "ok")
+    if adoption.adopted and chance != "ok":
+        gained = adoption.why.partition(": ")[2]
+        return replace(adoption, adopted=False, why=f"{CHANCE[chance].why}, whatever it gains ({gained})")
+    return adoption
+
+
+def _by_the_runs(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
     finalists = study.manifest.get("finalists")
     rival = "baseline" in (set(study.repeats["arm"]) if finalists is None else finalists)
     if not rival and study.manifest["examined"] and finalists:
@@ -246,8 +259,18 @@ def _on_the_test_pairs(gain: Mapping[str, float]) -> str:
 
 
 def _with_doubts(head: str, findings: Sequence[Finding]) -> str:
+    """Add which checks raised a doubt, else which could not judge: a note about the data is neither."""
     doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
-    return head + (f", with doubts: {', '.join(doubts)}" if doubts else "; every check passed")
+    open_ = [finding.id for finding in findings if finding.severity == "note" and finding.id != "data"]
+    if doubts:
+        return f"{head}, with doubts: {', '.join(doubts)}"
+    return head + (f"; not settled: {', '.join(open_)}" if open_ else PASSED)
+
+
+def _with_a_dead_test(verdict: str, test: Mapping[str, Any] | None) -> str:
+    """Say of a network that calls no test pair similar that it does: its accuracy is the share of different pairs."""
+    dead = test is not None and test["jaccard"] == 0
+    return verdict.removesuffix(PASSED) + "; it calls no similar test pair similar" if dead else verdict
 
 
 def _tested(
@@ -345,7 +368,8 @@ def draw_training_pairs(data: PreparedData, path: Path, count: int = 5) -> None:
     chips = np.concatenate([part.images[pairs.first[each]], part.images[pairs.second[each]]]).astype(np.float32)
     low, high = chips.min((1, 2), keepdims=True), chips.max((1, 2), keepdims=True)
     scaled = torch.from_numpy((chips - low) / np.maximum(high - low, 1e-12)).permute(0, 3, 1, 2)
-    drawn = gather(scaled, torch.arange(2 * shown), REPORT_AUGMENTATION, torch.Generator().manual_seed(data.seed))
+    views = draw_views(2 * shown, REPORT_AUGMENTATION, torch.Generator().manual_seed(data.seed))
+    drawn = gather(scaled, torch.arange(2 * shown), views)
     images = drawn.permute(0, 2, 3, 1).clamp(0, 1).numpy()
     titles = ["similar" if target == 0 else "different" for target in pairs.target[each]]
     draw_pairs(images[:shown], images[shown:], titles, path)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis.plots import PairPicture, draw_saliency
-from trainables.data import TrialData, load
+from trainables.data import Batch, TrialData, load
 from trainables.losses import PairLoss
 from trainables.model import SIDE, SiameseNetwork
 from trainables.verifier import Verifier
@@ -34,8 +34,8 @@ class Maps:
     second: NDArray[np.float32]
 
 
-def relevance(network: SiameseNetwork, loss: PairLoss, first: Tensor, second: Tensor) -> Maps:
-    """Return what the features of normalised chips `first`, `second` (B, 3, 75, 75) add to the evidence of "similar".
+def relevance(network: SiameseNetwork, loss: PairLoss, first: Batch | Tensor, second: Batch | Tensor) -> Maps:
+    """Return what the features of chips `first`, `second`, B each, add to the evidence of "similar".
 
     That is the logit, or the distance, with its sign turned: the bounded score is flat where the network is surest.
     """
@@ -55,14 +55,15 @@ def draw_examples(folder: Path, data: TrialData, path: Path) -> None:
     at the test split.
     """
     verifier, validation = Verifier.load(folder), load(data.validation, data)
+    everything = torch.arange(len(data.validation.images))
     with torch.no_grad():
-        embedded = [network.encode(validation.images) for network in verifier.networks]
+        embedded = [network.encode(validation.chips.batch(everything)) for network in verifier.networks]
     score = verifier.score([e[validation.first] for e in embedded], [e[validation.second] for e in embedded]).numpy()
     target = validation.target.numpy()
     chosen = _examples(score, target)
     if not chosen:
         return
-    first, second = validation.images[validation.first[chosen]], validation.images[validation.second[chosen]]
+    first, second = (validation.chips.batch(index[chosen]) for index in (validation.first, validation.second))
     each = [relevance(network, verifier.loss, first, second) for network in verifier.networks]
     maps = Maps(np.mean([m.first for m in each], axis=0), np.mean([m.second for m in each], axis=0))
     chips = [data.validation.images[index[chosen].numpy()] for index in (validation.first, validation.second)]

@@ -31,6 +31,7 @@ from analysis.record import Files, fold
 from analysis.store import StudyRecord, append_line, read_study
 from trainables.config import TrialConfig
 from trainables.errors import InputError
+from trainables.files import user_path
 from trainables.result import History, Metric
 
 Mode = Literal["offline", "online"]
@@ -283,7 +284,7 @@ def _wait_for_end_of_input(ended: threading.Event) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Write the runs of the study named on the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m analysis.wandb_runs", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="STUDY", help="results/<stage>/<study>")
+    parser.add_argument("folder", type=user_path, metavar="STUDY", help="results/<stage>/<study>")
     parser.add_argument("mode", choices=("offline", "online"))
     parser.add_argument("--follow", action="store_true", help="go on reading until standard input ends")
     args = parser.parse_args(argv)

@@ -14,10 +14,14 @@ from analysis.mirror import MirrorMode
 from search_spaces.cluster import ray_cluster, share
 from search_spaces.resources import Cluster, fit_resources, memory_note
 from search_spaces.study import Resources
+from search_spaces.tuner import device_of
+from trainables.compiled import EncoderPath, encoder_path
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
-from trainables.errors import InputError, what_happened
+from trainables.errors import InputError, listed, what_happened
 from trainables.fetch import KAGGLE, fetch
-from trainables.readers import read_chips
+from trainables.files import user_path
+from trainables.layout import BY_FOLDER
+from trainables.readers import Reading, read_chips
 from trainables.synthetic import simulate
 
 SYNTHETIC = "synthetic"
@@ -33,25 +37,29 @@ class Source:
     drop_small_classes: bool = False
     skip_bad: bool = False
     ship_class: str | None = None
+    group_by: str = BY_FOLDER
+    merge_splits: bool = False
 
-    def prepare(self) -> PreparedData:
-        """Read and split the chips; raise InputError where they cannot be used."""
-        data = prepare(self._read(), self.split, drop_small_classes=self.drop_small_classes)
+    def prepare(self, results: Path | None = None) -> PreparedData:
+        """Read and split the chips, past what lies in `results`; raise InputError where they cannot be used."""
+        data = prepare(self._read(results), self.split, drop_small_classes=self.drop_small_classes)
         if self.ship_class is not None and self.ship_class not in data.chips.classes:
-            raise InputError(f"--ship-class {self.ship_class!r}: the classes are {', '.join(data.chips.classes)}")
+            raise InputError(f"--ship-class {self.ship_class!r}: the classes are {listed(data.chips.classes)}")
         return data
 
-    def _read(self) -> ChipSet:
+    def _read(self, results: Path | None) -> ChipSet:
         if self.path == SYNTHETIC:
             return simulate()
-        path = fetch(self.path) if self.path.startswith(KAGGLE) else Path(self.path)
-        return read_chips(path, self.skip_bad, _reading)
+        path = fetch(self.path) if self.path.startswith(KAGGLE) else user_path(self.path)
+        return read_chips(path, Reading(self.skip_bad, self.group_by, self.merge_splits, results), _reading)
 
     def options(self) -> list[str]:
         """Return the command-line arguments that give this source again."""
         options = [] if self.path == SYNTHETIC else ["--data", self.path]
         options += [] if self.split == "grouped" else ["--split", self.split]
         options += [] if self.ship_class is None else ["--ship-class", self.ship_class]
+        options += [] if self.group_by == BY_FOLDER else ["--group-by", self.group_by]
+        options += ["--merge-splits"] * self.merge_splits
         return options + ["--drop-small-classes"] * self.drop_small_classes + ["--skip-bad"] * self.skip_bad
 
 
@@ -78,11 +86,18 @@ class Workshop:
     results: Path
     wandb: MirrorMode
 
+    @property
+    def encoder(self) -> EncoderPath:
+        """Return which pass plain networks take through the encoder, as this machine has it."""
+        return encoder_path(device=device_of(self.resources))
+
 
 @contextlib.contextmanager
 def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
     """Read the chips and start Ray, once; raise InputError before anything is written."""
-    data = source.prepare()
+    data = source.prepare(where.results)
+    for warning in data.warnings:
+        say(f"warning: {warning}")
     for note in data.notes:
         say(f"note: {note}")
     trial_data = data.for_trials()

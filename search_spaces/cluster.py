@@ -32,6 +32,7 @@ from search_spaces.warden import LONGEST, guarded_folder
 from trainables.errors import InputError, what_happened
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # under `uv run` workers would be built anew, elsewhere
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 # workers keep the memory of a step for the next one; given back, its pages are cleared anew every time (glibc, mallopt)
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,11 @@ Sampler = Literal["qmc", "tpe", "random"]
 Scheduler = Literal["none", "asha"]
 SAMPLERS: tuple[Sampler, ...] = ("qmc", "tpe", "random")
 SCHEDULERS: tuple[Scheduler, ...] = ("none", "asha")
+
+
+def name_by_time() -> str:
+    """Return a name for a study or a chain: the time to the microsecond, so that no two commands choose the same."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
 
 
 @dataclass(frozen=True)

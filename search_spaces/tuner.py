@@ -104,14 +104,13 @@ def run_trials(run: TrialRun) -> Outcome:
     Raises Halted where the run cannot go on: Ray was lost, or a file cannot be written.
     """
     threads = max(1, int(run.resources.cpus_per_trial))
-    device = "cuda" if run.resources.gpus_per_trial else "cpu"
     keeper = Keeper.start(run.states, run.weights)
     trainable = tune.with_parameters(
         run.trainable,
         data=run.data,
         keeper=keeper,
         threads=threads,
-        device=device,
+        device=device_of(run.resources),
         save_every=run.resources.save_every,
     )
     resources = {"CPU": run.resources.cpus_per_trial, "GPU": run.resources.gpus_per_trial or 0.0}
@@ -157,6 +156,11 @@ def run_trials(run: TrialRun) -> Outcome:
     if bridge.fault:
         raise Halted(_halted(bridge.fault))
     return bridge.close()
+
+
+def device_of(resources: Resources) -> str:
+    """Return where trials train: "cuda" where they are given a part of a GPU."""
+    return "cuda" if resources.gpus_per_trial else "cpu"
 
 
 def disk_full(folder: Path) -> bool:

@@ -18,7 +18,7 @@ def search(*arguments, cwd):
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,  # against a command that hangs; how long one takes is a benchmark's question
     )
 
 

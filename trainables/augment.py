@@ -1,4 +1,4 @@
-"""Training-time augmentation (report, section 1.2), done while a batch is gathered."""
+"""Training-time augmentation (report, section 1.2): how each chip of a batch is seen, and a batch gathered so."""
 
 from __future__ import annotations
 
@@ -7,27 +7,41 @@ from torch import Generator, Tensor
 
 from trainables.config import Augmentation
 
+# trainables/encoder.c has the same numbers
+HORIZONTAL, VERTICAL, GREY = 1, 2, 4
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R BT.601 luma, as torchvision's Grayscale uses
 
 
-def gather(images: Tensor, chips: Tensor, augmentation: Augmentation, generator: Generator) -> Tensor:
-    """Return images[chips] (B, 3, H, W), each flipped left-right, flipped up-down and turned grey at random.
+def draw_views(count: int, augmentation: Augmentation, generator: Generator) -> Tensor | None:
+    """Return how each of `count` chips is seen, (count,) uint8 on the CPU; None where none can be changed.
 
-    Each transform that is on hits each chip by its own draw of probability theta. `images` (M, 3, H, W) is
-    channels_last and stays as it is; so is the result. A flip costs nothing: it is part of the index of the gather.
+    A view is the sum of HORIZONTAL, VERTICAL (flips) and GREY: each transform that is on hits each chip by its own draw
+    of probability theta.
     """
     on = (augmentation.horizontal_flip, augmentation.vertical_flip, augmentation.greyscale)
     if augmentation.theta == 0 or not any(on):
-        return images[chips]
+        return None
     # all three are drawn whatever is on: switching one off leaves the others' draws as they are
-    hits = torch.rand((3, len(chips)), generator=generator) < augmentation.theta
-    horizontal, vertical, grey = (hits & torch.tensor(on)[:, None]).to(images.device)
+    hits = torch.rand((3, count), generator=generator) < augmentation.theta
+    bits = torch.tensor([HORIZONTAL, VERTICAL, GREY], dtype=torch.uint8) * torch.tensor(on)
+    return (hits * bits[:, None]).sum(0, dtype=torch.uint8)
+
+
+def gather(images: Tensor, chips: Tensor, views: Tensor | None) -> Tensor:
+    """Return images[chips] (B, 3, H, W), each flipped and turned grey as `views` (B,) says.
+
+    `images` (M, 3, H, W) is channels_last and stays as it is; so is the result. A flip costs nothing: it is part of the
+    index of the gather.
+    """
+    if views is None:
+        return images[chips]
+    horizontal, vertical, grey = ((views & bit).bool().to(images.device) for bit in (HORIZONTAL, VERTICAL, GREY))
     height, width = images.shape[-2:]
     rows = _positions(height, vertical)
     columns = _positions(width, horizontal)
     pixel = (chips[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
     pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).index_select(0, pixel.flatten())
-    if augmentation.greyscale:
+    if grey.any():
         pixels = torch.bmm(pixels.view(len(chips), -1, 3), _colour_matrices(grey))
     return pixels.view(len(chips), height, width, 3).permute(0, 3, 1, 2)
 

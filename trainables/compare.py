@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,9 @@ import numpy as np
 from torch import Tensor
 
 from trainables.errors import InputError, printable
-from trainables.files import is_there, is_visible
-from trainables.readers import IMAGE_ENDINGS, decode_image
+from trainables.files import is_there, is_visible, user_path
+from trainables.pixels import STRETCHED, decode_picture
+from trainables.readers import IMAGE_ENDINGS
 from trainables.verifier import Verifier
 
 THRESHOLD = 0.5
@@ -41,7 +43,7 @@ def parser() -> Parser:
     p = Parser(
         prog="python -m trainables.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("--model", type=Path, required=True, metavar="STUDY", help="a finished study's folder")
+    p.add_argument("--model", type=user_path, required=True, metavar="STUDY", help="a finished study's folder")
     p.add_argument(
         "--threshold",
         type=float,
@@ -50,8 +52,8 @@ def parser() -> Parser:
         help="score of difference, 0 to 1, below which a pair is called similar (default: 0.5; report.json of a final "
         "study has those chosen on validation)",
     )
-    p.add_argument("first", type=Path, metavar="A", help="an image, or a folder of images")
-    p.add_argument("second", type=Path, metavar="B", help="an image, or a folder of images")
+    p.add_argument("first", type=user_path, metavar="A", help="an image, or a folder of images")
+    p.add_argument("second", type=user_path, metavar="B", help="an image, or a folder of images")
     return p
 
 
@@ -86,12 +88,32 @@ def _embed(verifier: Verifier, paths: Sequence[Path]) -> list[Tensor]:
     chips = []
     for path in paths:
         try:
-            chips.append(decode_image(path.read_bytes()))
+            picture = decode_picture(path.read_bytes())
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         except InputError as error:
             raise InputError(f"{path}: {error}; give a readable image") from error
+        if STRETCHED in picture.remarks and not verifier.takes_stretched:
+            raise InputError(
+                f"{path}: has more than 8 bits a channel, and the verifier was trained on arrays, whose scale such a "
+                "file does not share; give 8-bit images"
+            )
+        chips.append(picture.pixels)
     return verifier.embed(np.stack(chips))
+
+
+def _failed_checks(study: Path) -> list[str]:
+    """What the report beside a verifier says against it: checks that failed, or could not tell learning from luck."""
+    try:
+        findings = json.loads((study / "report.json").read_text(encoding="utf-8"))["findings"]
+        return [
+            f"a check of this verifier {'failed' if finding['severity'] == 'fail' else 'could not judge'}: "
+            f"{finding['id']} ({finding['evidence']})"
+            for finding in findings
+            if finding["severity"] == "fail" or (finding["id"], finding["severity"]) == ("chance", "note")
+        ]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a verifier may be kept without its report
+        return []
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,9 +124,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser().parse_args(argv)
         if not 0 <= args.threshold <= 1:
             raise InputError(f"--threshold {args.threshold:g}: a score lies in 0 to 1")
-        for first, second, similar, probability in compare(
-            Verifier.load(args.model), args.first, args.second, args.threshold
-        ):
+        verifier = Verifier.load(args.model)
+        for doubt in _failed_checks(args.model):
+            print(f"note: {args.model}: {printable(doubt)}", file=sys.stderr)
+        for first, second, similar, probability in compare(verifier, args.first, args.second, args.threshold):
             answer = "similar" if similar else "different"
             print(f"{printable(str(first))}\t{printable(str(second))}\t{answer}\t{probability:.4f}")
     except InputError as error:

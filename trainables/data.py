@@ -2,42 +2,78 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections import Counter
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.errors import InputError
+from trainables.augment import gather
+from trainables.errors import InputError, listed
 from trainables.pairs import PARTNERS, Pairs, draw_pairs
-from trainables.splits import Split, near_duplicates, split_chips
+from trainables.scale import Scale
+from trainables.splits import SAME_PICTURE, Split, constant, joined, near_duplicates, rarest_labels, split_chips
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
 
 MIN_CHIPS_PER_CLASS = 10
-SMALL_TEST_SPLIT = 50
+MIN_GROUPS_PER_PART = 2  # of each class, or all its similar pairs would be of one patient, one scene
+MANY_COPIES = 16  # of one picture: twice the flips and turns that there are
+SMALL_TEST_SPLIT = 50  # chips, or groups of chips
 STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3, "ship task": 4}
 
 
 @dataclass(frozen=True)
 class ChipSet:
-    """Labelled chips as read: `images` (N, 75, 75, 3) uint8 or float32, `labels` (N,) index into `classes`."""
+    """Labelled chips as read: `images` (N, 75, 75, 3) uint8 or float32, `labels` (N,) index into `classes`.
+
+    `groups` (N,) numbers what belongs together by the user's own word (a patient, a scene), None where nothing says so.
+    `names` are the files, or nothing; `lacking` says of each class without a readable image why; `skipped` are images
+    that were left out; `scale` is that of the numbers, None where they do not say.
+    """
 
     images: Images
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
+    group_by: str = "none"
+    names: tuple[str, ...] = ()
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+    scale: Scale | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def name(self, index: int) -> str:
+        """Return what to call a chip: its file, or its number and class."""
+        return self.names[index] if self.names else f"chip {index} ({self.classes[self.labels[index]]})"
+
     def counts(self) -> dict[str, int]:
         """Return the number of chips of each class."""
         return {name: int((self.labels == index).sum()) for index, name in enumerate(self.classes)}
+
+    def only(self, classes: tuple[str, ...], notes: tuple[str, ...]) -> ChipSet:
+        """Return the chips of these classes alone."""
+        kept = np.isin(np.array(self.classes)[self.labels], classes)
+        renumber = np.cumsum([name in classes for name in self.classes]) - 1
+        return replace(
+            self,
+            images=self.images[kept],
+            labels=renumber[self.labels[kept]],
+            classes=classes,
+            notes=notes,
+            groups=None if self.groups is None else self.groups[kept],
+            names=tuple(name for name, keep in zip(self.names, kept, strict=False) if keep),
+            lacking={},
+        )
 
     def digest(self) -> str:
         """Return a SHA-256 over pixels, labels and class names: equal digests are equal data."""
@@ -60,42 +96,99 @@ class Part:
 class TrialData:
     """All that a trial may see: training and validation, and the training split's channel means and deviations (3,).
 
-    Plain numpy arrays: Ray shares one copy of them among the workers of a node.
+    Plain numpy arrays: Ray shares one copy of them among the workers of a node. `scale` is for those who use what was
+    trained.
     """
 
     train: Part
     validation: Part
     mean: NDArray[np.float32]
     sd: NDArray[np.float32]
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A chip set, how it is split, and the seed of its pairs. `analysis.evaluate` alone makes the test part."""
+    """A chip set, how it is split, and the seed of its pairs. `analysis.evaluate` alone makes the test part.
+
+    `groups` (N,) numbers what may not be torn apart: near-duplicates, and what the user's own groups hold together.
+    `notes` are for a reader to know, `warnings` for the user to look into.
+    """
 
     chips: ChipSet
     split: Split
     groups: NDArray[np.int64]
     seed: int
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def grouped(self) -> bool:
+        """Whether groups of the user's own are kept together: then a pair never lies within one."""
+        return self.chips.groups is not None and self.split.kind == "grouped"
 
     def part(self, name: str, indices: NDArray[np.int64], partners: int = PARTNERS) -> Part:
         """Return chips at `indices` with their pairs; `name` picks the stream of random numbers."""
-        labels = self.chips.labels[indices]
-        return Part(self.chips.images[indices], labels, draw_pairs(labels, _rng(self.seed, name), partners))
+        labels, rng = self.chips.labels[indices], _rng(self.seed, name)
+        pairs = draw_pairs(labels, rng, partners, self.groups[indices] if self.grouped else None)
+        return Part(self.chips.images[indices], labels, pairs)
 
     def for_trials(self) -> TrialData:
         """Return what travels to the trials: the training and validation parts, never the test part."""
         train = self.part("train", self.split.train)
         mean, sd = channel_statistics(train.images)
-        return TrialData(train, self.part("validation", self.split.validation), mean, sd)
+        return TrialData(train, self.part("validation", self.split.validation), mean, sd, self.chips.scale)
+
+
+@dataclass(frozen=True)
+class StoredChips:
+    """Chips on a device as read: `pixels` (M, 75, 75, 3) uint8 or float32, and on the CPU `mean` and `sd` (3,)."""
+
+    pixels: Tensor
+    mean: Tensor
+    sd: Tensor
+
+    @classmethod
+    def of(cls, images: Images, mean: NDArray[np.float32], sd: NDArray[np.float32], device: str = "cpu") -> StoredChips:
+        """Put images (M, 75, 75, 3) on `device`, to be normalised by `mean` and `sd` (3,); on the CPU, no copy."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # Ray's are not; nor do we write
+            pixels = torch.from_numpy(np.ascontiguousarray(images))
+        return cls(pixels.to(device), torch.tensor(mean), torch.tensor(sd))
+
+    @functools.cached_property
+    def normalised(self) -> Tensor:
+        """All chips as floats (M, 3, 75, 75) in channels_last memory: made when first asked for, then kept."""
+        device = self.pixels.device
+        return ((self.pixels.float() - self.mean.to(device)) / self.sd.to(device)).permute(0, 3, 1, 2)
+
+    def batch(self, chips: Tensor, views: Tensor | None = None) -> Batch:
+        """Return the chips numbered `chips` (B,), each seen as `views` (B,) says (trainables/augment.py)."""
+        return Batch(self, chips, views)
+
+    def batches(self, size: int) -> list[Batch]:
+        """Return all chips in order, at most `size` in a batch."""
+        return [self.batch(chips) for chips in torch.split(torch.arange(len(self.pixels)), size)]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Which of the stored chips are looked at, and how: nothing is copied before somebody asks for it."""
+
+    stored: StoredChips
+    chips: Tensor
+    views: Tensor | None = None
+
+    def normalised(self) -> Tensor:
+        """Return the chips as floats (B, 3, 75, 75) in channels_last memory."""
+        return gather(self.stored.normalised, self.chips, self.views)
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """One part on a device: normalised `images` (M, 3, 75, 75) in channels_last memory, pairs (P,)."""
+    """One part on a device: its chips, and pairs of their numbers (P,)."""
 
-    images: Tensor
+    chips: StoredChips
     first: Tensor
     second: Tensor
     target: Tensor
@@ -112,27 +205,33 @@ def prepare(chips: ChipSet, split: str, seed: int = 0, drop_small_classes: bool 
     study never meets, in the next one's test split, a chip that helped to choose it.
     """
     chips = _checked_classes(chips, drop_small_classes)
-    groups = near_duplicates(chips.images)
-    parts = split_chips(chips.labels, groups, split, _rng(seed, "split"))
-    _check_parts(chips, groups, parts)
-    return PreparedData(chips, parts, groups, seed, (*chips.notes, *_warnings(chips, groups, parts)))
+    chips = _checked_groups(chips, split, drop_small_classes)
+    pictures = near_duplicates(chips.images)
+    if chips.groups is None:
+        groups = pictures
+        parts = split_chips(chips.labels, groups, split, _rng(seed, "split"))
+    else:
+        blank = constant(chips.images)  # a black frame in every video does not make them one
+        groups = joined(np.where(blank, pictures.max() + 1 + np.arange(len(chips)), pictures), chips.groups)
+        strata = rarest_labels(chips.labels, groups) if split == "grouped" else chips.labels
+        parts = split_chips(strata, groups, split, _rng(seed, "split"), MIN_GROUPS_PER_PART)
+    data = PreparedData(chips, parts, groups, seed)
+    _check_parts(data)
+    return replace(data, notes=(*chips.notes, *_notes(data)), warnings=_conflicts(chips, pictures))
 
 
 def _checked_classes(chips: ChipSet, drop_small: bool) -> ChipSet:
-    small = {name: n for name, n in chips.counts().items() if n < MIN_CHIPS_PER_CLASS}
-    notes = chips.notes
-    if small and len(chips.classes) > 1:
-        named = ", ".join(f"{name!r} ({n})" for name, n in small.items())
+    few = {name: str(n) for name, n in chips.counts().items() if n < MIN_CHIPS_PER_CLASS}
+    small = few | {name: f"0: {why}" for name, why in chips.lacking.items()}
+    if small and len(chips.classes) + len(chips.lacking) > 1:
+        named = listed([f"{name!r} ({what})" for name, what in sorted(small.items())])
         if not drop_small:
             raise InputError(
                 f"{chips.source}: fewer than {MIN_CHIPS_PER_CLASS} chips in class {named}; "
                 "add chips, or leave such classes out with --drop-small-classes"
             )
-        notes = (*notes, f"left out classes with fewer than {MIN_CHIPS_PER_CLASS} chips: {named}")
-        classes = tuple(name for name in chips.classes if name not in small)
-        kept = np.isin(np.array(chips.classes)[chips.labels], classes)
-        renumber = np.cumsum([name in classes for name in chips.classes]) - 1
-        chips = ChipSet(chips.images[kept], renumber[chips.labels[kept]], classes, chips.source, notes)
+        note = f"left out classes with fewer than {MIN_CHIPS_PER_CLASS} chips: {named}"
+        chips = chips.only(tuple(name for name in chips.classes if name not in small), (*chips.notes, note))
     if len(chips.classes) < 2:
         raise InputError(
             f"{chips.source}: {'only one class' if chips.classes else 'no class'} to compare"
@@ -142,36 +241,99 @@ def _checked_classes(chips: ChipSet, drop_small: bool) -> ChipSet:
     return chips
 
 
-def _check_parts(chips: ChipSet, groups: NDArray[np.int64], split: Split) -> None:
-    """Every class must stand in every part, or a part says nothing about it."""
-    for part in split.sizes():
-        present = chips.labels[getattr(split, part)]
+def _checked_groups(chips: ChipSet, split: str, drop_small: bool) -> ChipSet:
+    """Every part needs groups of every class, or its pairs say nothing about the class."""
+    if split != "grouped" or chips.groups is None:
+        return chips
+    numbers = {name: len(np.unique(chips.groups[chips.labels == at])) for at, name in enumerate(chips.classes)}
+    few = {name: number for name, number in numbers.items() if number < 3 * MIN_GROUPS_PER_PART}
+    if not few:
+        return chips
+    named = listed([f"{name!r} ({number})" for name, number in few.items()])
+    if not drop_small:
+        raise InputError(
+            f"{chips.source}: fewer than {3 * MIN_GROUPS_PER_PART} groups ({chips.group_by}) in class {named}, too few "
+            "for training, validation and test; add groups (patients, scenes, ...), leave such classes out with "
+            "--drop-small-classes, or say --group-by none if a folder's images have no more in common than a class's"
+        )
+    note = f"left out classes with fewer than {3 * MIN_GROUPS_PER_PART} groups: {named}"
+    return _checked_classes(
+        chips.only(tuple(name for name in chips.classes if name not in few), (*chips.notes, note)), drop_small
+    )
+
+
+def _check_parts(data: PreparedData) -> None:
+    """Every class must stand in every part, by as many groups as a pair needs, or a part says nothing about it."""
+    chips, needed = data.chips, MIN_GROUPS_PER_PART if data.grouped else 1
+    for part in data.split.sizes():
+        indices = getattr(data.split, part)
         for label, name in enumerate(chips.classes):
-            if label not in present:
-                pictures = len(np.unique(groups[chips.labels == label]))
+            of_class = data.groups[indices[chips.labels[indices] == label]]
+            if len(np.unique(of_class)) >= needed:
+                continue
+            own = len(np.unique(data.groups[chips.labels == label]))
+            if data.grouped:
                 raise InputError(
-                    f"{chips.source}: class {name!r} would be missing from the {part} split: its "
-                    f"{chips.counts()[name]} chips are flips or turns of only {pictures} pictures; add pictures, "
-                    "or use --split random"
+                    f"{chips.source}: class {name!r} would have fewer than {needed} groups in the {part} split: its "
+                    f"{chips.counts()[name]} chips are in {own} groups ({chips.group_by}; those that share a picture "
+                    "are one); add groups, or leave it out"
                 )
+            what = "flips or turns of"
+            if chips.counts()[name] > MANY_COPIES * own:
+                what = (
+                    f"nearly alike, as from a fixed camera (within {SAME_PICTURE:.0%} of their contrast): they count as"
+                )
+            raise InputError(
+                f"{chips.source}: class {name!r} would be missing from the {part} split: its "
+                f"{chips.counts()[name]} chips are {what} only {own} pictures; add pictures, crop to what changes, "
+                "or use --split random"
+            )
 
 
-def _warnings(chips: ChipSet, groups: NDArray[np.int64], split: Split) -> list[str]:
+def _notes(data: PreparedData) -> list[str]:
+    chips, groups, split = data.chips, data.groups, data.split
     notes = []
-    copies = len(chips) - len(np.unique(groups))
-    if copies:
-        kept = "kept together" if split.kind == "grouped" else "NOT kept together (--split random)"
-        notes.append(f"{copies} of {len(chips)} chips are flips or turns of others; {kept}")
-    labels_of = Counter(group for group, _ in set(zip(groups.tolist(), chips.labels.tolist(), strict=True)))
-    conflicts = sum(count > 1 for count in labels_of.values())
-    if conflicts:
-        notes.append(f"{conflicts} pictures stand in more than one class")
-    if split.sizes()["test"] < SMALL_TEST_SPLIT:
+    kept = "kept together" if split.kind == "grouped" else "NOT kept together (--split random)"
+    if chips.groups is None:
+        copies = len(chips) - len(np.unique(groups))
+        largest = int(np.bincount(groups).max())
+        if copies:
+            alike = f"; {largest} are nearly alike, as from a fixed camera" if largest > MANY_COPIES else ""
+            notes.append(f"{copies} of {len(chips)} chips are flips or turns of others{alike}; {kept}")
+    else:
+        what = "folders inside the classes" if chips.group_by == "folder" else chips.group_by
         notes.append(
-            f"small set: {len(chips)} chips leave {split.sizes()['validation']} for validation and "
-            f"{split.sizes()['test']} for the test; expect wide intervals, and no fine differences between configs"
+            f"{len(chips)} chips are in {len(np.unique(chips.groups))} groups ({what}), {kept}"
+            + ("; pairs are of chips of two groups" if data.grouped else "")
+        )
+        linked = len(np.unique(chips.groups)) - len(np.unique(groups))
+        if linked:
+            notes.append(f"{linked} groups hold pictures of other groups, or flips or turns of them; {kept} with these")
+    blank = int(constant(chips.images).sum())
+    if blank:
+        notes.append(f"{blank} of {len(chips)} chips are constant (all pixels equal)")
+    sizes, unit = split.sizes(), "chips"
+    if data.grouped:
+        sizes, unit = split.group_counts(groups), "groups"
+    if sizes["test"] < SMALL_TEST_SPLIT:
+        all_of = f"{len(chips)} chips" + (f" in {len(np.unique(groups))} groups" if data.grouped else "")
+        notes.append(
+            f"small set: {all_of} leave {sizes['validation']} {unit} for validation and {sizes['test']} for the test; "
+            "expect wide intervals, and no fine differences between configs"
         )
     return notes
+
+
+def _conflicts(chips: ChipSet, pictures: NDArray[np.int64]) -> tuple[str, ...]:
+    """A warning where pictures, numbered by `pictures` (N,), stand in more than one class: one label is wrong."""
+    held, first = np.unique(np.stack([pictures, chips.labels]), axis=1, return_index=True)
+    double = np.flatnonzero(np.bincount(held[0]) > 1)
+    if not len(double):
+        return ()
+    where = [first[held[0] == picture] for picture in double[:5]]
+    shown = [" = ".join(chips.name(int(index)) for index in both) for both in where]
+    shown += [f"and {len(double) - 5} more"] if len(double) > 5 else []
+    return (f"{len(double)} pictures stand in more than one class: {', '.join(shown)}; mend their labels",)
 
 
 def channel_statistics(images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -184,16 +346,11 @@ def channel_statistics(images: Images) -> tuple[NDArray[np.float32], NDArray[np.
     return mean.astype(np.float32), np.maximum(np.sqrt(square / len(pixels)), 1e-6).astype(np.float32)
 
 
-def normalised(images: Images, data: TrialData) -> Tensor:
-    """Return chips (M, H, W, 3) as a normalised float tensor (M, 3, H, W), a channels_last view without a copy."""
-    return torch.from_numpy((images.astype(np.float32) - data.mean) / data.sd).permute(0, 3, 1, 2)
-
-
 def load(part: Part, data: TrialData, device: str = "cpu") -> Tensors:
-    """Normalise one part with the training statistics of `data` and put it on `device`, once for many trials."""
+    """Put one part on `device`, to be normalised with the training statistics of `data`, once for many trials."""
     pairs = part.pairs
     return Tensors(
-        normalised(part.images, data).to(device),
+        StoredChips.of(part.images, data.mean, data.sd, device),
         torch.tensor(pairs.first).to(device),
         torch.tensor(pairs.second).to(device),
         torch.tensor(pairs.target).to(device),

@@ -7,8 +7,11 @@ SearchError
 └── Diverged         training left the finite numbers: the trial is infeasible, the study goes on
 """
 
+from __future__ import annotations
+
 import errno
 import os
+from collections.abc import Sequence
 
 ABOUT_NO_FILE = {
     errno.ENOSPC: "a disk or the shared memory is full",
@@ -32,6 +35,12 @@ def printable(text: str) -> str:
     """Return text that any terminal shows on one line: what is no UTF-8 or cannot be printed becomes an escape."""
     whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in whole)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return names in one line, the first `most` of them and the number of the others."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 class SearchError(Exception):

@@ -7,7 +7,9 @@ import itertools
 import torch
 from torch import Generator, Tensor, nn
 
+from trainables.compiled import compiled_features, encoder_path
 from trainables.config import Network
+from trainables.data import Batch
 
 SIDE = 75
 EMBEDDING = 18
@@ -44,7 +46,7 @@ class SiameseNetwork(nn.Module):
 
     def __init__(self, added: Network | None = None) -> None:
         super().__init__()
-        added = added or Network()
+        added = self._added = added or Network()
         blocks = [
             *_convolution(0, added),
             nn.ReLU(inplace=True),
@@ -63,11 +65,18 @@ class SiameseNetwork(nn.Module):
         self.out = nn.Linear(EMBEDDING, 1)
         self._blocks, self._tail = _pool_first(blocks), tail  # the layers of `conv` in the order in which they run
 
-    def features(self, chips: Tensor) -> Tensor:
-        """Return what the convolution blocks make of normalised chips (B, 3, 75, 75): (B, 7, 18, 18)."""
+    def features(self, chips: Batch | Tensor) -> Tensor:
+        """Return what the convolution blocks make of chips: (B, 7, 18, 18).
+
+        A batch of stored chips takes the compiled pass where there is one for this network; normalised chips
+        (B, 3, 75, 75) always take torch's layers.
+        """
+        if isinstance(chips, Batch) and encoder_path(self._added, chips.stored.pixels.device.type).compiled:
+            return compiled_features(chips, list(self.conv.parameters()))
+        x = chips.normalised() if isinstance(chips, Batch) else chips
         for layer in self._blocks:
-            chips = layer(chips)
-        return chips
+            x = layer(x)
+        return x
 
     def embed(self, features: Tensor) -> Tensor:
         """Return embeddings (B, 18) of features (B, 7, 18, 18)."""
@@ -75,8 +84,8 @@ class SiameseNetwork(nn.Module):
             features = layer(features)
         return self.fc1(features)  # type: ignore[no-any-return]
 
-    def encode(self, chips: Tensor) -> Tensor:
-        """Return embeddings (B, 18) of normalised chips (B, 3, 75, 75)."""
+    def encode(self, chips: Batch | Tensor) -> Tensor:
+        """Return embeddings (B, 18) of stored chips, or of normalised ones (B, 3, 75, 75)."""
         return self.embed(self.features(chips))
 
     def compare(self, first: Tensor, second: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-import torch
 from ray import tune
 from safetensors.torch import save
 
 from trainables.checkpoint import Best, from_bytes, to_bytes
+from trainables.compiled import encoder_path, share_threads
 from trainables.config import TrialConfig
 from trainables.data import TrialData
 from trainables.ensemble import pack
@@ -56,7 +56,7 @@ class SiameseTrial(tune.Trainable):
         save_every: float = 5.0,
     ) -> None:
         """Load `data` onto `device`, once, then start the first trial."""
-        torch.set_num_threads(threads)
+        self.threads = threads
         self.data = DeviceData.of(data, device)
         self.keeper = keeper
         self.save_every = save_every
@@ -67,7 +67,8 @@ class SiameseTrial(tune.Trainable):
         self.number: int = new_config["number"]
         self.trial_config = TrialConfig.from_dict(new_config["config"])
         self.metric = Metric(**new_config["metric"])
-        device = str(self.data.train.images.device)
+        device = self.data.device
+        share_threads(self.threads, encoder_path(self.trial_config.network, device))
         state = self.keeper.state(self.number)
         if state is None:
             self.run, self.best = Run.fresh(self.trial_config, device), Best()

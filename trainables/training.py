@@ -1,7 +1,7 @@
 """The loop: a configuration and data in, one `EpochMetrics` an epoch out.
 
-Nothing outside knows how an epoch is made. The data lies on the device as whole tensors; a batch is one gather
-(which augments) and one pass of both chips of every pair through the encoder.
+Nothing outside knows how an epoch is made. The data lies on the device as it was read; a batch names chips and how
+they are seen, and both chips of every pair go through the encoder in one pass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from trainables.augment import gather
+from trainables.augment import draw_views
 from trainables.config import TrialConfig
 from trainables.data import Tensors, TrialData, load
 from trainables.ensemble import mean_score, member_configs
@@ -74,6 +74,11 @@ class DeviceData:
     train: Tensors
     validation: Tensors
 
+    @property
+    def device(self) -> str:
+        """Return where the chips are."""
+        return str(self.train.chips.pixels.device)
+
     @classmethod
     def of(cls, data: TrialData, device: str = "cpu") -> DeviceData:
         """Load both parts onto `device`."""
@@ -87,7 +92,7 @@ def train(config: TrialConfig, data: DeviceData, run: Run | None = None) -> Iter
     loss is no longer a finite number.
     """
     if run is None:
-        run = Run.fresh(config, str(data.train.images.device))
+        run = Run.fresh(config, data.device)
     loss = make_loss(config.loss)
     while run.epoch < config.epochs:
         started = time.perf_counter()
@@ -119,8 +124,8 @@ def train_epoch(member: Member, data: Tensors, loss: PairLoss, lr: float) -> flo
     total = torch.zeros((), device=data.target.device)
     for pairs in torch.split(order, config.batch_size):
         both = torch.cat([data.first[pairs], data.second[pairs]])
-        chips = gather(data.images, both, config.augmentation, member.generator)
-        first, second = model.encode(chips).chunk(2)
+        views = draw_views(len(both), config.augmentation, member.generator)
+        first, second = model.encode(data.chips.batch(both, views)).chunk(2)
         batch_loss = loss(model, first, second, data.target[pairs])
         member.optimiser.zero_grad()
         (batch_loss + loss.penalty(model)).backward()  # type: ignore[no-untyped-call]
@@ -148,6 +153,6 @@ def answer(
 def validate(model: SiameseNetwork, data: Tensors, loss: PairLoss) -> tuple[float, Tensor]:
     """Return mean loss and scores (P,); each chip is encoded once, though it stands in about ten pairs."""
     model.eval()
-    embeddings = torch.cat([model.encode(chips) for chips in torch.split(data.images, ENCODE_BATCH)])
+    embeddings = torch.cat([model.encode(batch) for batch in data.chips.batches(ENCODE_BATCH)])
     first, second = embeddings[data.first], embeddings[data.second]
     return float(loss(model, first, second, data.target)), loss.score(model, first, second)

@@ -1,7 +1,7 @@
 """A trained verifier to keep and to use: plain tensors beside a description, without code in either.
 
 results/final/STUDY/verifier.safetensors    the weights of one network, or of an ensemble's members
-results/final/STUDY/verifier.json           its config, the channel statistics it was trained with
+results/final/STUDY/verifier.json           its config, the scale and the channel statistics it was trained with
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainables.config import TrialConfig
-from trainables.data import Images, TrialData
+from trainables.data import Images, StoredChips, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.errors import InputError
 from trainables.losses import PairLoss, make_loss
 from trainables.model import SiameseNetwork
 from trainables.render import is_rendered, render
+from trainables.scale import OF_FILES, Scale
 from trainables.training import ENCODE_BATCH
 
 WEIGHTS, DESCRIPTION = "verifier.safetensors", "verifier.json"
@@ -36,6 +37,7 @@ def save_verifier(folder: Path, config: TrialConfig, weights: Path, data: TrialD
     description = {
         "config": config.to_dict(),
         "pixels": pixels_of(data.train.images),
+        "scale": data.scale.to_dict() if data.scale else None,
         "mean": [float(value) for value in data.mean],
         "sd": [float(value) for value in data.sd],
     }
@@ -62,6 +64,7 @@ class Verifier:
     pixels: str
     mean: NDArray[np.float32]
     sd: NDArray[np.float32]
+    scale: Scale | None = None
 
     @classmethod
     def load(cls, folder: Path) -> Verifier:
@@ -73,6 +76,7 @@ class Verifier:
             pixels = description["pixels"]
             if pixels not in (EIGHT_BIT, RENDERED, RAW) or not (np.isfinite([mean, sd]).all() and (sd > 0).all()):
                 raise ValueError("pixels, mean or sd make no sense")
+            scale = _scale(description, pixels, mean, sd)
         except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
             raise InputError(f"{folder / DESCRIPTION}: describes no verifier ({error}); it was edited") from error
         try:
@@ -80,19 +84,28 @@ class Verifier:
         except (OSError, KeyError, RuntimeError, SafetensorError) as error:
             first = str(error).splitlines()[0]
             raise InputError(f"{folder / WEIGHTS}: not the weights of {DESCRIPTION}'s config ({first})") from error
-        return cls(networks, make_loss(config.loss), pixels, mean, sd)
+        return cls(networks, make_loss(config.loss), pixels, mean, sd, scale)
+
+    def on_scale(self, images: Images) -> Images:
+        """Return 8-bit chips (N, 75, 75, 3) as the numbers that the verifier was trained on; InputError if unknown."""
+        if self.pixels == RENDERED:
+            return render(images)
+        if self.scale is None:
+            raise InputError(
+                "the verifier was trained on arrays whose scale is not known (0..1, 0..16, 0..255, 0..65535 are); "
+                "image files cannot be brought to it"
+            )
+        return self.scale.bring(images.astype(np.uint8))
+
+    @property
+    def takes_stretched(self) -> bool:
+        """Whether images of more than eight bits, stretched to their own range, are what it was trained on."""
+        return self.pixels == RENDERED or bool(self.scale and self.scale.files)
 
     @torch.no_grad()
     def embed(self, images: Images) -> list[Tensor]:
         """Return each network's embeddings (N, 18) of 8-bit chips (N, 75, 75, 3); InputError if it never saw such."""
-        if self.pixels == RAW:
-            raise InputError(
-                "the verifier was trained on arrays whose numbers are neither 8-bit nor bands over their own range; "
-                "image files cannot be brought to that scale"
-            )
-        chips = render(images) if self.pixels == RENDERED else images.astype(np.float32)
-        normal = torch.from_numpy((chips - self.mean) / self.sd).permute(0, 3, 1, 2)
-        batches = torch.split(normal, ENCODE_BATCH)
+        batches = StoredChips.of(self.on_scale(images), self.mean, self.sd).batches(ENCODE_BATCH)
         return [torch.cat([network.encode(batch) for batch in batches]) for network in self.networks]
 
     @torch.no_grad()
@@ -100,6 +113,15 @@ class Verifier:
         """Return the score p of "different" (B,) for the embeddings that `embed` gave of two batches of chips."""
         each = zip(self.networks, first, second, strict=True)
         return mean_score([self.loss.score(network, one, other) for network, one, other in each])
+
+
+def _scale(
+    description: dict[str, Any], pixels: str, mean: NDArray[np.float32], sd: NDArray[np.float32]
+) -> Scale | None:
+    """The scale that a description tells; where it tells none, as once, that of files, unless the numbers are small."""
+    if "scale" in description:
+        return Scale.from_dict(description["scale"]) if description["scale"] is not None else None
+    return OF_FILES if pixels == EIGHT_BIT and float((mean + 2 * sd).max()) > 17 else None
 
 
 def _read_description(path: Path) -> dict[str, Any]:

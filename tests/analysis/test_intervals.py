@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import numpy as np
@@ -42,11 +43,20 @@ def test_intervals_stay_inside_zero_and_one():
         assert 0 <= low < high <= 1
 
 
-def simulated(rng, chips=80):
+CHIPS = 80
+
+
+@functools.cache
+def designs():
+    """A hundred draws of pairs among as many chips of two classes: simulated splits take them in turn."""
+    rng = np.random.default_rng(0)
+    return [draw_pairs(np.arange(CHIPS) % 2, rng) for _ in range(100)]
+
+
+def simulated(rng):
     """Pairs of which a hard chip spoils all it stands in: right with odds that both chips' difficulty sets."""
-    labels = np.arange(chips) % 2
-    pairs = draw_pairs(labels, rng)
-    ease = rng.normal(0, 1.2, chips)
+    pairs = designs()[rng.integers(100)]
+    ease = rng.normal(0, 1.2, CHIPS)
     chance = 1 / (1 + np.exp(-(1.5 + ease[pairs.first] + ease[pairs.second])))
     return pairs, rng.random(len(pairs)) < chance
 
@@ -75,10 +85,41 @@ def test_coverage_over_new_chips(true_share):
     assert naive / 2000 < 0.85
 
 
-def trained(rng, seeds, chips, hard, astray):
+@pytest.mark.parametrize("kind", ["recogniser", "hard", "mild"])
+@pytest.mark.parametrize("groups", [4, 6, 10, 20])
+def test_coverage_over_new_groups(groups, kind):
+    """Over 400 test splits of 4 to 20 patients, ten pictures each, the 95 % interval covers the truth in 92 % or more.
+
+    A network that recognises patients, whose class says nothing; patients that are hard; patients that hardly differ.
+    """
+    rng = np.random.default_rng(6)
+    group = np.repeat(np.arange(groups), 10)
+    seen = []
+    for _ in range(400):
+        pairs = draw_pairs(group % 2, rng, groups=group)
+        one, other = group[pairs.first], group[pairs.second]
+        ease = rng.normal(0, {"hard": 1.5, "mild": 0.7, "recogniser": 0}[kind], groups)
+        right = rng.random(len(one)) < 1 / (1 + np.exp(-(1 + ease[one] + ease[other])))
+        if kind == "recogniser":
+            alike = rng.integers(0, 2, groups)
+            right = (alike[one] == alike[other]) == (pairs.target == 0)
+        seen.append((right, one, other))
+    truth = np.mean([right.mean() for right, _, _ in seen])
+    intervals = [ratio_interval(right, np.ones(len(right), bool), one, other) for right, one, other in seen]
+    assert np.mean([low <= truth <= high for low, high in intervals]) >= 0.92
+
+
+def test_two_units_say_nothing():
+    """From the pairs of two patients nothing follows for others: the intervals are all there is."""
+    first, second = np.zeros(20, np.int64), np.ones(20, np.int64)
+    assert ratio_interval(np.ones(20, bool), np.ones(20, bool), first, second) == (0, 1)
+    assert difference_interval(np.ones((2, 20)), first, second) == (-1, 1)
+
+
+def trained(rng, seeds, hard, astray):
     """Right minus right (R, P) of two equally good configs: SD `hard` of a chip's ease, `astray` of a seed's luck."""
-    pairs = draw_pairs(np.arange(chips) % 2, rng)
-    ease = rng.normal(0, hard, chips) + rng.normal(0, hard / 2, (2, 1, chips)) + rng.normal(0, 0.5, (2, seeds, chips))
+    pairs = designs()[rng.integers(100)]
+    ease = rng.normal(0, hard, CHIPS) + rng.normal(0, hard / 2, (2, 1, CHIPS)) + rng.normal(0, 0.5, (2, seeds, CHIPS))
     odds = 2 + rng.normal(0, astray, (2, seeds, 1)) + ease[:, :, pairs.first] + ease[:, :, pairs.second]
     hit = rng.random(odds.shape) < 1 / (1 + np.exp(-odds))
     return hit[0].astype(float) - hit[1], pairs.first, pairs.second
@@ -96,7 +137,7 @@ def test_the_gain_s_interval_covers_for_other_chips_and_other_seeds(seeds, hard,
     rng = np.random.default_rng(3)
     better = over_chips = 0
     for _ in range(1000):
-        difference, first, second = trained(rng, seeds, 80, hard, astray)
+        difference, first, second = trained(rng, seeds, hard, astray)
         better += difference_interval(difference, first, second)[0] > 0
         over_chips += difference_interval(difference.mean(0, keepdims=True), first, second)[0] > 0
     assert better / 1000 <= 0.045
@@ -110,7 +151,7 @@ def test_the_gain_s_interval_is_not_wider_than_chance_asks():
     rng = np.random.default_rng(4)
     covered = 0
     for _ in range(1000):
-        low, high = difference_interval(*trained(rng, 10, 80, 1.0, 0.0))
+        low, high = difference_interval(*trained(rng, 10, 1.0, 0.0))
         covered += low <= 0 <= high
     assert 0.93 <= covered / 1000 <= 0.985
 

@@ -14,6 +14,8 @@ from analysis.report import (
     _baseline_config,
     _on_the_test_pairs,
     _tested,
+    _with_a_dead_test,
+    _with_doubts,
     _with_own_repeats,
     next_command,
     selected_trial,
@@ -27,6 +29,7 @@ from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester
 from tests.analysis.test_diagnose import LOSS, study
+from trainables.compiled import encoder_path
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.result import TrialResult
@@ -252,7 +255,7 @@ def test_the_rival_is_called_what_it_is(stage, epochs, rival):
 
 @pytest.mark.parametrize(
     ("severity", "adopted", "said"),
-    [("ok", True, "better than chance"), ("note", True, "too few pairs"), ("fail", False, "no better than chance")],
+    [("ok", True, "better than chance"), ("note", False, "too few images"), ("fail", False, "no better than chance")],
 )
 def test_an_untuned_network_is_a_start_unless_it_learned_nothing(severity, adopted, said):
     """Nothing searched, no rival: the check against chance decides, and where it cannot, the reason says so."""
@@ -261,6 +264,33 @@ def test_an_untuned_network_is_a_start_unless_it_learned_nothing(severity, adopt
     adoption = _adoption(made, LOSS, best=0, findings=[Finding("chance", severity, "")])
     assert adoption.adopted == adopted
     assert said in adoption.why
+
+
+@pytest.mark.parametrize(("severity", "adopted"), [("ok", True), ("note", False), ("fail", False)])
+def test_what_is_not_shown_to_be_better_than_chance_is_never_adopted(severity, adopted):
+    """However much a config gains under new seeds: at chance, or where chance cannot be told, the start is kept."""
+    made = record(repeats=runs([0.2, 0.21, 0.2], [0.4, 0.41, 0.4]))
+    adoption = _adoption(made, LOSS, best=3, findings=[Finding("chance", severity, "")])
+    assert adoption.adopted == adopted
+    assert "val_loss 0.4033 to 0.2033" in adoption.why
+
+
+def test_every_check_passed_is_said_where_every_check_could_judge():
+    """A check that had to leave something open is named; a note about the data is no check."""
+    ok, note = Finding("density", "ok", ""), Finding("data", "note", "small set")
+    assert _with_doubts("keep", [ok, note]) == "keep; every check passed"
+    assert _with_doubts("keep", [ok, note, Finding("chance", "note", "")]) == "keep; not settled: chance"
+    assert _with_doubts("keep", [*warn("density"), Finding("chance", "note", "")]) == "keep, with doubts: density"
+
+
+def test_a_jaccard_of_zero_on_the_test_pairs_is_in_the_verdict():
+    """A network that calls no similar test pair similar passed no check; others keep their verdict."""
+    passed = "adopt the selected config; every check passed"
+    assert (
+        _with_a_dead_test(passed, {"jaccard": 0.0})
+        == "adopt the selected config; it calls no similar test pair similar"
+    )
+    assert _with_a_dead_test(passed, {"jaccard": 0.1}) == _with_a_dead_test(passed, None) == passed
 
 
 @pytest.mark.parametrize("finalists", [{}, {"selected": {"epochs": 20}}, {"selected": {}, "baseline": {"epochs": 20}}])
@@ -302,7 +332,9 @@ def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, dem
     asked = stage.for_demo() if demo else stage
     planned = Study(asked, "s", TrialConfig(), Budget(12, 4, 1))
     data = prepare(simulate(40), "grouped")
-    write_json(tmp_path / "study.json", manifest(planned, data, data.for_trials(), [], "", Cluster((Node(1),))))
+    write_json(
+        tmp_path / "study.json", manifest(planned, data, data.for_trials(), [], "", Cluster((Node(1),)), encoder_path())
+    )
     log = TrialLog(tmp_path / "trials.csv", tmp_path / "epochs.csv", [p.path for p in asked.varied])
     suggester, trials = Suggester(planned, tmp_path / "journal"), []
     for number in range(12):

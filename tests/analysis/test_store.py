@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from analysis.manifest import manifest, notes_on_start
+from analysis.manifest import manifest, notes_on_start, resumed
 from analysis.store import (
     EPOCH_COLUMNS,
     TRIAL_COLUMNS,
@@ -18,6 +18,7 @@ from search_spaces.resources import Cluster, Node
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from trainables.compiled import EncoderPath, encoder_path
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.errors import InputError
@@ -25,6 +26,8 @@ from trainables.result import EpochMetrics, Trial, TrialResult
 from trainables.synthetic import simulate
 
 EPOCH = EpochMetrics(1, 0.1 + 0.2, 1 / 3, 0.5, 0.25, 0.75, 1e-3, 1.5)
+
+TORCH = EncoderPath(False, "no compiler")
 
 
 def trial(number, arm="cosine"):
@@ -37,7 +40,7 @@ def described():
     """A real study.json."""
     data = prepare(simulate(40), "grouped")
     study = Study(stage_named("lr"), "s", TrialConfig(), Budget(3, 2, 1))
-    return manifest(study, data, data.for_trials(), [], "the baseline's config", Cluster((Node(1),)))
+    return manifest(study, data, data.for_trials(), [], "the baseline's config", Cluster((Node(1),)), encoder_path())
 
 
 def write_study(folder, **manifest):
@@ -156,3 +159,29 @@ def test_a_start_found_on_other_images_is_noted(tmp_path):
     assert note.startswith("the starting config was found on other images, synthetic (40 simulated")
     (note,) = notes_on_start(best, data | {"split": data["split"] | {"kind": "random"}})
     assert "another split" in note
+
+
+def test_going_on_under_other_versions_is_said_and_both_are_kept():
+    """What differs is a note; the versions of the start stay, each going on under others is added once."""
+    started = {"versions": {"python": "3.0", "torch": "1.0"}, "hardware": {}, "data": {"notes": ["small set"]}}
+    again, note = resumed(started, TORCH)
+    assert "python 3.0 to" in note and "torch 1.0 to" in note
+    assert again["versions"] == started["versions"]
+    assert again["resumed_under"][0]["versions"]["torch"] != "1.0"
+    assert again["data"]["notes"] == ["small set", note]
+    assert resumed(again, TORCH) == (again, "")
+
+
+def test_going_on_with_another_encoder_is_said():
+    """Compiled to torch, torch to compiled and narrower vectors are a note on the last digits; another reason is none."""
+    torch, avx2, avx512 = TORCH, EncoderPath(True, "AVX2"), EncoderPath(True, "AVX-512")
+    started = described()
+    for before, after in ((torch, avx512), (avx512, torch), (avx512, avx2)):
+        begun = started | {"hardware": started["hardware"] | {"encoder": str(before)}}
+        again, note = resumed(begun, after)
+        assert note == (
+            f"gone on with by another encoder ({before} to {after}): figures may differ from an unbroken run's in the last digits"
+        )
+        assert resumed(again, after) == (again, "")
+    begun = started | {"hardware": started["hardware"] | {"encoder": str(torch)}}
+    assert resumed(begun, EncoderPath(False, "another reason"))[1] == ""

@@ -4,10 +4,15 @@ from scipy import stats
 from torch import Generator
 from torchvision.transforms.v2 import functional as vision
 
-from trainables.augment import GREY_WEIGHTS, gather
+from trainables.augment import GREY_WEIGHTS, draw_views, gather
 from trainables.config import Augmentation
 
 IMAGES = torch.rand(7, 3, 11, 9, generator=Generator().manual_seed(0)).to(memory_format=torch.channels_last)
+
+
+def augmented(chips, augmentation, generator):
+    """The chips as a training step sees them."""
+    return gather(IMAGES, chips, draw_views(len(chips), augmentation, generator))
 
 
 def grey(chip):
@@ -20,13 +25,13 @@ def test_without_augmentation_a_batch_is_the_chips_themselves():
     generator = Generator().manual_seed(1)
     before = generator.get_state()
     chips = torch.tensor([3, 0, 3])
-    assert torch.equal(gather(IMAGES, chips, Augmentation(0.0), generator), IMAGES[chips])
+    assert torch.equal(augmented(chips, Augmentation(0.0), generator), IMAGES[chips])
     assert torch.equal(generator.get_state(), before)
 
 
 def test_with_certainty_every_transform_hits():
     """theta 1 flips both ways and turns grey, as torchvision's own functions one after the other."""
-    batch = gather(IMAGES, torch.arange(7), Augmentation(1.0), Generator().manual_seed(1))
+    batch = augmented(torch.arange(7), Augmentation(1.0), Generator().manual_seed(1))
     for chip, image in zip(batch, IMAGES, strict=True):
         assert torch.allclose(chip, grey(vision.vertical_flip(vision.horizontal_flip(image))), atol=1e-6)
     assert batch.is_contiguous(memory_format=torch.channels_last)
@@ -43,7 +48,7 @@ def test_each_chip_has_its_own_draws_at_rate_theta():
         for g in (0, 1)
     }
     counts = torch.zeros(3)
-    for chip in gather(IMAGES, chips, Augmentation(0.7), Generator().manual_seed(2)):
+    for chip in augmented(chips, Augmentation(0.7), Generator().manual_seed(2)):
         hits = [key for key, variant in variants.items() if torch.allclose(chip, variant, atol=1e-6)]
         assert len(hits) == 1
         counts += torch.tensor(hits[0])
@@ -55,7 +60,7 @@ def test_each_chip_has_its_own_draws_at_rate_theta():
 def test_the_source_images_stay_as_they_are(theta):
     """Augmentation never writes into the data set."""
     before = IMAGES.clone()
-    gather(IMAGES, torch.arange(7), Augmentation(theta), Generator().manual_seed(3))
+    augmented(torch.arange(7), Augmentation(theta), Generator().manual_seed(3))
     assert torch.equal(IMAGES, before)
 
 
@@ -64,8 +69,8 @@ def test_a_transform_that_is_off_never_hits(switch):
     """Switched off, a transform hits no chip, and the other two hit the chips that they would have hit with it on."""
     chips = torch.arange(7).repeat(20)
     undo = {"horizontal_flip": lambda x: x.flip(-1), "vertical_flip": lambda x: x.flip(-2), "greyscale": grey}[switch]
-    all_on = gather(IMAGES, chips, Augmentation(0.5), Generator().manual_seed(4))
-    one_off = gather(IMAGES, chips, Augmentation(0.5, **{switch: False}), Generator().manual_seed(4))
+    all_on = augmented(chips, Augmentation(0.5), Generator().manual_seed(4))
+    one_off = augmented(chips, Augmentation(0.5, **{switch: False}), Generator().manual_seed(4))
     hit = torch.tensor([not torch.allclose(a, b, atol=1e-6) for a, b in zip(all_on, one_off, strict=True)])
     assert 0 < hit.sum() < len(chips)
     for a, b in zip(all_on[hit], one_off[hit], strict=True):
@@ -75,4 +80,4 @@ def test_a_transform_that_is_off_never_hits(switch):
 def test_with_every_transform_off_nothing_happens():
     """theta 1 with all three switches off gives the chips themselves."""
     off = Augmentation(1.0, horizontal_flip=False, vertical_flip=False, greyscale=False)
-    assert torch.equal(gather(IMAGES, torch.arange(7), off, Generator().manual_seed(1)), IMAGES)
+    assert torch.equal(augmented(torch.arange(7), off, Generator().manual_seed(1)), IMAGES)

@@ -1,4 +1,7 @@
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ import torch
 from trainables.data import ChipSet, channel_statistics, load, prepare
 from trainables.errors import InputError
 from trainables.synthetic import simulate
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def with_labels(labels, classes, images=None):
@@ -26,9 +31,9 @@ def test_a_trial_never_sees_a_test_chip(prepared):
 
 def test_normalisation_comes_from_the_training_split_alone(prepared, trial_data):
     """Training chips have mean 0 and deviation 1 in each channel; statistics change with them and with no other chip."""
-    tensors = load(trial_data.train, trial_data)
-    assert torch.allclose(tensors.images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
-    assert torch.allclose(tensors.images.std((0, 2, 3)), torch.ones(3), atol=1e-3)
+    images = load(trial_data.train, trial_data).chips.normalised
+    assert torch.allclose(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
+    assert torch.allclose(images.std((0, 2, 3)), torch.ones(3), atol=1e-3)
     images = prepared.chips.images.copy()
     images[prepared.split.test] += 5
     images[prepared.split.validation] -= 5
@@ -47,9 +52,16 @@ def test_channel_statistics_equal_numpys():
     assert sd[2] > 0
 
 
-def test_loaded_images_are_channels_last_without_a_copy(trial_data):
-    """(M, 75, 75, 3) arrays become (M, 3, 75, 75) tensors whose memory is channels_last."""
-    images = load(trial_data.train, trial_data).images
+def test_loaded_chips_are_those_that_were_read(trial_data):
+    """On the CPU the pixels of a loaded part are the array's own memory, also where that may not be written to."""
+    part = dataclasses.replace(trial_data.train, images=trial_data.train.images.view())
+    part.images.flags.writeable = False
+    assert load(part, trial_data).chips.pixels.data_ptr() == part.images.ctypes.data
+
+
+def test_normalised_chips_are_channels_last(trial_data):
+    """(M, 75, 75, 3) pixels become (M, 3, 75, 75) tensors whose memory is channels_last."""
+    images = load(trial_data.train, trial_data).chips.normalised
     assert images.shape[1:] == (3, 75, 75)
     assert images.is_contiguous(memory_format=torch.channels_last)
 
@@ -121,7 +133,159 @@ def test_notes_tell_of_copies_conflicts_and_small_sets(chips):
         np.concatenate([chips.labels, chips.labels[:4]]),
     )
     labels[60] = 1 - labels[60]
-    notes = " | ".join(prepare(with_labels(labels, chips.classes, images), "grouped", 0).notes)
+    images[5] = 0.5
+    data = prepare(with_labels(labels, chips.classes, images), "grouped", 0)
+    notes = " | ".join(data.notes)
     assert "4 of 64 chips are flips or turns of others; kept together" in notes
-    assert "1 pictures stand in more than one class" in notes
+    assert "1 of 64 chips are constant (all pixels equal)" in notes
     assert "small set" in notes
+    (warning,) = data.warnings
+    assert warning.startswith("1 pictures stand in more than one class: ")
+    assert "chip 0 (" in warning and "chip 60 (" in warning
+
+
+def test_pictures_in_two_classes_are_named_up_to_five(chips):
+    """Seven pictures in two classes: a warning with five of them by their files, and the number of the others."""
+    images, labels = (
+        np.concatenate([chips.images, chips.images[:7]]),
+        np.concatenate([chips.labels, 1 - chips.labels[:7]]),
+    )
+    names = tuple(f"{'ab'[label]}/{number}.png" for number, label in enumerate(labels))
+    (warning,) = prepare(
+        dataclasses.replace(with_labels(labels, ("a", "b"), images), names=names), "grouped", 0
+    ).warnings
+    assert warning.startswith("7 pictures stand in more than one class: ")
+    assert "a/0.png = b/60.png" in warning and warning.count(" = ") == 5 and "and 2 more" in warning
+
+
+def test_a_fixed_camera_is_told_as_that():
+    """Forty nearly equal pictures of two classes are no flips of one picture: the error says what they are."""
+    scene = simulate(1, seed=3).images
+    images = np.repeat(scene, 40, 0) + np.random.default_rng(0).normal(0, 0.001, (40, 75, 75, 3)).astype(np.float32)
+    with pytest.raises(InputError, match=r"20 chips are nearly alike, as from a fixed camera .* crop to what changes"):
+        prepare(with_labels(np.arange(40) % 2, ("a", "b"), images), "grouped", 0)
+
+
+@pytest.mark.slow
+def test_many_images_are_prepared_in_little_more_memory_than_they_take():
+    """6,000 images are checked, split and paired in less than 1.6 times their own size more: 100,000 within 6 GiB."""
+    code = """
+import resource, numpy as np
+from trainables.data import ChipSet, prepare
+images = np.random.default_rng(0).integers(0, 256, (6000, 5, 5, 3), dtype=np.uint8).repeat(15, 1).repeat(15, 2)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+prepare(ChipSet(images, np.arange(6000) % 3, ("a", "b", "c"), "made"), "grouped").for_trials()
+print((peak() - before) / images.nbytes)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 1.6
+
+
+# --- groups ----------------------------------------------------------------------------------------------------------
+
+
+def patients(number, chips, seed=0, classes=("ill", "well")):
+    """Chips of patients: shifted crops of one picture each, of which each class has `number`, and no class a sign."""
+    rng = np.random.default_rng(seed)
+    scenes = rng.normal(size=(len(classes) * number, 12, 12, 3)).repeat(8, 1).repeat(8, 2)
+    images, labels, groups = [], [], []
+    for patient, scene in enumerate(scenes):
+        for _ in range(chips):
+            row, column = rng.integers(0, 20, 2)
+            images.append(scene[row : row + 75, column : column + 75] + rng.normal(0, 0.1, (75, 75, 3)))
+            labels.append(patient % len(classes))
+            groups.append(patient)
+    pixels = (np.clip(np.array(images), -3, 3) * 40 + 125).astype(np.uint8)
+    return dataclasses.replace(with_labels(labels, classes, pixels), groups=np.array(groups), group_by="folder")
+
+
+def test_groups_never_cross_the_split_nor_meet_in_a_pair():
+    """Twelve patients a class stand each in one part, at least two of each class in every part; no pair is of one patient."""
+    data = prepare(patients(12, 5), "grouped")
+    homes = [set(data.chips.groups[getattr(data.split, part)]) for part in data.split.sizes()]
+    assert sum(map(len, homes)) == len(set().union(*homes)) == 24
+    for part in data.split.sizes():
+        indices = getattr(data.split, part)
+        own = data.part(part, indices)
+        group = data.groups[indices]
+        assert (group[own.pairs.first] != group[own.pairs.second]).all()
+        assert all(len(set(group[own.labels == label])) >= 2 for label in (0, 1))
+        assert own.pairs.similar_share == pytest.approx(0.5, abs=0.1)
+    said = " | ".join(data.notes)
+    assert "120 chips are in 24 groups (folders inside the classes), kept together" in said
+    assert "small set: 120 chips in 24 groups leave" in said
+
+
+def test_a_random_split_says_that_groups_are_torn_apart():
+    """--split random treats chips one by one; the note says that groups are not kept together."""
+    data = prepare(patients(12, 5), "random")
+    assert set(data.groups[data.split.train]) & set(data.groups[data.split.test])
+    assert any("NOT kept together (--split random)" in note for note in data.notes)
+
+
+def test_too_few_groups_are_refused_with_what_would_do():
+    """A class of five patients is named; --drop-small-classes leaves it out with a note, and six are enough."""
+    few = patients(6, 4, classes=("a", "b", "c"))
+    kept = (few.labels < 2) | (few.groups > 3)  # one of c's patients is gone
+    chips = dataclasses.replace(few, images=few.images[kept], labels=few.labels[kept], groups=few.groups[kept])
+    assert len(set(chips.groups[chips.labels == 2])) == 5
+    with pytest.raises(InputError, match=r"fewer than 6 groups \(folder\) in class 'c' \(5\).*--group-by none"):
+        prepare(chips, "grouped")
+    data = prepare(chips, "grouped", drop_small_classes=True)
+    assert data.chips.classes == ("a", "b")
+    assert any("left out classes with fewer than 6 groups: 'c' (5)" in note for note in data.notes)
+
+
+def test_a_picture_that_two_groups_share_holds_them_together():
+    """A scene copied from one patient's folder to another's joins both; a black frame in each patient's joins none."""
+    chips = patients(12, 5)
+    images = chips.images.copy()
+    images[5] = images[0][::-1]  # patient 1 shows a picture of patient 0, flipped
+    images[4::5] = 0
+    data = prepare(dataclasses.replace(chips, images=images), "grouped")
+    assert data.groups[0] == data.groups[5]
+    assert len(set(data.groups)) == 23
+    assert any("1 groups hold pictures of other groups" in note for note in data.notes)
+
+
+def test_groups_of_two_classes_are_split_by_the_rarer_one():
+    """Thirty patients with healthy pictures, eight of them with ill ones too: every part has two of the eight."""
+    healthy, ill = patients(30, 4, classes=("well",)), patients(8, 3, seed=1, classes=("ill",))
+    chips = with_labels([0] * 120 + [1] * 24, ("well", "ill"), np.concatenate([healthy.images, ill.images]))
+    data = prepare(
+        dataclasses.replace(chips, groups=np.concatenate([healthy.groups, ill.groups]), group_by="folder"), "grouped"
+    )
+    for part in data.split.sizes():
+        indices = getattr(data.split, part)
+        assert len(set(data.groups[indices][data.chips.labels[indices] == 1])) >= 2
+
+
+@pytest.mark.slow
+def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
+    """Two classes of 12 patients, 14 shifted crops each, classes without a sign: chance on the test pairs, no adoption.
+
+    Patients torn apart by the split are recognised instead: the same network then has most of its test pairs right.
+    """
+    from safetensors.torch import save_file
+
+    from analysis.evaluate import Finalist, evaluate
+    from trainables.config import TrialConfig
+    from trainables.ensemble import pack
+    from trainables.training import DeviceData, Run, train
+
+    def tested(chips, name):
+        data = prepare(chips, "grouped")
+        config = TrialConfig().override({"epochs": 6, "optimiser.lr": 0.003})
+        run = Run.fresh(config)
+        list(train(config, DeviceData.of(data.for_trials()), run))
+        save_file(pack(run.networks), tmp_path / name)
+        scores, _ = evaluate(data, {"selected": Finalist(config, [tmp_path / name], [0], [0.0])}, tmp_path, name)
+        return scores["selected"]
+
+    chips = patients(12, 14)
+    kept = tested(chips, "together")
+    low, high = kept.accuracy_interval
+    assert 0.3 < kept.accuracy < 0.7
+    assert low < 0.5 < high
+    assert tested(dataclasses.replace(chips, groups=None), "apart").accuracy > 0.75

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.trainables.test_pixels import png, tiff
 from trainables.errors import InputError
-from trainables.readers import decode_image, read_chips
+from trainables.pixels import decode_image
+from trainables.readers import read_chips
 
 CASES = int(os.environ.get("FUZZ", "2400"))  # in all
 SECONDS = 10  # no single input may take longer
@@ -23,6 +25,10 @@ def picture(kind):
     file = io.BytesIO()
     Image.fromarray(rng.integers(0, 255, (20, 24, 3)).astype(np.uint8)).save(file, kind)
     return file.getvalue()
+
+
+def sixteen_bits(write):
+    return write(np.random.default_rng(1).integers(0, 65536, (20, 24, 3)).astype(np.uint16))
 
 
 def zipped(compression):
@@ -45,6 +51,8 @@ def records():
 
 
 SEEDS = {
+    "16-bit png": lambda: sixteen_bits(png), "16-bit tif": lambda: sixteen_bits(tiff),
+    "16-bit deflated tif": lambda: sixteen_bits(lambda image: tiff(image, compress=True)),
     "png": lambda: picture("PNG"), "jpg": lambda: picture("JPEG"), "tif": lambda: picture("TIFF"),
     "gif": lambda: picture("GIF"), "bmp": lambda: picture("BMP"), "webp": lambda: picture("WEBP"),
     "avif": lambda: picture("AVIF"), "dds": lambda: picture("DDS"), "jp2": lambda: picture("JPEG2000"),

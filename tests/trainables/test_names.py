@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -41,20 +42,31 @@ def test_a_bad_file_with_a_line_break_in_its_name_is_still_one_line(tmp_path):
     assert str(caught.value).isprintable()
 
 
-def test_links_do_not_lead_out(tmp_path):
-    """A link to a file outside, and a link to any folder, are refused by name; a link within the folder is a file."""
-    root = folder(tmp_path / "chips", ["a", "b"], count=2)
-    (root / "a" / "again.png").symlink_to(root / "b" / "0.png")
-    assert len(read_chips(root)) == 5
-    secret = tmp_path / "secret.png"
-    Image.fromarray(np.zeros((5, 5, 3), np.uint8)).save(secret)
-    (root / "a" / "out.png").symlink_to(secret)
-    with pytest.raises(InputError, match=r"'out.png' is a link out of the folder"):
-        read_chips(root)
-    (root / "a" / "out.png").unlink()
-    (root / "c").symlink_to(tmp_path)
-    with pytest.raises(InputError, match="'c' is a link to a folder"):
-        read_chips(root)
+def test_links_are_followed(tmp_path):
+    """Linked images and linked class folders are read, out of the folder too, as DVC, git-annex and caches keep them."""
+    store = folder(tmp_path / "store", ["x", "y"], count=2)
+    root = folder(tmp_path / "chips", ["a"], count=2)
+    (root / "a" / "linked.png").symlink_to(store / "x" / "0.png")
+    (root / "b").symlink_to(store / "y")
+    (root / "c").symlink_to(store / "y")  # twice the same folder is no loop
+    assert read_chips(root).counts() == {"a": 3, "b": 2, "c": 2}
+
+
+def test_a_linked_class_that_leads_nowhere_does_not_vanish(tmp_path):
+    """A broken link in the place of a class folder is a class without a picture, named with what it points to."""
+    root = folder(tmp_path / "chips", ["a", "b"])
+    (root / "c").symlink_to(tmp_path / "gone")
+    assert set(read_chips(root).lacking) == {"c"}
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path):
+    """A zip's member that is a link may point anywhere on this machine."""
+    link = zipfile.ZipInfo("a/0.png")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(InputError, match=r"'a/0.png' is a link"):
+        read_chips(tmp_path / "x.zip")
 
 
 def test_a_file_that_is_no_file_is_passed_over(tmp_path):

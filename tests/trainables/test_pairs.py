@@ -56,3 +56,20 @@ def test_too_few_of_a_class_are_filled_up_with_others():
     pairs = draw_pairs(labels, np.random.default_rng(0))
     assert len(pairs) == 100
     assert pairs.similar_share == pytest.approx(0.2)
+
+
+@given(labels_strategy, st.integers(2, 9), st.integers(0, 2**32))
+def test_a_pair_is_of_two_groups(labels, groups, seed):
+    """With groups no pair lies within one, no partner comes twice, and each chip has as many as there are, at most five."""
+    group = np.arange(len(labels)) % groups
+    pairs = draw_pairs(labels, np.random.default_rng(seed), groups=group)
+    assert (group[pairs.first] != group[pairs.second]).all()
+    assert len(set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))) == len(pairs)
+    others = [(group != own).sum() for own in group]
+    assert np.bincount(pairs.first, minlength=len(labels)).tolist() == np.minimum(others, 5).tolist()
+
+
+def test_pairs_of_groups_are_half_similar():
+    """Two classes of five patients, ten pictures each: half the pairs are similar, though fewer candidates are."""
+    group = np.repeat(np.arange(10), 10)
+    assert draw_pairs(group % 2, np.random.default_rng(0), groups=group).similar_share == pytest.approx(0.5, abs=0.01)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainables.data import prepare
 from trainables.errors import InputError
-from trainables.readers import decode_image, read_chips
+from trainables.pixels import decode_image
+from trainables.readers import Reading, read_chips
 
 RECORD = {"id": "a", "band_1": [float(n % 97) for n in range(5625)], "band_2": [float(n % 31) for n in range(5625)]}
 
@@ -59,9 +61,110 @@ def test_hidden_and_foreign_files_are_passed_over(tmp_path):
     extra = {".DS_Store": b"x", "__MACOSX/cat/1.png": b"x", "cat/.hidden.png": b"x"}
     chips = read_chips(folder(tmp_path / "a", CLASSES | extra))
     assert len(chips) == 3 and chips.notes == ()
-    others = {"fox/1.HEIC": b"x", "fox/2.heic": b"x", "cat/notes": b"hello"}
+    others = {"cat/1.HEIC": b"x", "dog/2.heic": b"x", "cat/notes": b"hello"}
     chips = read_chips(folder(tmp_path / "b", CLASSES | extra | others))
     assert len(chips) == 3 and chips.notes == ("passed over files of other kinds: .heic (2), no ending (1)",)
+
+
+@pytest.mark.parametrize(
+    "name", ["@eaDir/1.png", "$RECYCLE.BIN/x/1.png", "lost+found/1.png", "node_modules/a/b.png", "venv/lib/a.png"]
+)
+def test_a_system_s_own_folders_are_no_classes(tmp_path, name):
+    """What NAS boxes, disks and package managers leave, and a virtual environment, is no class, with images or without."""
+    root = folder(tmp_path, CLASSES | {name: encoded()})
+    (root / name.split("/")[0] / "pyvenv.cfg").touch() if name.startswith("venv") else None
+    assert read_chips(root).classes == ("cat", "dog")
+
+
+def test_results_inside_the_data_are_no_classes(tmp_path):
+    """--data .: neither the run's own results folder nor older studies with their figures are read, wherever they lie."""
+    study = json.dumps({"schema": 1, "stage": "lr"}).encode()
+    made = {
+        "results/lr/a/study.json": study,
+        "results/lr/a/figures/losses.png": encoded(),
+        "results/all/c/chain.json": b"{}",
+    }
+    root = folder(tmp_path / "a", CLASSES | made)
+    chips = read_chips(root)
+    assert chips.classes == ("cat", "dog") and not chips.lacking
+    assert chips.notes[0] == "passed over the results of 1 studies: results/lr/a"
+    empty = folder(tmp_path / "b", CLASSES | {"mine/lr/.lock": b""})
+    assert read_chips(empty, Reading(results=empty / "mine")).lacking == {}
+    own = folder(tmp_path / "c", CLASSES | {"cat/study.json": b'{"schema": "of a user"}'})
+    assert read_chips(own).counts() == {"cat": 2, "dog": 1}
+
+
+CROWD = {f"{kind}/{n}.png": encoded(seed=n) for kind in ("cat", "dog") for n in range(12)}
+
+
+@pytest.mark.parametrize(
+    ("files", "skip_bad", "why"),
+    [
+        ({"fox/1.HEIC": b"x", "fox/2.heic": b"x"}, False, r"'fox' (0: no image among .heic (2))"),
+        ({"fox/.keep": b""}, False, "'fox' (0: an empty folder)"),
+        ({"fox/1.png": b"x", "fox/2.png": b""}, True, "'fox' (0: none can be read)"),
+    ],
+)
+def test_no_class_vanishes(tmp_path, files, skip_bad, why):
+    """A class of other formats, an empty one, one whose images are all broken: an error that names it; a note if dropped."""
+    for path in (folder(tmp_path / "a", CROWD | files), zipped(tmp_path / "a.zip", CROWD | files | {"fox/": b""})):
+        chips = read_chips(path, Reading(skip_bad=skip_bad))
+        with pytest.raises(InputError) as caught:
+            prepare(chips, "grouped")
+        assert f"in class {why}; add chips, or leave such classes out with --drop-small-classes" in str(caught.value)
+        kept = prepare(chips, "grouped", drop_small_classes=True)
+        assert kept.chips.classes == ("cat", "dog")
+        assert any("'fox' (0" in note for note in kept.notes)
+
+
+def test_what_skip_bad_cannot_help_is_not_advised(tmp_path):
+    """Where every image is broken, or the whole zip needs a password, the error does not say --skip-bad."""
+    files = {f"{kind}/{n}.png": b"x" for kind in ("cat", "dog") for n in range(3)}
+    for path in (folder(tmp_path / "a", files), zipped(tmp_path / "a.zip", files)):
+        with pytest.raises(InputError, match="none of the 6 images can be read; the first: ") as caught:
+            read_chips(path)
+        assert "--skip-bad" not in str(caught.value)
+    locked = zipped(tmp_path / "b.zip", CLASSES)
+    content = bytearray(locked.read_bytes())
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # set the flag "encrypted" of every member
+        place = -1
+        while (place := content.find(mark, place + 1)) >= 0:
+            content[place + at] |= 1
+    locked.write_bytes(content)
+    with pytest.raises(InputError, match="every file in it needs a password; unpack it") as caught:
+        read_chips(locked)
+    assert "--skip-bad" not in str(caught.value)
+
+
+def test_two_thousand_names_are_five_and_a_number(tmp_path):
+    """Unreadable images are listed by five names and the number of the others; study.json gets them all."""
+    files = CLASSES | {f"cat/bad{n:04}.png": b"" for n in range(2000)}
+    chips = read_chips(folder(tmp_path, files), Reading(skip_bad=True))
+    assert len(chips.skipped) == 2000
+    assert chips.notes[0].endswith("cat/bad0004.png and 1995 more") and len(chips.notes[0]) < 200
+
+
+def test_pointers_are_named_as_what_they_are(tmp_path):
+    """A file of Git LFS or git-annex that was never fetched is no damaged image: the line says what to type."""
+    lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+    for content, said in ((lfs, "git lfs pull"), (b"/annex/objects/SHA256E-s1--00.png\n", "git annex get")):
+        with pytest.raises(InputError, match=rf"cat/3.png: a pointer of .*{said}"):
+            read_chips(folder(tmp_path, CLASSES | {"cat/3.png": content}))
+    (tmp_path / "set.zip").write_bytes(lfs)
+    with pytest.raises(InputError, match=r"not a readable zip file .*git lfs pull"):
+        read_chips(tmp_path / "set.zip")
+
+
+def test_a_large_bystander_is_passed_over(tmp_path):
+    """An archive of 9 GB beside the images counts against no limit; an image of 9 GB does."""
+    root = folder(tmp_path, CLASSES | {"all.tar": b"", "cat/README": b""})
+    with open(root / "all.tar", "r+b") as file:
+        file.truncate(9 * 2**30)
+    assert len(read_chips(root)) == 3
+    with open(root / "cat" / "huge.png", "wb") as file:
+        file.truncate(9 * 2**30)
+    with pytest.raises(InputError, match=r"cat/huge.png: would take 9 GiB"):
+        read_chips(root)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "I", "F"])
@@ -116,6 +219,16 @@ def test_npz_labels_keep_their_names(tmp_path):
     assert chips.classes == ("0.5", "1000001", "1000002")
 
 
+@pytest.mark.parametrize("kind", ["U", "S"])
+def test_npz_labels_as_text_are_class_names(tmp_path, kind):
+    """Labels of text, of letters or bytes, (N,) or (N, 1), are the classes' names."""
+    names = np.array(["ship", "iceberg", "ship"]).astype(kind)
+    for number, labels in enumerate((names, names[:, None])):
+        chips = read_chips(npz(tmp_path / f"{number}.npz", X_train=np.zeros((3, 75, 75, 3)), Y_train=labels))
+        assert chips.classes == ("iceberg", "ship")
+        assert chips.labels.tolist() == [1, 0, 1]
+
+
 def test_faint_sixteen_bit_pictures_keep_their_contrast():
     """A 16-bit grey that uses values up to 600 alone still fills 0 to 255."""
     file = io.BytesIO()
@@ -160,7 +273,11 @@ def test_real_sets_are_read_whole(shared_data, name, count, classes):
 def broken_cases(root):
     half = encoded(seed=3)[:200]
     linked = folder(root / "linked", CLASSES)
-    (linked / "fox").symlink_to(linked / "cat")
+    (linked / "fox").symlink_to(linked)
+    lost = folder(root / "lost", CLASSES)
+    (lost / "dog" / "gone.png").symlink_to("nowhere.png")
+    endless = folder(root / "endless", CLASSES)
+    (endless / "dog" / "self").symlink_to("self")
     images = np.zeros((4, 75, 75, 3))
     nan = images.copy()
     nan[2, 0, 0, 0] = np.nan
@@ -178,7 +295,9 @@ def broken_cases(root):
             folder(root / "kaggle", {"train/cat/1.png": encoded(), "test/dog/2.png": encoded()}),
             "test, train look like a split",
         ),
-        "linked folder": (linked, "'fox' is a link to a folder"),
+        "link in a loop": (linked, "fox: a link back to a folder that it lies in .*, a loop"),
+        "link to itself": (endless, "dog/self: a link that leads back to itself"),
+        "lost link": (lost, r"dog/gone.png: a link that leads nowhere \(nowhere.png\)"),
         "truncated": (folder(root / "cut", CLASSES | {"cat/3.png": half}), r"cat/3.png: unreadable.*--skip-bad"),
         "not an image": (folder(root / "lie", CLASSES | {"dog/3.png": b"hello"}), r"dog/3.png: unreadable"),
         "no zip": (text("n.zip", "PK nothing"), "not a readable zip"),
@@ -195,7 +314,14 @@ def broken_cases(root):
             r"X_train has shape \(4, 75\)",
         ),
         "npz NaN": (npz(root / "4.npz", X_train=nan, Y_train=np.zeros(4)), r"X_train\[2\] has NaN"),
-        "npz pickle": (npz(root / "5.npz", X_train=images, Y_train=np.array([{}] * 4)), "not a readable npz"),
+        "npz pickle": (
+            npz(root / "5.npz", X_train=images, Y_train=np.array([{}] * 4)),
+            r"Python objects; save .*astype\(str",
+        ),
+        "npz channels first": (
+            npz(root / "7.npz", X_train=np.zeros((4, 3, 9, 9)), Y_train=np.zeros(4)),
+            r"channels first; save X_train.transpose\(0, 2, 3, 1\)",
+        ),
         "npz not one-hot": (npz(root / "6.npz", X_train=images, Y_train=np.ones((4, 2))), "not one-hot"),
         "json syntax": (text("a.json", "[{"), "not valid JSON"),
         "json length": (
@@ -218,7 +344,9 @@ CASES = [
     "wrong kind",
     "no class folder",
     "split names",
-    "linked folder",
+    "link in a loop",
+    "link to itself",
+    "lost link",
     "truncated",
     "not an image",
     "no zip",
@@ -230,6 +358,7 @@ CASES = [
     "npz shape",
     "npz NaN",
     "npz pickle",
+    "npz channels first",
     "npz not one-hot",
     "json syntax",
     "json length",
@@ -264,13 +393,14 @@ def test_every_broken_case_is_tested(broken):
 
 
 def test_bad_images_can_be_skipped_and_are_listed(tmp_path):
-    """skip_bad reads the rest, names every skipped file, and drops a class that has nothing left."""
+    """skip_bad reads the rest and names the skipped files, where something can be read."""
     files = CLASSES | {"cat/bad.png": b"", "fox/1.png": gzip.compress(b"x")}
-    chips = read_chips(folder(tmp_path, files), skip_bad=True)
+    chips = read_chips(folder(tmp_path, files), Reading(skip_bad=True))
     assert chips.counts() == {"cat": 2, "dog": 1}
     assert chips.notes == ("skipped 2 unreadable images: cat/bad.png, fox/1.png",)
+    assert chips.names == ("cat/1.png", "cat/2.jpg", "dog/x.bmp")
     with pytest.raises(InputError, match="none of the 1 images can be read"):
-        read_chips(folder(tmp_path / "all", {"fox/1.png": b"x"}), skip_bad=True)
+        read_chips(folder(tmp_path / "all", {"fox/1.png": b"x"}), Reading(skip_bad=True))
 
 
 def test_progress_counts_every_image(tmp_path):

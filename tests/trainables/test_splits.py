@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
-from trainables.splits import near_duplicates, split_chips
+from trainables import splits
+from trainables.splits import joined, near_duplicates, rarest_labels, split_chips
 from trainables.synthetic import simulate
 
 
@@ -22,6 +24,26 @@ def test_a_grouped_split_partitions_and_keeps_groups_together(groups, seed, clas
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(groups)))
     homes = [set(groups[part].tolist()) for part in parts]
     assert not (homes[0] & homes[1] or homes[0] & homes[2] or homes[1] & homes[2])
+
+
+@given(st.lists(st.integers(1, 40), min_size=6, max_size=20), st.integers(0, 2**32))
+def test_each_part_gets_its_least_of_groups(sizes, seed):
+    """Six groups or more of any size leave at least two for each part."""
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    split = split_chips(np.zeros_like(groups), groups, "grouped", np.random.default_rng(seed), least=2)
+    assert min(split.group_counts(groups).values()) >= 2
+
+
+def test_two_groupings_are_joined_through_chains():
+    """0 and 1 share a picture, 1 and 2 a patient: all three are one; 3 stays alone."""
+    both = joined(np.array([0, 0, 1, 2]), np.array([5, 6, 6, 7]))
+    assert both[0] == both[1] == both[2] != both[3]
+
+
+def test_a_group_counts_for_the_label_that_few_groups_have():
+    """Of four patients with healthy pictures one has ill ones too: she counts among the ill."""
+    labels, groups = np.array([0, 0, 0, 0, 1]), np.array([0, 1, 2, 3, 3])
+    assert rarest_labels(labels, groups).tolist() == [0, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("kind", ["grouped", "random"])
@@ -64,6 +86,37 @@ def test_small_targets_on_an_empty_ground_are_different_pictures(scale):
         images[number, row : row + 3, column : column + 3] = 1
     images[0, 70, 70] = scale
     assert len(set(near_duplicates(images).tolist())) == 60
+
+
+class Counted(cKDTree):
+    """A tree that counts the candidates it gives."""
+
+    given = 0
+
+    def query_ball_point(self, *args, **kwargs):
+        found = super().query_ball_point(*args, **kwargs)
+        Counted.given += len(found)
+        return found
+
+
+@pytest.mark.parametrize("set_", ["hazy and one sharp", "a fixed camera"])
+def test_candidates_grow_with_the_pictures_not_with_their_square(monkeypatch, set_):
+    """Of 1,500 hazy pictures and one of full contrast, and of 1,500 of one scene, each is looked at a few times alone."""
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 256, (1, 5, 5, 3)).repeat(15, 1).repeat(15, 2)
+    if set_ == "a fixed camera":
+        images = scene + rng.integers(-3, 4, (1500, 75, 75, 3))
+    else:
+        images = np.concatenate([128 + rng.normal(0, 4, (1499, 5, 5, 3)).repeat(15, 1).repeat(15, 2), scene])
+    compared = []
+    same = splits._same_picture
+    monkeypatch.setattr(splits, "cKDTree", Counted)
+    monkeypatch.setattr(splits, "_same_picture", lambda *args: compared.append(1) or same(*args))
+    Counted.given = 0
+    groups = near_duplicates(images.clip(0, 255).astype(np.uint8))
+    assert len(set(groups.tolist())) == (1 if set_ == "a fixed camera" else 1500)
+    assert Counted.given < 20 * 1500
+    assert len(compared) < 2 * 1500
 
 
 def test_blank_images_are_one_picture():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from trainables.augment import gather
+from trainables.augment import draw_views, gather
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
 from trainables.losses import BinaryCrossEntropy
@@ -76,7 +76,8 @@ def test_an_epoch_equals_a_plain_loop(device_data):
     for start in range(0, len(order), 16):
         pairs = order[start : start + 16]
         both = torch.cat([data.first[pairs], data.second[pairs]])
-        chips = gather(data.images, both, config.augmentation, reference.generator)
+        views = draw_views(len(both), config.augmentation, reference.generator)
+        chips = gather(data.chips.normalised, both, views)
         logits = model(chips[: len(pairs)].contiguous(), chips[len(pairs) :].contiguous()).squeeze(1)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, data.target[pairs])
         optimiser.zero_grad()
@@ -124,10 +125,11 @@ def test_validation_equals_pair_by_pair_forward(device_data):
     """Encoding each chip once and comparing embeddings gives the loss and probabilities of a forward per pair."""
     model = Member.fresh(CONFIG).model
     data = device_data.validation
+    chips = data.chips.normalised
     loss, probability = validate(model, data, BinaryCrossEntropy())
     with torch.no_grad():
         expected = torch.cat(
-            [model(data.images[a][None], data.images[b][None])[0] for a, b in zip(data.first, data.second, strict=True)]
+            [model(chips[a][None], chips[b][None])[0] for a, b in zip(data.first, data.second, strict=True)]
         )
     assert torch.allclose(probability, torch.sigmoid(expected), atol=1e-6)
     reference = torch.nn.functional.binary_cross_entropy_with_logits(expected, data.target)

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ from trainables.data import ChipSet, prepare
 from trainables.ensemble import mean_score, pack
 from trainables.errors import InputError
 from trainables.losses import make_loss
+from trainables.pixels import decode_image
+from trainables.readers import read_chips
+from trainables.scale import OF_FILES, Scale
 from trainables.training import DeviceData, Run, train, validate
 from trainables.verifier import DESCRIPTION, EIGHT_BIT, RAW, RENDERED, WEIGHTS, Verifier, pixels_of, save_verifier
 
@@ -43,7 +47,7 @@ def pictures(tmp_path_factory):
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 2
     chips = (rng.integers(0, 60, (60, 75, 75, 3)) + 120 * labels[:, None, None, None]).astype(np.uint8)
-    data = prepare(ChipSet(chips, labels, ("dark", "bright"), "test"), "grouped").for_trials()
+    data = prepare(ChipSet(chips, labels, ("dark", "bright"), "test", scale=OF_FILES), "grouped").for_trials()
     run = keep(root / "study", CONFIG, data)
     for name, label in (("dark", 0), ("bright", 1)):
         (root / name).mkdir()
@@ -72,7 +76,7 @@ def test_an_ensemble_is_kept_whole(trial_data, tmp_path):
     device = DeviceData.of(trial_data).validation
     verifier = Verifier.load(tmp_path / "study")
     with torch.no_grad():
-        embedded = [network.encode(device.images) for network in verifier.networks]
+        embedded = [network.encode(device.chips.normalised) for network in verifier.networks]
     score = verifier.score([e[device.first] for e in embedded], [e[device.second] for e in embedded])
     loss = make_loss(config.loss)
     assert torch.allclose(score, mean_score([validate(n, device, loss)[1] for n in run.networks]), atol=1e-5)
@@ -100,6 +104,97 @@ def test_the_kind_of_numbers_is_told_apart(chips):
     assert pixels_of(chips.images * 3 + 1) == RAW
     with pytest.raises(InputError, match="image files cannot be brought"):
         Verifier([], make_loss(CONFIG.loss), RAW, np.zeros(3), np.ones(3)).embed(np.zeros((1, 75, 75, 3), np.uint8))
+
+
+SCALES = {
+    "0..1, whole": (lambda chips: (chips > 90).astype(np.uint8), Scale(1, True)),
+    "0..1, floats": (lambda chips: chips / 255, Scale(1, False)),
+    "0..16": (lambda chips: (chips / 255 * 16).round().astype(np.uint8), Scale(16, True)),
+    "0..255": (lambda chips: chips, Scale(255, True)),
+    "0..255, floats": (lambda chips: chips.astype(np.float32), Scale(255, False)),
+    "0..65535": (lambda chips: chips.astype(np.uint16) * 257, Scale(65535, False)),
+    "-1..1": (lambda chips: chips / 127.5 - 1, None),
+    "0..100": (lambda chips: chips * (100 / 255), None),
+}
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_ordinary_images_are_brought_to_the_scale_of_training(name, tmp_path):
+    """Pictures kept as arrays on another scale come back from PNG as the arrays' numbers, or the scale is not known."""
+    to_scale, expected = SCALES[name]
+    rng = np.random.default_rng(0)
+    chips = np.where(rng.random((12, 30, 30, 1)) < 0.5, 0, 255).astype(np.uint8).repeat(3, -1)
+    np.savez(tmp_path / "x.npz", X_train=to_scale(chips), Y_train=np.arange(12) % 2)
+    read = read_chips(tmp_path / "x.npz")
+    assert read.scale == expected
+    if expected:
+        pictures = []
+        for number, chip in enumerate(chips):
+            Image.fromarray(chip).save(tmp_path / f"{number}.png")
+            pictures.append(decode_image((tmp_path / f"{number}.png").read_bytes()))
+        brought = expected.bring(np.stack(pictures))
+        assert np.abs(brought - read.images).max() <= (1 if expected.whole else expected.top / 255)
+        most = (
+            0.1 if expected.top == 1 and expected.whole else 0.01
+        )  # whole numbers are rounded in each pass of a resize
+        assert np.abs(brought - read.images).mean() <= most * expected.top
+
+
+@pytest.mark.parametrize("name", ["0..1, whole", "0..65535", "0..100"])
+def test_a_verifier_answers_on_its_own_scale_or_not_at_all(name, capsys, tmp_path, monkeypatch):
+    """Trained on 0/1 arrays or on 0..65535, compare answers for the same pictures as PNG; of an unknown scale it says so.
+
+    Images of more than eight bits, which files stretch, are refused by a verifier of arrays.
+    """
+    to_scale, _ = SCALES[name]
+    bright, rng = np.arange(60) % 2, np.random.default_rng(0)
+    full = rng.random((60, 75, 75, 1)) < 0.2 + 0.6 * bright[:, None, None, None]
+    chips = np.where(full, 255, 0).astype(np.uint8).repeat(3, -1)
+    np.savez(tmp_path / "x.npz", X_train=to_scale(chips), Y_train=bright)
+    keep(tmp_path / "study", CONFIG, prepare(read_chips(tmp_path / "x.npz"), "grouped").for_trials())
+    Image.fromarray(np.full((75, 75), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    for label, kind in enumerate(("dark", "bright")):
+        (tmp_path / kind).mkdir()
+        for number in range(3):
+            Image.fromarray(chips[bright == label][number]).save(tmp_path / kind / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    asked = ["--model", str(tmp_path / "study")]
+    if name == "0..100":
+        assert main([*asked, "dark", "bright"]) == 2
+        assert "image files cannot be brought to it" in capsys.readouterr().err
+        return
+    assert main([*asked, "dark", "bright"]) == main([*asked, "dark", "dark/0.png"]) == 0
+    answers = [line.split("\t")[2] for line in capsys.readouterr().out.splitlines()]
+    assert answers == ["different"] * 9 + ["similar"] * 3
+    assert main([*asked, str(tmp_path / "deep.png"), "dark"]) == 2
+    assert "more than 8 bits a channel" in capsys.readouterr().err
+
+
+def test_a_verifier_kept_before_scales_were_told(pictures, tmp_path):
+    """Its numbers tell: those of 8-bit files are taken as such, small ones, as of 0/1 arrays, are refused."""
+    description = json.loads((pictures[0] / "study" / DESCRIPTION).read_text())
+    del description["scale"]
+    for mean, sd, expected in ([90.0] * 3, [60.0] * 3, OF_FILES), ([0.5] * 3, [0.5] * 3, None):
+        (tmp_path / DESCRIPTION).write_text(json.dumps(description | {"mean": mean, "sd": sd}))
+        (tmp_path / WEIGHTS).write_bytes((pictures[0] / "study" / WEIGHTS).read_bytes())
+        assert Verifier.load(tmp_path).scale == expected
+
+
+def test_compare_says_which_check_its_verifier_failed(pictures, capsys, monkeypatch, tmp_path):
+    """A report beside the verifier with a failed check, or one that could not judge, is a note on standard error."""
+    shutil.copytree(pictures[0] / "study", tmp_path / "study")
+    findings = [
+        {"id": "chance", "severity": "note", "evidence": "too few"},
+        {"id": "feasibility", "severity": "fail", "evidence": "9 of 9 failed"},
+        {"id": "density", "severity": "warn", "evidence": "first look"},
+    ]
+    (tmp_path / "study" / "report.json").write_text(json.dumps({"findings": findings}))
+    monkeypatch.chdir(pictures[0])
+    assert main(["--model", str(tmp_path / "study"), "dark/0.png", "bright/0.png"]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    assert "could not judge: chance (too few)" in err and "failed: feasibility (9 of 9 failed)" in err
+    assert err.count("\n") == 2
 
 
 def test_two_pictures_in_a_process_of_its_own(pictures):

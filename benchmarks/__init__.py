@@ -1,0 +1,1 @@
+"""Measurements, one command each: seconds, bytes and figures, for docs/experiments.md."""
