@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.conduct import DONE, resume_study, run_study, study_folder
+from analysis.lock import held
 from analysis.manifest import described_grouping, study_of
 from analysis.store import SCHEMA, now, read_json, read_study, write_json
 from analysis.summary import write_summary
@@ -62,29 +63,38 @@ def run_chain(chain: Chain, source: Source, where: Where) -> int:
     check_writable(where.results)
     with open_workshop(source, where) as workshop:
         folder, steps = _open(chain, workshop)
-        start = chain.start
-        for stage, round_, epochs in _asked(chain, steps):
-            done = next((step for step in steps if (step.stage, step.round) == (stage.name, round_)), None)
-            if done is None:
-                name = folder.name if round_ == 1 else f"{folder.name}.{round_}"
-                study = chain.plan(stage, start, name, epochs)
-                stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
-                try:
-                    status, report = _run_or_resume(study, start.origin, workshop)
-                except KeyboardInterrupt:  # between its trials; among them it is a status
-                    say(stops)
-                    raise
-                if status != DONE:
-                    say(stops)
-                    print(report)
-                    return status
-                done = _step(study, start, report.parent, round_)
-                steps.append(done)
-                _write(folder, steps)
-            print(done.line, flush=True)
-            start = done.start
-    write_json(folder / RECORD, read_json(folder / RECORD) | {"finished": now()})
+        with held(folder, say):
+            status = _run_steps(chain, workshop, folder, steps)
+            if status != DONE:
+                return status
+            write_json(folder / RECORD, read_json(folder / RECORD) | {"finished": now()})
     print(write_summary(where.results))
+    return DONE
+
+
+def _run_steps(chain: Chain, workshop: Workshop, folder: Path, steps: list[Step]) -> int:
+    """Run what is left of the chain's steps, each from what the ones before adopted; return the exit status."""
+    start = chain.start
+    for stage, round_, epochs in _asked(chain, steps):
+        done = next((step for step in steps if (step.stage, step.round) == (stage.name, round_)), None)
+        if done is None:
+            name = folder.name if round_ == 1 else f"{folder.name}.{round_}"
+            study = chain.plan(stage, start, name, epochs)
+            stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
+            try:
+                status, report = _run_or_resume(study, start.origin, workshop)
+            except KeyboardInterrupt:  # before its trials or behind them; among them it is a status
+                say(stops)
+                raise
+            if status != DONE:
+                say(stops)
+                print(report)
+                return status
+            done = _step(study, start, report.parent, round_)
+            steps.append(done)
+            _write(folder, steps)
+        print(done.line, flush=True)
+        start = done.start
     return DONE
 
 
