@@ -14,7 +14,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +22,7 @@ import numpy as np
 from torch import Tensor
 
 from trainables.errors import InputError, printable
-from trainables.files import is_there, is_visible, user_path
+from trainables.files import Entry, alone, is_there, listing, user_path
 from trainables.pixels import STRETCHED, decode_picture
 from trainables.readers import IMAGE_ENDINGS
 from trainables.verifier import Verifier
@@ -72,25 +72,23 @@ def compare(
             yield file, path, score < threshold, 1 - score
 
 
-def _images(path: Path) -> list[Path]:
+def _images(path: Path) -> dict[Path, Entry]:
+    """The image at `path`, or those in the folder there, by what to call them."""
     if not is_there(path):
         raise InputError(f"{path}: no such file or folder; give an image or a folder of images")
     if not path.is_dir():
-        return [path]
-    visible = (file for file in path.rglob("*") if is_visible(file.relative_to(path)))
-    found = sorted(file for file in visible if file.suffix.lower() in IMAGE_ENDINGS and file.is_file())
+        return {path: alone(path)}
+    found = {path / file.path: file for file in listing(path).files if file.ending in IMAGE_ENDINGS}
     if not found:
         raise InputError(f"{path}: no images in this folder")
     return found
 
 
-def _embed(verifier: Verifier, paths: Sequence[Path]) -> list[Tensor]:
+def _embed(verifier: Verifier, images: Mapping[Path, Entry]) -> list[Tensor]:
     chips = []
-    for path in paths:
+    for path, file in images.items():
         try:
-            picture = decode_picture(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+            picture = decode_picture(file.read())
         except InputError as error:
             raise InputError(f"{path}: {error}; give a readable image") from error
         if STRETCHED in picture.remarks and not verifier.takes_stretched:

@@ -86,13 +86,21 @@ def listing(path: Path, results: Path | None = None) -> Listing:
     elif kind == ".zip":
         found = list(_zip_entries(path, folders))
     elif kind in (".npz", ".json"):
-        found = [Entry(PurePosixPath(path.name), path.stat().st_size, _file_reader(path))]
+        found = [alone(path)]
     else:
         raise InputError(
             f"{path}: not a kind of data that can be read; give a folder of class folders, .zip, .npz or .json"
         )
     files = sorted((file for file in found if is_visible(file.path)), key=lambda file: file.path.parts)
     return _without_studies(files, {folder for folder in folders if is_visible(folder)})
+
+
+def alone(path: Path) -> Entry:
+    """Return a single file; raise InputError where nothing can be known of it."""
+    try:
+        return Entry(PurePosixPath(path.name), path.stat().st_size, _file_reader(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def is_visible(path: PurePath) -> bool:
@@ -185,7 +193,7 @@ def _file_reader(file: Path) -> Callable[[], bytes]:
         try:
             return file.read_bytes()
         except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+            raise InputError(f"cannot be read ({error.strerror})") from error
 
     return read
 

@@ -255,6 +255,6 @@ def _inner_folders(names: Sequence[str], inner: Sequence[Parts]) -> tuple[str | 
         if len(found) > len(set(names)):
             break
         level += 1
-    groups = tuple(parts[level] if len(parts) > level else None for parts in inner)
+    groups = tuple(unicodedata.normalize("NFC", parts[level]) if len(parts) > level else None for parts in inner)
     named = [group for group in groups if group is not None]
     return groups if len(set(named)) < len(named) else None

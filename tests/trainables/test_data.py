@@ -265,11 +265,14 @@ def test_groups_of_two_classes_are_split_by_the_rarer_one():
 def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     """Two classes of 12 patients, 14 shifted crops each, classes without a sign: chance on the test pairs, no adoption.
 
-    Patients torn apart by the split are recognised instead: the same network then has most of its test pairs right.
+    Patients torn apart by the split are recognised instead: the same network then has two thirds of its test pairs right.
     """
     from safetensors.torch import save_file
 
+    from analysis.diagnose import better_than_chance
     from analysis.evaluate import Finalist, evaluate
+    from analysis.manifest import described_grouping
+    from tests.analysis.test_diagnose import LOSS, study
     from trainables.config import TrialConfig
     from trainables.ensemble import pack
     from trainables.training import DeviceData, Run, train
@@ -284,8 +287,11 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
         return scores["selected"]
 
     chips = patients(12, 14)
+    seen = study(val_accuracy=[1.0] * 27)  # however well it does on the validation pairs of four patients
+    seen.manifest["data"]["grouping"] = described_grouping(prepare(chips, "grouped"))
+    assert better_than_chance(seen, LOSS).severity == "note"  # and so it is not adopted (test_report.py)
     kept = tested(chips, "together")
     low, high = kept.accuracy_interval
     assert 0.3 < kept.accuracy < 0.7
     assert low < 0.5 < high
-    assert tested(dataclasses.replace(chips, groups=None), "apart").accuracy > 0.75
+    assert tested(dataclasses.replace(chips, groups=None), "apart").accuracy > 0.65

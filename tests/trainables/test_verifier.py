@@ -245,6 +245,15 @@ def test_hidden_files_are_no_images(pictures, capsys, monkeypatch):
     left[1].parent.rmdir()
 
 
+def test_linked_folders_are_compared(pictures, capsys, monkeypatch, tmp_path):
+    """A folder of links is a folder of images here too."""
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "linked").symlink_to(pictures[0] / "dark")
+    monkeypatch.chdir(pictures[0])
+    assert main(["--model", "study", str(tmp_path / "new"), "bright/0.png"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 def test_names_stay_on_one_line_and_a_reader_may_stop_early(pictures):
     """In a terminal of plain ASCII a name with a tab and a foreign letter is escaped; `head -1` ends it without a word."""
     folder = pictures[0]
