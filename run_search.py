@@ -21,6 +21,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+# before NumPy loads: its matrices here are small, and on busy cores its threads mostly wait for each other
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from analysis.mirror import MIRROR_MODES
 from search_spaces import stop
 from search_spaces.stage import Budget, Stage

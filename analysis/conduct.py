@@ -10,15 +10,13 @@ import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
-from analysis.evaluate import Finalist, evaluate, examine
 from analysis.lock import held
 from analysis.manifest import described_grouping, manifest, notes_on_start, resumed, study_of
 from analysis.mirror import mirrored, sync_command
 from analysis.record import Files, Record
-from analysis.report import draw_training_pairs, rival_name, selected_trial, write_report
-from analysis.saliency import draw_examples
-from analysis.store import StudyRecord, now, read_json, read_study, reading, write_json
+from analysis.store import StudyRecord, read_json, read_study, reading, write_json
 from analysis.workshop import Source, Where, Workshop, beginning, check_writable, open_workshop, say
 from search_spaces import stop
 from search_spaces.keeper import trial_file
@@ -27,12 +25,9 @@ from search_spaces.resources import describe
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester, disagreements
 from search_spaces.tuner import Outcome, Phase, TrialRun, run_trials
-from trainables.checkpoint import from_bytes
 from trainables.config import TrialConfig
 from trainables.errors import Halted, InputError, what_happened
 from trainables.result import Metric, Trial
-from trainables.siamese import SiameseTrial
-from trainables.verifier import save_verifier
 
 DONE, NOTHING_FINISHED, HALTED, INTERRUPTED = 0, 1, 1, 130
 STATUS: dict[Outcome, int] = {"whole": DONE, "hopeless": NOTHING_FINISHED, "interrupted": INTERRUPTED}
@@ -90,7 +85,7 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
         elif described["finished"] and _is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
-                return DONE, write_report(folder)
+                return DONE, _conclusions().write_report(folder)
         described, note = resumed(described, workshop.encoder)
         if note:
             say(f"note: {note}")
@@ -136,22 +131,30 @@ def _to_the_report(study: Study, workshop: Workshop, folder: Path) -> tuple[int,
     report = folder / "report.html"
     try:
         status = _search_and_retrain(study, workshop, folder)
-        if status != INTERRUPTED:
-            draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
-            report = _measure_and_report(study, workshop, folder) if status == DONE else write_report(folder)
+        if status == DONE:
+            report = _conclusions().conclude(study, workshop, folder)
+        elif status != INTERRUPTED:
+            report = _conclusions().show(workshop, folder)
     except (Halted, OSError) as error:
         say(f"halted: {what_happened(error) if isinstance(error, OSError) else error}; {_kept(study, folder)}")
         with contextlib.suppress(OSError):  # the disk may be full
-            write_report(folder)
+            _conclusions().write_report(folder)
         return HALTED, folder / "report.html"
     except KeyboardInterrupt:  # between the trials; among them it is a status
         status = INTERRUPTED
     if status == INTERRUPTED:
         say(f"interrupted; {_kept(study, folder)}")
         with stop.patient():
-            report = write_report(folder)
-    _summarise(folder)
+            report = _conclusions().write_report(folder)
+    _conclusions().summarise(folder)
     return status, report
+
+
+def _conclusions() -> ModuleType:
+    """What writes a study up. It takes seconds to load, so not before it is needed: see `Workshop`."""
+    import analysis.conclude
+
+    return analysis.conclude
 
 
 def _kept(study: Study, folder: Path) -> str:
@@ -162,6 +165,8 @@ def _kept(study: Study, folder: Path) -> str:
 
 def _search_and_retrain(study: Study, workshop: Workshop, folder: Path) -> int:
     """Search, then train the selected config and its rivals again with new seeds; return what became of it."""
+    from trainables.siamese import SiameseTrial
+
     reached: list[tuple[str, Record]] = []
     metric, resources, scratch = study.stage.metric, workshop.resources, folder / "ray"
     with contextlib.closing(_phases(study, folder, reached)) as phases:
@@ -229,6 +234,8 @@ def _reopen_given_up(record: Record, folder: Path, run: str) -> None:
 
 def _settle_finalists(study: Study, so_far: StudyRecord) -> dict[str, TrialConfig]:
     """Write down who is retrained; forget retrainings of others, made before trials were added."""
+    from analysis.report import selected_trial
+
     finalists = study.finalists(selected_trial(so_far)[1])
     described = {role: config.to_dict() for role, config in finalists.items()}
     content = read_json(so_far.path / "study.json")
@@ -257,6 +264,8 @@ def _mend(record: Record, study: Study, folder: Path) -> None:
 
 
 def _drop_damaged_states(record: Record, states: Path) -> None:
+    from trainables.checkpoint import from_bytes
+
     for number, history in record.open.items():
         path = trial_file(states, number)
         try:
@@ -267,34 +276,6 @@ def _drop_damaged_states(record: Record, states: Path) -> None:
         except ValueError as error:
             say(f"note: {path}: {error}; trial {number} starts again")
             path.unlink()
-
-
-def _measure_and_report(study: Study, workshop: Workshop, folder: Path) -> Path:
-    """Put the retrained finalists to the test split, keep the selected one as a verifier, and write the report."""
-    data, label = workshop.data, f"{study.stage.name}/{study.name}"
-    record = read_study(folder)
-    finalists = _finalists(record)
-    if study.stage.examined and "baseline" not in record.manifest["finalists"] and "selected" in finalists:
-        finalists["baseline"] = finalists["selected"]  # nothing was adopted on the way: they are one config
-    if not finalists:
-        _finish(folder)
-        return write_report(folder)
-    compared = {role: finalist for role, finalist in finalists.items() if role in ("selected", "baseline")}
-    scores, gain = evaluate(data, compared, workshop.results, label)
-    tests = None
-    if study.stage.examined:
-        tests = examine(data, compared, workshop.results, label, workshop.source.ship_class)
-    if "selected" in finalists:
-        selected = finalists["selected"]
-        save_verifier(folder, selected.config, selected.weights[selected.median()], workshop.trial_data)
-        if study.stage.examined:
-            draw_examples(folder, workshop.trial_data, folder / "figures" / "saliency.png")
-    _finish(folder)
-    return write_report(folder, scores, gain, tests)
-
-
-def _finish(folder: Path) -> None:
-    write_json(folder / "study.json", read_json(folder / "study.json") | {"finished": now()})
 
 
 def study_folder(study: Study, results: Path) -> Path:
@@ -311,18 +292,6 @@ def check_free(folder: Path) -> None:
     check_writable(folder.parent)
 
 
-def _finalists(record: StudyRecord) -> dict[str, Finalist]:
-    """The retrained configs whose weights are there, by role."""
-    metric = Metric(**record.manifest["metric"])
-    configs: Mapping[str, object] = record.manifest["finalists"]
-    finalists = {}
-    for role, runs in record.repeats[record.repeats["status"] == "finished"].groupby("arm", sort=False):
-        config = TrialConfig.from_dict(configs[str(role)])  # type: ignore[arg-type]
-        weights = [trial_file(record.path / "checkpoints", number) for number in runs["trial"]]
-        finalists[str(role)] = Finalist(config, weights, list(runs["seed"]), list(runs[metric.name]))
-    return finalists
-
-
 @dataclass(frozen=True)
 class _Listed:
     """A source of trials that are known beforehand."""
@@ -331,20 +300,3 @@ class _Listed:
 
     def ask(self, number: int) -> Trial:
         return self.trials[number]
-
-
-def _summarise(folder: Path) -> None:
-    """Say the answer on standard error, in the lines a person would read out."""
-    report = read_json(folder / "report.json")
-    say(f"verdict: {report['verdict']}")
-    if report["selected"]:
-        say(f"selected: trial {report['selected']['trial']}, {report['selected']['arm']}; {report['selected']['why']}")
-    if report["test"]:
-        rival = rival_name(read_json(folder / "study.json"))
-        for name, score in (("the selected config", report["test"]), (rival, report["baseline"]["test"])):
-            if score:
-                low, high = score["accuracy_interval"]
-                accuracy = f"accuracy {score['accuracy']:.2%} (95 % {low:.2%} to {high:.2%})"
-                mean = sum(score["runs_accuracy"]) / len(score["runs_accuracy"])
-                say(f"test pairs, {name}: {accuracy}, Jaccard {score['jaccard']:.2%}; all seeds {mean:.2%}")
-    say(f"next: {report['next']}")

@@ -16,11 +16,12 @@ from analysis.intervals import difference_interval, ratio_interval
 from analysis.store import append_line, now
 from analysis.thresholds import Floats, area_under_roc, best_f1, best_roc
 from trainables.config import TrialConfig
-from trainables.data import Part, PreparedData, Tensors, TrialData, load
+from trainables.data import Part, PreparedData, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.losses import make_loss
 from trainables.metrics import confusion
 from trainables.pairs import Pairs
+from trainables.stored import Tensors, load
 from trainables.training import validate
 
 THRESHOLD = 0.5

@@ -20,10 +20,10 @@ from search_spaces.resources import Cluster
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from trainables.compiled import EncoderPath
 from trainables.config import TrialConfig
 from trainables.data import PreparedData, TrialData
 from trainables.errors import InputError
+from trainables.native import EncoderPath
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas")
 

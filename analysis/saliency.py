@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis.plots import PairPicture, draw_saliency
-from trainables.data import Batch, TrialData, load
+from trainables.data import SIDE, TrialData
 from trainables.losses import PairLoss
-from trainables.model import SIDE, SiameseNetwork
+from trainables.model import SiameseNetwork
+from trainables.stored import Batch, load
 from trainables.verifier import Verifier
 
 SHOWN = 3  # pairs of each kind, right and wrong

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,12 @@ from search_spaces.cluster import ray_cluster, share
 from search_spaces.resources import Cluster, fit_resources, memory_note
 from search_spaces.study import Resources
 from search_spaces.tuner import device_of
-from trainables.compiled import EncoderPath, encoder_path
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError, listed, what_happened
 from trainables.fetch import KAGGLE, fetch
 from trainables.files import user_path
 from trainables.layout import BY_FOLDER
+from trainables.native import EncoderPath, encoder_path
 from trainables.readers import Reading, read_chips
 from trainables.synthetic import simulate
 
@@ -102,12 +104,23 @@ def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
         say(f"note: {note}")
     trial_data = data.for_trials()
     size = trial_data.train.images.nbytes + trial_data.validation.images.nbytes
+    threading.Thread(target=_load_the_rest, daemon=True).start()
     with ray_cluster(where.address, size) as cluster:
         resources = fit_resources(where.resources, cluster, size)
         if short := memory_note(resources, cluster, size):
             say(f"note: {short}")
         shared = share(trial_data)
         yield Workshop(source, data, trial_data, shared, cluster, resources, where.results, where.wandb)
+
+
+def _load_the_rest() -> None:
+    """Load what takes seconds while Ray's servers start, and what writes the study up while its trials train.
+
+    Whoever needs one of them imports it, and waits no longer than that takes; what is wrong with it is theirs to say.
+    """
+    with contextlib.suppress(Exception):
+        for name in ("trainables.siamese", "analysis.conclude"):
+            importlib.import_module(name)
 
 
 def say(text: str) -> None:

@@ -47,10 +47,10 @@ from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester
-from trainables.compiled import encoder_path
 from trainables.config import TrialConfig
 from trainables.data import MIN_CHIPS_PER_CLASS, ChipSet, prepare
 from trainables.errors import InputError
+from trainables.native import encoder_path
 from trainables.readers import read_chips
 from trainables.result import EpochMetrics, trial_result
 from trainables.synthetic import simulate

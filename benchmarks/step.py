@@ -33,12 +33,14 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.study import ROOT, positive
-from trainables.compiled import SWITCH, encoder_path, share_threads
+from trainables.compiled import share_threads
 from trainables.config import TrialConfig
-from trainables.data import Tensors, prepare
+from trainables.data import prepare
 from trainables.errors import InputError
 from trainables.losses import make_loss
+from trainables.native import SWITCH, encoder_path
 from trainables.readers import read_chips
+from trainables.stored import Tensors
 from trainables.synthetic import simulate
 from trainables.training import DeviceData, Member, train_epoch
 

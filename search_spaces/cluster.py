@@ -81,7 +81,12 @@ def _own(data: int) -> Iterator[None]:
     with (
         guarded_folder(parent) as folder,
         _environment(
-            RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE="1"
+            RAY_AUTH_MODE="token",
+            RAY_AUTH_TOKEN=secrets.token_hex(32),
+            RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE="1",
+            RAY_worker_niceness=str(os.nice(0)),  # as the command's, not 15: beside busy processes that hardly runs
+            RAY_prestart_worker_first_driver="0",  # an idle worker for each CPU, of which few are ever used
+            RAY_enable_worker_prestart="0",
         ),
     ):
         try:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from trainables.augment import gather
 from trainables.errors import InputError, listed
 from trainables.pairs import PARTNERS, Pairs, draw_pairs
 from trainables.scale import Scale
@@ -21,6 +16,7 @@ from trainables.splits import SAME_PICTURE, Split, constant, joined, near_duplic
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
 
+SIDE = 75  # height and width of a chip
 MIN_CHIPS_PER_CLASS = 10
 MIN_GROUPS_PER_PART = 2  # of each class, or all its similar pairs would be of one patient, one scene
 MANY_COPIES = 16  # of one picture: twice the flips and turns that there are
@@ -138,60 +134,6 @@ class PreparedData:
         train = self.part("train", self.split.train)
         mean, sd = channel_statistics(train.images)
         return TrialData(train, self.part("validation", self.split.validation), mean, sd, self.chips.scale)
-
-
-@dataclass(frozen=True)
-class StoredChips:
-    """Chips on a device as read: `pixels` (M, 75, 75, 3) uint8 or float32, and on the CPU `mean` and `sd` (3,)."""
-
-    pixels: Tensor
-    mean: Tensor
-    sd: Tensor
-
-    @classmethod
-    def of(cls, images: Images, mean: NDArray[np.float32], sd: NDArray[np.float32], device: str = "cpu") -> StoredChips:
-        """Put images (M, 75, 75, 3) on `device`, to be normalised by `mean` and `sd` (3,); on the CPU, no copy."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # Ray's are not; nor do we write
-            pixels = torch.from_numpy(np.ascontiguousarray(images))
-        return cls(pixels.to(device), torch.tensor(mean), torch.tensor(sd))
-
-    @functools.cached_property
-    def normalised(self) -> Tensor:
-        """All chips as floats (M, 3, 75, 75) in channels_last memory: made when first asked for, then kept."""
-        device = self.pixels.device
-        return ((self.pixels.float() - self.mean.to(device)) / self.sd.to(device)).permute(0, 3, 1, 2)
-
-    def batch(self, chips: Tensor, views: Tensor | None = None) -> Batch:
-        """Return the chips numbered `chips` (B,), each seen as `views` (B,) says (trainables/augment.py)."""
-        return Batch(self, chips, views)
-
-    def batches(self, size: int) -> list[Batch]:
-        """Return all chips in order, at most `size` in a batch."""
-        return [self.batch(chips) for chips in torch.split(torch.arange(len(self.pixels)), size)]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Which of the stored chips are looked at, and how: nothing is copied before somebody asks for it."""
-
-    stored: StoredChips
-    chips: Tensor
-    views: Tensor | None = None
-
-    def normalised(self) -> Tensor:
-        """Return the chips as floats (B, 3, 75, 75) in channels_last memory."""
-        return gather(self.stored.normalised, self.chips, self.views)
-
-
-@dataclass(frozen=True)
-class Tensors:
-    """One part on a device: its chips, and pairs of their numbers (P,)."""
-
-    chips: StoredChips
-    first: Tensor
-    second: Tensor
-    target: Tensor
 
 
 def _rng(seed: int, stream: str) -> np.random.Generator:
@@ -344,14 +286,3 @@ def channel_statistics(images: Images) -> tuple[NDArray[np.float32], NDArray[np.
     for block in np.array_split(pixels, max(1, len(pixels) // 2**20)):  # blocks, so that uint8 never doubles in memory
         square += ((block - mean) ** 2).sum(0)
     return mean.astype(np.float32), np.maximum(np.sqrt(square / len(pixels)), 1e-6).astype(np.float32)
-
-
-def load(part: Part, data: TrialData, device: str = "cpu") -> Tensors:
-    """Put one part on `device`, to be normalised with the training statistics of `data`, once for many trials."""
-    pairs = part.pairs
-    return Tensors(
-        StoredChips.of(part.images, data.mean, data.sd, device),
-        torch.tensor(pairs.first).to(device),
-        torch.tensor(pairs.second).to(device),
-        torch.tensor(pairs.target).to(device),
-    )

@@ -7,11 +7,12 @@ import itertools
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.compiled import compiled_features, encoder_path
+from trainables.compiled import compiled_features
 from trainables.config import Network
-from trainables.data import Batch
+from trainables.data import SIDE
+from trainables.native import encoder_path
+from trainables.stored import Batch
 
-SIDE = 75
 EMBEDDING = 18
 CHANNELS = (3, 5, 5, 7)
 

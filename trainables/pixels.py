@@ -18,10 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
-from torchvision.transforms.v2 import functional as vision
 
+from trainables.data import SIDE
 from trainables.errors import InputError
-from trainables.model import SIDE
 
 # pixels by the header: what was always read whole; what is read and reduced; what a JPEG decoder reduces by itself
 LARGE, LARGEST, LARGEST_JPEG = 89_478_485, 2 * 89_478_485, 2**28
@@ -66,6 +65,8 @@ def decode_picture(data: bytes) -> Picture:
         raise
     except Exception as error:  # each of Pillow's decoders has its own for damaged bytes
         raise InputError(f"unreadable or truncated image ({first_line(error)})") from error
+    from torchvision.transforms.v2 import functional as vision  # seconds, and only where there are images to resize
+
     pixels = vision.pil_to_tensor(upright)
     resized = vision.resize(pixels, [SIDE, SIDE], antialias=True)
     return Picture(np.asarray(resized.permute(1, 2, 0).contiguous()), frozenset(remarks))

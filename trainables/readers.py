@@ -15,15 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision.transforms.v2 import functional as vision
 
-from trainables.data import ChipSet
+from trainables.data import SIDE, ChipSet
 from trainables.errors import InputError, listed, printable
 from trainables.files import LARGEST_FILE, Entry, Listing, listing
 from trainables.layout import BY_FOLDER, BY_PREFIX, lay_out
-from trainables.model import SIDE
 from trainables.pixels import STRETCHED, decode_picture, first_line
 from trainables.render import render_bands
 from trainables.scale import OF_FILES, scale_of
@@ -259,6 +256,9 @@ def _npz_images(images: NDArray[np.generic], source: str) -> NDArray[np.uint8] |
     if images.shape[-1] == 1:
         images = np.repeat(images, 3, axis=-1)
     if images.shape[1:3] != (SIDE, SIDE):
+        import torch  # both take seconds, and only where there are images to resize
+        from torchvision.transforms.v2 import functional as vision
+
         tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
         images = vision.resize(tensor, [SIDE, SIDE], antialias=True).permute(0, 2, 3, 1).numpy()
     return np.ascontiguousarray(images)

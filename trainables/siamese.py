@@ -12,11 +12,12 @@ from ray import tune
 from safetensors.torch import save
 
 from trainables.checkpoint import Best, from_bytes, to_bytes
-from trainables.compiled import encoder_path, share_threads
+from trainables.compiled import share_threads
 from trainables.config import TrialConfig
 from trainables.data import TrialData
 from trainables.ensemble import pack
 from trainables.errors import Diverged
+from trainables.native import encoder_path
 from trainables.result import EpochMetrics, Metric
 from trainables.training import DeviceData, Run, train
 

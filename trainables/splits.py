@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 TEST_SHARE = 0.20
 VALIDATION_SHARE = 0.16
@@ -80,6 +77,9 @@ def _fill_up(parts: dict[str, list[NDArray[np.int64]]], least: int) -> None:
 
 def joined(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return a group number for each chip (N,): equal where either grouping, or a chain of both, holds two together."""
+    from scipy.sparse import coo_matrix  # workers load this module, and split nothing
+    from scipy.sparse.csgraph import connected_components
+
     chips = np.arange(len(one))
     edges = np.concatenate([chips, chips]), np.concatenate([one, other + one.max() + 1]) + len(one)
     size = int(edges[1].max()) + 1
@@ -153,6 +153,8 @@ class _Pictures:
     def _plant(self, left: NDArray[np.int64]) -> None:
         """Make the tree anew from the pictures that are in no group yet."""
         self.left, self.passed = left, 0
+        from scipy.spatial import cKDTree
+
         self.tree = cKDTree(self.coarse[left]) if len(left) else None
 
     def _others_like(self, picture: int) -> NDArray[np.int64]:

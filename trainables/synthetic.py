@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data import ChipSet
-from trainables.model import SIDE
+from trainables.data import SIDE, ChipSet
 from trainables.render import render_bands
 
 CLASSES = ("iceberg", "ship")

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from trainables.augment import draw_views
 from trainables.config import TrialConfig
-from trainables.data import Tensors, TrialData, load
+from trainables.data import TrialData
 from trainables.ensemble import mean_score, member_configs
 from trainables.errors import Diverged
 from trainables.initialisers import initialise
@@ -25,6 +25,7 @@ from trainables.metrics import confusion, cosine_similarity
 from trainables.model import SiameseNetwork
 from trainables.optimisers import learning_rate, make_optimiser
 from trainables.result import EpochMetrics
+from trainables.stored import Tensors, load
 
 ENCODE_BATCH = 256
 

@@ -8,8 +8,9 @@ from safetensors.torch import save_file
 from analysis.evaluate import CRITERIA, LEDGER, SHIP_PARTNERS, Finalist, evaluate, examine, ship_task
 from analysis.thresholds import best_f1
 from trainables.config import TrialConfig
-from trainables.data import channel_statistics, load
+from trainables.data import channel_statistics
 from trainables.losses import make_loss
+from trainables.stored import load
 from trainables.training import Member, validate
 
 

@@ -29,9 +29,9 @@ from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
 from search_spaces.suggest import Suggester
 from tests.analysis.test_diagnose import LOSS, study
-from trainables.compiled import encoder_path
 from trainables.config import TrialConfig
 from trainables.data import prepare
+from trainables.native import encoder_path
 from trainables.result import TrialResult
 from trainables.synthetic import simulate
 

@@ -18,10 +18,10 @@ from search_spaces.resources import Cluster, Node
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from trainables.compiled import EncoderPath, encoder_path
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.errors import InputError
+from trainables.native import EncoderPath, encoder_path
 from trainables.result import EpochMetrics, Trial, TrialResult
 from trainables.synthetic import simulate
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.data import ChipSet, channel_statistics, load, prepare
+from trainables.data import ChipSet, channel_statistics, prepare
 from trainables.errors import InputError
+from trainables.stored import load
 from trainables.synthetic import simulate
 
 ROOT = Path(__file__).resolve().parents[2]

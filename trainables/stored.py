@@ -1,0 +1,80 @@
+"""Chips where they are trained on: on a device as they were read, and batches that name some of them."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.augment import gather
+from trainables.data import Images, Part, TrialData
+
+
+@dataclass(frozen=True)
+class StoredChips:
+    """Chips on a device as read: `pixels` (M, 75, 75, 3) uint8 or float32, and on the CPU `mean` and `sd` (3,)."""
+
+    pixels: Tensor
+    mean: Tensor
+    sd: Tensor
+
+    @classmethod
+    def of(cls, images: Images, mean: NDArray[np.float32], sd: NDArray[np.float32], device: str = "cpu") -> StoredChips:
+        """Put images (M, 75, 75, 3) on `device`, to be normalised by `mean` and `sd` (3,); on the CPU, no copy."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # Ray's are not; nor do we write
+            pixels = torch.from_numpy(np.ascontiguousarray(images))
+        return cls(pixels.to(device), torch.tensor(mean), torch.tensor(sd))
+
+    @functools.cached_property
+    def normalised(self) -> Tensor:
+        """All chips as floats (M, 3, 75, 75) in channels_last memory: made when first asked for, then kept."""
+        device = self.pixels.device
+        return ((self.pixels.float() - self.mean.to(device)) / self.sd.to(device)).permute(0, 3, 1, 2)
+
+    def batch(self, chips: Tensor, views: Tensor | None = None) -> Batch:
+        """Return the chips numbered `chips` (B,), each seen as `views` (B,) says (trainables/augment.py)."""
+        return Batch(self, chips, views)
+
+    def batches(self, size: int) -> list[Batch]:
+        """Return all chips in order, at most `size` in a batch."""
+        return [self.batch(chips) for chips in torch.split(torch.arange(len(self.pixels)), size)]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Which of the stored chips are looked at, and how: nothing is copied before somebody asks for it."""
+
+    stored: StoredChips
+    chips: Tensor
+    views: Tensor | None = None
+
+    def normalised(self) -> Tensor:
+        """Return the chips as floats (B, 3, 75, 75) in channels_last memory."""
+        return gather(self.stored.normalised, self.chips, self.views)
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """One part on a device: its chips, and pairs of their numbers (P,)."""
+
+    chips: StoredChips
+    first: Tensor
+    second: Tensor
+    target: Tensor
+
+
+def load(part: Part, data: TrialData, device: str = "cpu") -> Tensors:
+    """Put one part on `device`, to be normalised with the training statistics of `data`, once for many trials."""
+    pairs = part.pairs
+    return Tensors(
+        StoredChips.of(part.images, data.mean, data.sd, device),
+        torch.tensor(pairs.first).to(device),
+        torch.tensor(pairs.second).to(device),
+        torch.tensor(pairs.target).to(device),
+    )
