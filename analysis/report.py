@@ -302,7 +302,7 @@ def _tested(
     }
 
 
-def _with_mean(test: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _with_mean(test: Mapping[str, Any] | None) -> Any:
     """Test figures with the mean of all seeds, which the page shows: what is shown stands in the file."""
     return dict(test) | {"mean_accuracy": fmean(test["runs_accuracy"])} if test else None
 

@@ -1,5 +1,6 @@
 """The command line as a user types it, in a process of its own; real Ray where something is trained."""
 
+import errno
 import html
 import json
 import os
@@ -142,6 +143,40 @@ def test_list_and_dry_run_write_nothing(tmp_path, monkeypatch, capsys):
     assert "constant (4 trials), exponential (3 trials), cosine (3 trials)" in planned
     assert "nuisance   optimiser.lr" in planned
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pipe_that_nobody_reads_is_no_error(tmp_path):
+    """`run_search.py --list | head -1` says nothing on standard error and ends as other tools do, by the name of SIGPIPE."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(ROOT / "run_search.py"), "--list"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "said"),
+    [
+        (errno.EMFILE, "a.png", "this process may open no more files; `ulimit -n 8192` before the command lets it"),
+        (errno.ENOSPC, None, "a disk or the shared memory is full (No space left on device)"),
+        (errno.EADDRINUSE, None, "no port is free (Address already in use)"),
+        (errno.EIO, None, "Input/output error"),
+        (errno.EROFS, "home/.cache", "home/.cache: Read-only file system"),
+    ],
+)
+def test_an_error_of_the_system_says_what_it_is_about(monkeypatch, capsys, number, name, said):
+    """Whatever the system refuses before a study is begun is one line about the file or about what there is no more of, never about a file None."""
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number), name)
+
+    monkeypatch.setattr("run_search.run_stage", fail)
+    assert main(["--stage", "lr"]) == 1
+    err = capsys.readouterr().err
+    assert said in err
+    assert "None" not in err
+    assert "--resume" not in err
 
 
 def test_all_plans_every_stage(tmp_path, monkeypatch, capsys):
