@@ -1,5 +1,6 @@
 // Two things that paper cannot do: tables sort by the column that is clicked, and a curve that is pointed at says whose
-// it is and marks its row (and the other way round). Without this script the page is whole all the same.
+// it is and marks its row (and the other way round). The keyboard does both: a curve and a row can be tabbed to, and the
+// arrow keys go on to the next. Without this script the page is whole all the same.
 "use strict";
 
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -41,4 +42,26 @@ for (const part of parts) {
   for (const [event, on] of [["pointerenter", true], ["pointerleave", false], ["focus", true], ["blur", false]]) {
     part.addEventListener(event, () => point(part.dataset.trial, on));
   }
+}
+
+const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
+
+function walk(box, selector) {
+  const all = () => [...box.querySelectorAll(selector)]; // anew: rows may have been sorted
+  box.addEventListener("keydown", (event) => {
+    const places = all();
+    const here = places.indexOf(document.activeElement);
+    const next = { Home: 0, End: places.length - 1 }[event.key] ?? here + (STEPS[event.key] ?? NaN);
+    if (here < 0 || !places[next]) return;
+    event.preventDefault();
+    places[here].tabIndex = -1;
+    places[next].tabIndex = 0;
+    places[next].focus();
+  });
+}
+
+for (const chart of document.querySelectorAll(".chart svg")) walk(chart, ".curve");
+for (const body of document.querySelectorAll("table.sortable tbody")) {
+  [...body.rows].forEach((row, place) => (row.tabIndex = place ? -1 : 0));
+  walk(body, "tr");
 }

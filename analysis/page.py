@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +36,22 @@ def render_page(template: str, **values: Any) -> str:
     return _ENVIRONMENT.get_template(template).render(script=Markup(script), digest=digest, **values)
 
 
-def embedded(folder: Path, captions: dict[str, str]) -> dict[str, str]:
-    """Return caption to base64 of each picture that is there; `captions` has a caption for each file name."""
-    return {
-        caption: base64.b64encode((folder / name).read_bytes()).decode()
+@dataclass(frozen=True)
+class Picture:
+    """A figure inside the page: what it is, what is seen in it, and its PNG in base64."""
+
+    caption: str
+    seen: str
+    png: str
+
+
+def embedded(folder: Path, captions: Mapping[str, str], seen: Mapping[str, str]) -> list[Picture]:
+    """Return the pictures that are there; both mappings are by file name, the caption stands in for what is seen."""
+    return [
+        Picture(caption, seen.get(name, caption), base64.b64encode((folder / name).read_bytes()).decode())
         for name, caption in captions.items()
         if (folder / name).exists()
-    }
+    ]
 
 
 def _percent(value: float) -> str:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from analysis.plots import (
     draw_runs,
 )
 from analysis.published import PUBLISHED
+from analysis.seen import seen_in_figures
 from analysis.selection import Adoption, judge, ranked
 from analysis.store import BEST_COLUMNS, SCHEMA, StudyRecord, read_study, write_json, write_text
 from search_spaces.domain import from_dict
@@ -285,17 +287,24 @@ def _tested(
         before = (
             study.report if (study.report.get("selected") or {}).get("trial") == report["selected"]["trial"] else {}
         )
-        kept = {name: before.get(name) for name in ("test", "gain", "tests")}
-        return kept | {"baseline": report["baseline"] | {"test": (before.get("baseline") or {}).get("test")}}
-    tests = {role: asdict(score) for role, score in scores.items()}
+        kept = {"test": _with_mean(before.get("test")), "gain": before.get("gain")}
+        rows = before.get("tests") and [_with_mean(row) for row in before["tests"]]
+        rival = _with_mean((before.get("baseline") or {}).get("test"))
+        return kept | {"tests": rows, "baseline": report["baseline"] | {"test": rival}}
+    tests = {role: _with_mean(asdict(score)) for role, score in scores.items()}
     if "baseline" not in set(study.repeats["arm"]):  # the selected config is the starting one
-        tests["baseline"] = tests.get("selected", {})
+        tests["baseline"] = tests.get("selected")
     return {
         "test": tests.get("selected"),
         "gain": gain,
-        "tests": rows,
+        "tests": rows and [_with_mean(row) for row in rows],
         "baseline": report["baseline"] | {"test": tests.get("baseline") or None},
     }
+
+
+def _with_mean(test: Mapping[str, Any] | None) -> Any:
+    """Test figures with the mean of all seeds, which the page shows: what is shown stands in the file."""
+    return dict(test) | {"mean_accuracy": fmean(test["runs_accuracy"])} if test else None
 
 
 def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
@@ -384,20 +393,22 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
         order = list(ranked(study.finished, metric)["trial"])
         rest = [trial for trial in trials["trial"] if trial not in set(order)]
         trials = trials.set_index("trial").loc[[*order, *rest]].reset_index()
+    domains = {p["path"]: from_dict(p["domain"]) for p in study.manifest["parameters"] if p["domain"]}
+    seen = seen_in_figures(study, metric, domains, RUN_TITLES if study.manifest["examined"] else {})
     return render_page(
         "report.html.jinja",
         manifest=study.manifest,
         report=report,
         metric=metric.name,
-        varied=[p["path"] for p in study.manifest["parameters"] if p["domain"]],
+        varied=list(domains),
         chosen=chosen_values(study, report),
         trials=trials.astype(object).where(trials.notna(), None).to_dict("records"),
-        figures=embedded(study.path / "figures", FIGURES),
+        figures=embedded(study.path / "figures", FIGURES, seen),
         path=study.path,
         rival=rival_name(study.manifest),
         command=shlex.join(study.manifest["argv"]),
         sync=sync_command(study.path),
-        chart=curve_chart(study, metric, [p["path"] for p in study.manifest["parameters"] if p["domain"]]),
+        chart=curve_chart(study, metric, list(domains)),
     )
 
 

@@ -40,7 +40,7 @@ def write_summary(results: Path) -> Path:
         "notes": _notes(studies),
     }
     write_json(results / "summary.json", summary)
-    figures = embedded(final.path / "figures", FIGURES) if final else {}
+    figures = embedded(final.path / "figures", FIGURES, {}) if final else []
     write_text(results / "summary.html", render_page("summary.html.jinja", summary=summary, figures=figures))
     return results / "summary.html"
 

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import math
 import os
+import resource
 import secrets
 import shutil
 import socket
@@ -42,6 +43,8 @@ os.environ.setdefault("MALLOC_TOP_PAD_", str(2**28))
 SHARED_MEMORY = Path("/dev/shm")
 STORE = 256 * 2**20  # bytes of Ray's object store beside the images: checkpoints on their way
 LOGS = 50 * 2**20  # bytes of Ray's own files
+FILES = 512  # open files of each of Ray's processes
+PORTS = 32  # of Ray's servers and a few workers
 PATIENCE = 60  # seconds in which a cluster must answer; a busy machine starts the process that asks in ten
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # RFC 9113, 3.4: then settings
 SETTINGS = 4
@@ -77,6 +80,7 @@ def share(data: object) -> object:
 @contextlib.contextmanager
 def _own(data: int) -> Iterator[None]:
     store = STORE + 2 * data
+    _check_limits()
     parent = _roomy(store)
     with (
         guarded_folder(parent) as folder,
@@ -104,6 +108,19 @@ def _own(data: int) -> Iterator[None]:
             why = what_happened(error) if isinstance(error, OSError) else error
             raise InputError(f"Ray does not start on this machine: {why}") from error
         yield
+
+
+def _check_limits() -> None:
+    """Raise InputError where Ray would wait without end for what the system does not give: open files and ports."""
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)  # Ray raises the softer limit itself
+    if files != resource.RLIM_INFINITY and files < FILES:
+        raise InputError(f"a process may open {files} files here, Ray wants {FILES}; say `ulimit -n 8192` before")
+    try:
+        with contextlib.ExitStack() as taken:
+            for _ in range(PORTS):
+                taken.enter_context(socket.create_server(("127.0.0.1", 0)))
+    except OSError as error:
+        raise InputError(f"Ray wants {PORTS} free ports of this machine: {what_happened(error)}") from error
 
 
 def _roomy(store: int) -> Path:

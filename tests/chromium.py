@@ -140,6 +140,15 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self._ask("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
+    def key(self, name):
+        """Press a key and let it go."""
+        text = {"text": "\r"} if name == "Enter" else {}
+        code = {"Enter": 13, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "End": 35, "Home": 36}[
+            name
+        ]
+        for kind in ("keyDown", "keyUp"):
+            self._ask("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, **text)
+
     def screenshot(self, path, whole=False):
         """Save what is seen, or the whole page, as PNG."""
         picture = self._ask(

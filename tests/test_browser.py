@@ -3,9 +3,11 @@
 import contextlib
 import json
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.request
 from pathlib import Path
@@ -38,7 +40,11 @@ EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.tit
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """A report of three trials whose class names, notes and reasons are full of markup."""
-    folder = tmp_path_factory.mktemp("study")
+    return made_report(tmp_path_factory.mktemp("study"), 3, 2)
+
+
+def made_report(folder, count, length):
+    """A report of so many trials of so many epochs, the last of which failed."""
     stage = stage_named("lr")
     parts = {"count": 50, "similar": 0.5}
     manifest = {
@@ -58,7 +64,7 @@ def report(tmp_path_factory):
         "sampler": "qmc",
     }
     manifest |= {
-        "budget": {"trials": 3, "epochs": 2, "repeats": 1},
+        "budget": {"trials": count, "epochs": length, "repeats": 1},
         "scheduler": "none",
         "start": TrialConfig().to_dict(),
     }
@@ -82,16 +88,22 @@ def report(tmp_path_factory):
         "pairs": {"train": parts, "validation": parts},
         "split": {"kind": "grouped", "train": 6, "validation": 1, "test": 2},
     }
+    folder.mkdir(exist_ok=True)
     write_json(folder / "study.json", manifest)
     log = TrialLog(folder / "trials.csv", folder / "epochs.csv", [p.path for p in stage.varied])
-    for number, arm in enumerate(["constant", "exponential", "cosine"]):
+    for number in range(count):
+        arm = ("constant", "exponential", "cosine")[number % 3]
         values = {"schedule.kind": arm, "optimiser.lr": 0.01 * (number + 1), "optimiser.weight_decay": 1e-3}
         trial = Trial(number, arm, values, TrialConfig())
-        epochs = [EpochMetrics(e, 0.5, 0.6 - 0.1 * e - 0.1 * number, 0.9, 0.8, 0.9, 0.01, 1.0) for e in (1, 2)]
+        worth = 0.3 * number / count
+        epochs = [
+            EpochMetrics(e, 0.5, 0.6 - 0.2 * e / length - worth, 0.9, 0.8, 0.9, 0.01, 1.0) for e in range(1, length + 1)
+        ]
         for epoch in epochs:
             log.epoch(trial, epoch)
-        status = "failed" if number == 2 else "finished"
-        log.ended(TrialResult(trial, status, 2, epochs[1], 2.0, EVIL if number == 2 else ""), epochs)
+        status = "failed" if number == count - 1 else "finished"
+        reason = EVIL if status == "failed" else ""
+        log.ended(TrialResult(trial, status, length, epochs[-1], 2.0, reason), epochs)
     return write_report(folder)
 
 
@@ -213,6 +225,79 @@ def test_the_page_prints(page, tmp_path):
     page.pdf(tmp_path / "page.pdf")
     page.media()
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+# --- for everyone ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The source of axe-core, which finds what keeps people out of a page (https://github.com/dequelabs/axe-core)."""
+    folder = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm")
+    fetched = npm and subprocess.run([npm, "pack", "axe-core@4.14.1"], cwd=folder, capture_output=True, timeout=120)
+    if not fetched or fetched.returncode:
+        pytest.skip("needs axe-core from the npm registry")
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        return archive.extractfile("package/axe.min.js").read().decode()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_that_keeps_people_out(page, axe, scheme, width):
+    """Contrast, names, roles and keyboard access, light and dark, on a phone and on a desk."""
+    page.size(width, 1000)
+    page.media(prefers_color_scheme=scheme)
+    page.run(axe)
+    found = page.run(
+        "axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 90) + n.any.map(a => a.message).join())]))"
+    )
+    page.media()
+    assert found == []
+
+
+def test_the_keyboard_reaches_what_the_mouse_does(page):
+    """Tab and arrow keys go to curves and rows, which say and mark the same as under the mouse; Enter sorts; tables scroll."""
+    page.size(1280, 1000)
+    page.run("document.querySelector('.curve[tabindex=\"0\"]').focus()")
+    first = page.run("document.activeElement.dataset.trial")
+    page.key("ArrowUp")
+    second = page.run("document.activeElement.dataset.trial")
+    assert {first, second} == {"0", "1"}
+    assert page.run("document.querySelector('#pointed').textContent").startswith(f"trial {second}, ")
+    assert page.run(f"document.querySelector('tr[data-trial=\"{second}\"]').classList.contains('pointed')")
+    page.run("document.querySelector('table.sortable tbody tr[tabindex=\"0\"]').focus()")
+    places = []
+    for key in ("Home", "ArrowDown", "End", "Home"):
+        page.key(key)
+        places.append(page.run("document.activeElement.rowIndex"))
+    assert places == [1, 2, 3, 1]
+    page.run("document.querySelector('table.sortable th:nth-child(3) button').focus()")
+    before = page.run("document.querySelector('table.sortable th:nth-child(3)').ariaSort")
+    page.key("Enter")
+    assert page.run("document.querySelector('table.sortable th:nth-child(3)').ariaSort") != before
+
+
+def test_figures_say_what_is_seen_in_them(page):
+    """An alternative text of a figure has the figure's numbers, not its caption."""
+    alternatives = page.run(
+        "[...document.querySelectorAll('figure')].filter(f => f.querySelector('img')).map(f => [f.querySelector('img').alt, f.innerText])"
+    )
+    assert alternatives
+    said = " ".join(alt for alt, _ in alternatives)
+    assert "The best val_loss goes from 0.4 after the first trial to 0.3, reached with trial 1, number 2 of 2." in said
+    assert "validation loss from 0.5 to 0.4" in said
+    assert not [alt for alt, caption in alternatives if alt == caption.strip()]
+
+
+def test_a_page_of_500_trials_is_small_and_fits_a_phone(tmp_path):
+    """500 trials of 40 epochs make a page of less than 1.5 MB, of which only tables scroll sideways on a phone."""
+    path = made_report(tmp_path / "many", 500, 40)
+    assert path.stat().st_size < 1_500_000
+    with Page(360, 800) as page:
+        page.open(path.resolve().as_uri())
+        assert page.run("document.documentElement.scrollWidth") <= 360
+        assert page.run("document.querySelectorAll('table.sortable tbody tr').length") == 500
 
 
 # --- Optuna's dashboard ----------------------------------------------------------------------------------------------

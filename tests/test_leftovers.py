@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from search_spaces.cluster import ray_cluster
-from tests.command import start
+from tests.command import ROOT, start
 from trainables.errors import InputError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -139,3 +140,25 @@ def test_no_room_for_ray_is_named_before_it_starts(small, monkeypatch):
     with ray_cluster() as cluster:
         assert cluster.cpus
         assert not list(long.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("ulimit -n 100", "a process may open 100 files here, Ray wants 512; say `ulimit -n 8192` before"),
+        (
+            'unshare -n true && exec unshare -n sh -c "ip link set lo up; '
+            'echo 40000 40007 > /proc/sys/net/ipv4/ip_local_port_range; {}"',
+            "Ray wants 32 free ports of this machine: no port is free (Address already in use",
+        ),
+    ],
+)
+def test_what_ray_would_wait_for_without_end_is_said(before, said):
+    """Too few files that may be open, and no free ports, are one line before Ray starts."""
+    question = "from search_spaces.cluster import ray_cluster\nwith ray_cluster(): pass"
+    asked = f"{sys.executable} -c '{question}'"
+    line = before.format(asked) if "{}" in before else f"{before}; {asked}"
+    done = subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    if "unshare" in done.stderr:
+        pytest.skip("needs the right to make a network namespace")
+    assert said in done.stderr.splitlines()[-1]

@@ -1,5 +1,7 @@
 """The command line as a user types it, in a process of its own; real Ray where something is trained."""
 
+import errno
+import html
 import json
 import os
 import re
@@ -143,6 +145,40 @@ def test_list_and_dry_run_write_nothing(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_pipe_that_nobody_reads_is_no_error(tmp_path):
+    """`run_search.py --list | head -1` says nothing on standard error and ends as other tools do, by the name of SIGPIPE."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(ROOT / "run_search.py"), "--list"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "said"),
+    [
+        (errno.EMFILE, "a.png", "this process may open no more files; `ulimit -n 8192` before the command lets it"),
+        (errno.ENOSPC, None, "a disk or the shared memory is full (No space left on device)"),
+        (errno.EADDRINUSE, None, "no port is free (Address already in use)"),
+        (errno.EIO, None, "Input/output error"),
+        (errno.EROFS, "home/.cache", "home/.cache: Read-only file system"),
+    ],
+)
+def test_an_error_of_the_system_says_what_it_is_about(monkeypatch, capsys, number, name, said):
+    """Whatever the system refuses before a study is begun is one line about the file or about what there is no more of, never about a file None."""
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number), name)
+
+    monkeypatch.setattr("run_search.run_stage", fail)
+    assert main(["--stage", "lr"]) == 1
+    err = capsys.readouterr().err
+    assert said in err
+    assert "None" not in err
+    assert "--resume" not in err
+
+
 def test_all_plans_every_stage(tmp_path, monkeypatch, capsys):
     """--stage all --dry-run shows each stage's arms and shares, in order, and leaves no file."""
     monkeypatch.chdir(tmp_path)
@@ -231,6 +267,21 @@ class Page(HTMLParser):
         self.text += data
 
 
+NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+
+
+def figures_of(content):
+    """Every number of a JSON value as a page or terminal may show it, and those that stand in its sentences."""
+    if isinstance(content, dict | list):
+        inside = content.values() if isinstance(content, dict) else content
+        return set().union({str(len(content))}, *(figures_of(value) for value in inside))
+    if isinstance(content, str):
+        return set(NUMBER.findall(content))
+    if isinstance(content, bool) or content is None:
+        return set()
+    return {f"{content:.4g}", str(content), f"{100 * content:.2f}", f"{100 * content:+.2f}", f"{content:.4f}"}
+
+
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
     """`--stage lr --smoke` on class folders with an awkward name, and what it left."""
@@ -289,6 +340,20 @@ class TestSmoke:
         assert report["next"].startswith("python run_search.py --stage lr ")
         assert "--data chips" in report["next"]
         assert len((smoke[0] / "results" / "test_ledger.jsonl").read_text().splitlines()) == 1
+
+    def test_shown_numbers_are_the_files(self, smoke):
+        """Each figure of the page's answer, cards, checks and test pairs, and of the terminal's last lines, stands in report.json, rounded or in a sentence."""
+        root, done = smoke
+        folder = root / "results" / "lr" / "s"
+        known = figures_of(json.loads((folder / "report.json").read_text()))
+        page = re.sub(
+            r"<(style|script).*?</\1>", "", (folder / "report.html").read_text(encoding="utf-8"), flags=re.DOTALL
+        )
+        page = re.sub(r"<[^>]*>", " ", page.partition("The report of 2023")[0])
+        terminal = done.stderr[done.stderr.index("verdict:") :].partition("offline runs")[0]
+        shown = NUMBER.findall(html.unescape(page)) + NUMBER.findall(terminal)
+        assert len(shown) > 60
+        assert sorted(set(shown) - known) == []
 
     def test_weights_and_biases_has_a_run_for_every_trial(self, smoke):
         """--wandb offline leaves a run for each trial, each retraining and the study; the end says how to send them."""
