@@ -169,14 +169,14 @@ def test_a_fixed_camera_is_told_as_that():
 
 @pytest.mark.slow
 def test_many_images_are_prepared_in_little_more_memory_than_they_take():
-    """6,000 images are checked, split and paired in less than 1.6 times their own size more: 100,000 within 6 GiB."""
+    """4,000 images are checked, split and paired in less than 1.6 times their own size more: 100,000 within 6 GiB."""
     code = """
 import resource, numpy as np
 from trainables.data import ChipSet, prepare
-images = np.random.default_rng(0).integers(0, 256, (6000, 5, 5, 3), dtype=np.uint8).repeat(15, 1).repeat(15, 2)
+images = np.random.default_rng(0).integers(0, 256, (4000, 5, 5, 3), dtype=np.uint8).repeat(15, 1).repeat(15, 2)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()
-prepare(ChipSet(images, np.arange(6000) % 3, ("a", "b", "c"), "made"), "grouped").for_trials()
+prepare(ChipSet(images, np.arange(4000) % 3, ("a", "b", "c"), "made"), "grouped").for_trials()
 print((peak() - before) / images.nbytes)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
