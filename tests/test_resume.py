@@ -117,7 +117,7 @@ def test_drivers_killed_at_random_moments_and_a_killed_worker_lose_nothing(unbro
     while process.poll() is None and not in_mid_trial(folder, before):
         time.sleep(0.01)
     while process.poll() is None and not killed:
-        for victim in children(process.pid, b"SiameseTrial")[:1]:  # nameless for a moment whenever Ray renames it
+        for victim in children(process.pid, b"ray::ResourceTrainable")[:1]:  # as Tune calls its workers
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
                 killed = True
