@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-import search_spaces.tuner  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
+import search_spaces.cluster  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
 from analysis.manifest import manifest
 from analysis.record import Files, Record
 from analysis.report import write_report

@@ -31,7 +31,7 @@ from typing import Any
 
 import torch
 
-import search_spaces.tuner  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
+import search_spaces.cluster  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
 from benchmarks.study import chips_of, parser, positive, run_study
 from trainables.config import TrialConfig
 from trainables.data import prepare

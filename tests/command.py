@@ -23,7 +23,7 @@ def search(*arguments, cwd):
 
 
 def start(cwd, *arguments):
-    """Start `run_search.py` in a process group of its own, which heeds Ctrl-C even if these tests run in a background."""
+    """Start `run_search.py` in a process group of its own, which heeds signals even if these tests run in a background."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "run_search.py"), *arguments],
         cwd=cwd,
@@ -31,8 +31,14 @@ def start(cwd, *arguments):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has its children ignore it
+        preexec_fn=_heed,
     )
+
+
+def _heed():
+    """Undo what a shell's `&` (SIGINT) and nohup (SIGHUP) have their children ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def images(root, counts, size=(20, 20)):
