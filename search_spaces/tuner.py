@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 
 import ray
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 
 from search_spaces import stop
@@ -45,6 +45,7 @@ os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a diverged 
 
 RETRIES = 2  # times that a trial is tried again after an exception or a lost worker
 NO_ROOM = 2**20  # bytes
+KEPT = 2**16  # workers that Tune may keep while a phase ends: all
 HOPELESS = 3  # failed trials before any other has ended: what is wrong is not the config
 
 Outcome = Literal["whole", "interrupted", "hopeless"]
@@ -363,8 +364,8 @@ def _reason(trial: Any) -> str:
 
 def _scheduler(phase: Phase, metric: Metric) -> Any:
     if phase.scheduler == "none":
-        return None
-    return _OneOfPhases(
+        return _KeepsWorkers()
+    return _OfItsPhase(
         time_attr="epoch",
         metric=metric.name,
         mode=metric.goal,
@@ -374,8 +375,21 @@ def _scheduler(phase: Phase, metric: Metric) -> Any:
     )
 
 
-class _OneOfPhases(ASHAScheduler):
-    """Knows the trials of phases that have a scheduler; those of the others run to their end."""
+class _KeepsWorkers(FIFOScheduler):
+    """Starts trials in order, and has Tune keep every worker for the next phase, which it cannot know of.
+
+    By itself it keeps one. Its cache of actors is no public interface: in a Ray without it, workers start anew.
+    """
+
+    def on_trial_add(self, controller: Any, trial: Any) -> None:
+        super().on_trial_add(controller, trial)
+        with contextlib.suppress(AttributeError):
+            cache, size = controller._actor_cache, trial.placement_group_factory
+            cache.increase_max(size, max(0, KEPT - cache.total_max_objects))
+
+
+class _OfItsPhase(_KeepsWorkers, ASHAScheduler):
+    """ASHA over the trials of phases that have a scheduler; those of the others run to their end."""
 
     def on_trial_add(self, controller: Any, trial: Any) -> None:
         if trial.config["scheduled"]:
