@@ -62,7 +62,7 @@ def test_a_second_sigterm_ends_at_once(place):  # noqa: F811
         time.sleep(0.5)
     _, err = process.communicate(timeout=60)
     assert time.monotonic() - began < 3
-    assert process.returncode == 143
+    assert process.returncode in (143, -signal.SIGTERM)  # the same to a shell; the latter where it was already leaving
     assert "Traceback" not in err
     assert "***" not in err  # Ray's stack dump
     assert_nothing_left(place)
