@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -226,20 +227,26 @@ class _Asker(_InTheDriver, Searcher):
     def suggest(self, trial_id: str) -> Any:
         """Return the next trial's config for Ray; None while a phase's last trials run, FINISHED behind the last."""
         bridge = self._bridge
+        if bridge.again:
+            return self._described(bridge.again.pop(), trial_id)
         while self._given == len(bridge.phase.numbers):
             if not bridge.phase_over:
                 return None
             if not bridge.next_phase():
                 return Searcher.FINISHED
             self._given = 0
-        phase, number = bridge.phase, bridge.phase.numbers[self._given]
+        number = bridge.phase.numbers[self._given]
         self._given += 1
-        begun = phase.begun.get(number)
-        trial = begun.trial if begun else phase.source.ask(number)
-        bridge.started(trial, trial_id, begun.epochs if begun else ())
+        begun = bridge.phase.begun.get(number)
+        return self._described(begun or History(bridge.phase.source.ask(number)), trial_id)
+
+    def _described(self, history: History, trial_id: str) -> dict[str, Any]:
+        bridge, phase, trial = self._bridge, self._bridge.phase, history.trial
+        number, times = trial.number, bridge.given_again[trial.number]
+        bridge.started(trial, trial_id, history.epochs)
         return {
             "number": number,
-            "name": f"{phase.states.name}_{number:04d}",
+            "name": f"{phase.states.name}_{number:04d}{'_again' * times}",
             "config": trial.config.to_dict(),
             "metric": asdict(bridge.metric),
             "state": str(trial_file(phase.states.absolute(), number)),
@@ -264,7 +271,9 @@ class _Bridge(_InTheDriver, tune.Callback):
         self._scratch = run.scratch
         self._open: dict[int, Trial] = {}
         self._curves: dict[int, list[EpochMetrics]] = {}
-        self._ended = self._failed = 0  # in this phase
+        self._ended = self._failed = 0  # in this phase, as what follows
+        self.again: list[History] = []  # to be handed to Ray once more
+        self.given_again: Counter[int] = Counter()
 
     def next_phase(self) -> bool:
         """Begin the next phase; return whether there is one."""
@@ -274,6 +283,7 @@ class _Bridge(_InTheDriver, tune.Callback):
             self._over = True
             return False
         self.phase, self._ended, self._failed = phase, 0, 0
+        self.given_again.clear()
         return True
 
     @property
@@ -327,6 +337,11 @@ class _Bridge(_InTheDriver, tune.Callback):
         reason = _reason(trial)
         if os.strerror(errno.ENOSPC) in reason or disk_full(self._scratch.parent):
             self.fault = self.fault or no_space(self._scratch.parent)  # says nothing about the trial: it stays open
+        elif trial.should_recover() and self.given_again[_ours(trial).number] < RETRIES:
+            # Tune tries again what was running; this one met a worker that had died idle
+            number = _ours(trial).number
+            self.again.append(History(self._open.pop(number), tuple(self._curves.pop(number))))
+            self.given_again[number] += 1
         else:
             self._end(_ours(trial), "failed", reason)
 

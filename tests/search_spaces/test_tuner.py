@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,7 @@ class Bowl(tune.Trainable):
             "epoch": self.epoch,
             "val_loss": loss,
             "seconds": float(os.getpid()),
+            "val_cosine": float(os.nice(0)),
             "done": self.epoch == EPOCHS,
         }
 
@@ -131,6 +133,12 @@ def test_worker_processes_are_reused(ran):
     assert len(pids) <= 4
 
 
+def test_trials_run_at_the_priority_of_the_command(ran):
+    """Inside a trial the niceness is the driver's own, not Ray's 15, at which a busy machine hardly runs it."""
+    notes, _, _ = ran
+    assert {epoch.val_cosine for _, epochs in notes.results.values() for epoch in epochs} == {float(os.nice(0))}
+
+
 def test_ray_leaves_no_files_behind(ran):
     """The scratch folder of Ray's own state is gone after the run."""
     _, _, folder = ran
@@ -180,6 +188,24 @@ def test_a_phase_follows_from_the_one_before_in_the_same_workers(cluster, tmp_pa
     assert sorted(second.results) == [4, 5, 6]
     processes = [{epochs[0].seconds for _, epochs in notes.results.values()} for notes in (first, second)]
     assert processes[0] & processes[1]
+
+
+def test_workers_that_died_between_phases_cost_no_trial(cluster, tmp_path):
+    """The trials that are handed to dead workers are handed to new ones, and finish."""
+    suggester, first, second = Suggester(STUDY, tmp_path / "journal"), Notes(), Notes()
+
+    def phases():
+        yield Phase(suggester, range(2), [first], tmp_path / "one")
+        for worker in {int(epochs[0].seconds) for _, epochs in first.results.values()}:
+            os.kill(worker, signal.SIGKILL)
+        yield Phase(suggester, range(4, 7), [second], tmp_path / "two")
+
+    resources = fit_resources(Resources(max_concurrent=2), cluster)
+    run = TrialRun(Bowl, {"offset": 1.0}, STUDY.stage.metric, resources, tmp_path / "ray", phases())
+    assert run_trials(run) == "whole"
+    assert {number: result.status for number, (result, _) in second.results.items()} == dict.fromkeys(
+        (4, 5, 6), "finished"
+    )
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------
