@@ -1,6 +1,7 @@
 """The shape of the house, read from the source: who may import whom."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,6 +69,13 @@ def test_the_training_core_needs_neither_ray_nor_optuna():
         found = set(imports(ROOT / (name.replace(".", "/") + ".py")))
         assert not {n.split(".")[0] for n in found} & {"ray", "optuna", "wandb", "pandas", "seaborn"}
         waiting += [n for n in found if n.startswith("trainables.") and n not in seen]
+
+
+def test_a_search_starts_without_what_takes_seconds_to_load():
+    """torch, SciPy's statistics and what draws figures are not loaded before Ray is started."""
+    question = "import sys, analysis.conduct, run_search; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not set(loaded.stdout.split()) & {"torch", "torchvision", "scipy.stats", "matplotlib", "seaborn", "wandb"}
 
 
 def test_only_evaluate_reads_the_test_split():

@@ -1,5 +1,7 @@
 """What a search leaves on a machine outside its results folder: nothing, however it ends."""
 
+import contextlib
+import os
 import re
 import shutil
 import subprocess
@@ -47,13 +49,10 @@ def marks(root):
 def with_images(root, marks):
     """The files that have one of these in them, the images themselves aside."""
     found = []
-    for path in root.rglob("*"):
-        if path.is_file() and root / "chips" not in path.parents:
-            try:
-                content = path.read_bytes()
-            except OSError:  # gone again
-                continue
-            found += [str(path)] if any(mark in content for mark in marks) else []
+    for folder, _, names in os.walk(root):  # which passes over a folder that is gone again
+        for path in (Path(folder, name) for name in names if root / "chips" not in Path(folder, name).parents):
+            with contextlib.suppress(OSError):  # gone again, or no file
+                found += [str(path)] if any(mark in path.read_bytes() for mark in marks) else []
     return found
 
 

@@ -37,11 +37,11 @@ class Keeper(Protocol):
 class SiameseTrial(tune.Trainable):
     """Trains one configuration; Ray reuses the process and its loaded data for trial after trial.
 
-    The Ray config is plain: `config` (a `TrialConfig` as a dict), `metric` (name and goal, for the best epoch), and the
-    files where the keeper has what the trial goes on from, `state`, and its best weights, `weights` (None: not
-    wanted). Each step returns an epoch's metrics; the last one carries `done`. A diverged trial returns `infeasible`,
-    the reason, and no metric, so that no invented number can reach a sampler or scheduler. The keeper has what a trial
-    goes on from, at most `save_every` seconds old, and at its end the best epoch's weights.
+    The Ray config is plain: `number`, `config` (a `TrialConfig` as a dict), `metric` (name and goal, for the best
+    epoch), and the files where the keeper has what the trial goes on from, `state`, at most `save_every` seconds old,
+    and in the end the best epoch's weights, `weights` (None: not wanted). Each step returns an epoch's metrics; the
+    last one carries `done`. A diverged trial returns `infeasible`, the reason, and no metric, so that no invented
+    number can reach a sampler or scheduler.
     """
 
     def setup(
@@ -62,6 +62,7 @@ class SiameseTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Start another trial in this process with nothing left of the one before, or go on with what is kept of it."""
+        self.number: int = new_config["number"]
         self.state_file: str = new_config["state"]
         self.weights_file: str | None = new_config["weights"]
         self.trial_config = TrialConfig.from_dict(new_config["config"])

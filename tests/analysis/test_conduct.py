@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from analysis.conduct import _drop_damaged_states, _given_up, _is_reported, _reopen_given_up
+from analysis.conduct import _drop_damaged_states, _give_up, _is_reported, _reopen_given_up
 from analysis.record import Files, Record
 from analysis.store import write_json
 from search_spaces.keeper import trial_file
@@ -22,7 +22,7 @@ def test_a_start_without_hope_says_its_reason_and_may_be_tried_again(tmp_path, c
     broken = Record(Files.of_repeats(tmp_path), LOSS)
     for number in range(2, 5):
         write(broken, number, 1, "failed", f"no room on the device ({number})")
-    assert _given_up(broken, "hopeless", tmp_path, "retraining") == 1
+    _give_up(broken, tmp_path, "retraining")
     said = "the first 3 trials of this retraining all failed, the last with: no room on the device (4)"
     assert said in capsys.readouterr().err
     mended = Record(Files.of_repeats(tmp_path), LOSS)

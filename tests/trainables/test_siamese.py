@@ -33,7 +33,7 @@ class Memory:
 
 def ray_config(config, number=0):
     files = {"state": f"state {number}", "weights": f"weights {number}"}
-    return {"config": config.to_dict(), "metric": {"name": "val_loss", "goal": "min"}, **files}
+    return {"number": number, "config": config.to_dict(), "metric": {"name": "val_loss", "goal": "min"}, **files}
 
 
 def started(config, data, keeper=None, number=0):
