@@ -123,7 +123,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     table.to_csv(aside, index=False, compression="gzip")
     aside.replace(args.out)
     figures = {"table": str(args.out), "configs": args.trials, "seeds": args.seeds, "epochs": args.epochs}
-    print(json.dumps({**figures, "diverged": int(table["val_loss"].isna().sum()), "seconds": time.perf_counter() - began}))
+    print(
+        json.dumps({**figures, "diverged": int(table["val_loss"].isna().sum()), "seconds": time.perf_counter() - began})
+    )
 
 
 if __name__ == "__main__":
