@@ -1,7 +1,7 @@
 """Make a table of real training runs of one stage, for `benchmarks.selection` to simulate studies on.
 
     python -m benchmarks.selection_table --stage regularisation --trials 16 --seeds 10 --epochs 5 --out FILE.csv.gz
-        [--data PATH [--split grouped] [--chips N]] [--seed S]
+        [--data PATH] [--split grouped] [--chips N] [--seed S]
 
 The configs are those that the stage asks for under `--seed` (quasi-random; trial 0 is its start), each trained by the
 product's own loop, one after another in this process with one thread, under the same `--seeds` training seeds, so that
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seeds", type=positive, default=20, metavar="N", help="runs of each (default: 20)")
     p.add_argument("--epochs", type=positive, default=5, metavar="N", help="of each run (default: 5)")
     p.add_argument("--data", type=Path, metavar="PATH", help="images as run_search.py takes them (default: simulated)")
-    p.add_argument("--chips", type=positive, metavar="N", help="of --data only the first N, the classes in turn")
+    p.add_argument("--chips", type=positive, metavar="N", help="only the first N, the classes in turn")
     p.add_argument("--split", choices=("grouped", "random"), default="grouped")
     p.add_argument("--seed", type=int, default=0, metavar="S", help="of the study that suggests (default: 0)")
     p.add_argument("--out", type=Path, required=True, metavar="FILE.csv.gz")
