@@ -198,22 +198,35 @@ def _read_environment_again() -> None:
 def _found(address: str) -> str:
     """Return the HOST:PORT that `address` means; raise InputError, at once, for one where nobody listens."""
     wrong = f"--address {address}: no Ray cluster answers there"
-    if address == "auto":
-        try:
-            address = services.canonicalize_bootstrap_address_or_die("auto")
-        except (ConnectionError, ValueError) as error:
-            raise InputError(f"{wrong} ({error}); give HOST:PORT as `ray start` printed it") from error
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise InputError(f"{wrong}; give HOST:PORT as `ray start` printed it, or auto on a node of the cluster")
     try:
-        with socket.create_connection((host, int(port)), timeout=5) as connection:
-            greets = _greets(connection)
-    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: what no name of a host can be
-        raise InputError(f"{wrong} ({error}); is it running, and is the port open?") from error
-    if not greets:
-        raise InputError(f"{wrong}, but something else does; give HOST:PORT as `ray start` printed it")
-    return address
+        candidates = _on_this_node() if address == "auto" else [address]
+    except (ConnectionError, ValueError) as error:
+        raise InputError(f"{wrong} ({error}); give HOST:PORT as `ray start` printed it") from error
+    faults = []
+    for candidate in candidates:
+        host, _, port = candidate.rpartition(":")
+        if not host or not port.isdecimal():
+            raise InputError(f"{wrong}; give HOST:PORT as `ray start` printed it, or auto on a node of the cluster")
+        try:
+            with socket.create_connection((host, int(port)), timeout=5) as connection:
+                if _greets(connection):
+                    return candidate
+                faults.append(f"{wrong}, but something else does; give HOST:PORT as `ray start` printed it")
+        except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: what no name of a host can be
+            faults.append(f"{wrong} ({error}); is it running, and is the port open?")
+    raise InputError(faults[0])
+
+
+def _on_this_node() -> list[str]:
+    """Return the clusters that `auto` may mean: RAY_ADDRESS, else that of the last `ray start`, then any that runs.
+
+    Ray takes any that runs before the last `ray start` where it sees but one, which may be another user's.
+    """
+    named = os.environ.get("RAY_ADDRESS")
+    last = None if named else services.find_bootstrap_address(None)
+    running = [] if named else sorted(services.find_gcs_addresses())
+    known = [services.canonicalize_bootstrap_address_or_die(address) for address in (last, *running) if address]
+    return list(dict.fromkeys(known)) or [services.canonicalize_bootstrap_address_or_die("auto")]
 
 
 def _greets(connection: socket.socket) -> bool:
