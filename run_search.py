@@ -24,18 +24,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 # before NumPy loads: its matrices here are small, and on busy cores its threads mostly wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from analysis.mirror import MIRROR_MODES
-from search_spaces import stop
 from search_spaces.stage import Budget, Stage
 from search_spaces.stages import STAGES, stage_named, stages_before
-from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study, name_by_time
+from search_spaces.study import SAMPLERS, SCHEDULERS, Start, Study, name_by_time
+from studies import stop
+from studies.mirror import MIRROR_MODES
+from studies.resources import Resources
 from trainables.config import TrialConfig
 from trainables.errors import InputError, what_happened
-from trainables.files import user_path
-from trainables.layout import BY_FOLDER, BY_NOTHING, group_by
+from trainables.images.files import user_path
+from trainables.images.layout import BY_FOLDER, BY_NOTHING, group_by
 
 if TYPE_CHECKING:
-    from analysis.workshop import Source, Where
+    from studies.workshop import Source, Where
 
 SYNTHETIC = "synthetic"
 ALL = "all"
@@ -224,7 +225,8 @@ def study_name(args: argparse.Namespace) -> str:
 
 def starting_config(args: argparse.Namespace, stage: Stage) -> Start:
     """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
-    from analysis.store import adopted_config, read_config, read_json
+    from storage.folder import adopted_config, read_config
+    from storage.whole import read_json
 
     if args.start:
         return Start(read_config(args.start), str(args.start), found=True)
@@ -259,7 +261,7 @@ def run_stage(args: argparse.Namespace, stage: Stage) -> int:
     if args.dry_run:
         print(plan(study, start))
         return 0
-    from analysis.conduct import conduct  # torch and Ray load only now: wrong usage answers at once
+    from studies.conduct import conduct  # torch and Ray load only now: wrong usage answers at once
 
     status, report = conduct(study, start.origin, source(args), where(args))
     print(report)
@@ -268,7 +270,7 @@ def run_stage(args: argparse.Namespace, stage: Stage) -> int:
 
 def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     """Go on with a study as it was started; return the exit status."""
-    from analysis.store import newest_study, read_study
+    from storage.folder import newest_study, read_study
 
     if args.dry_run:
         raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
@@ -277,8 +279,8 @@ def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     _check_unchanged(argv, folder, described)
     started = _started(described)
     started.data = _typed(argv, ["data"])["data"] or started.data
-    from analysis.conduct import resume_study
-    from analysis.workshop import open_workshop
+    from studies.conduct import resume_study
+    from studies.workshop import open_workshop
 
     with open_workshop(source(started), where(args)) as workshop:
         status, report = resume_study(folder, args.trials, workshop)
@@ -323,14 +325,14 @@ def _typed(argv: Sequence[str] | None, names: Iterable[str]) -> dict[str, Any]:
 
 def run_all(args: argparse.Namespace) -> int:
     """Run the chain of stages, or print their plans; return the exit status."""
-    from analysis.store import read_config
+    from storage.folder import read_config
 
     start = Start(read_config(args.start), str(args.start), found=True) if args.start else Start()
     name = study_name(args)
     if args.dry_run:
         print("\n\n".join(plan(make_study(args, stage, start, name), start) for stage in STAGES))
         return 0
-    from analysis.chain import Chain, run_chain
+    from studies.chain import Chain, run_chain
 
     rounds = not (args.smoke or args.epochs)  # how long to train is the user's word, or the lr stage's to find out
     chain = Chain(functools.partial(make_study, args), start, name if args.study else None, rounds, _settings(args))
@@ -354,7 +356,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def source(args: argparse.Namespace) -> Source:
     """Return which chips the arguments name."""
-    from analysis.workshop import Source
+    from studies.workshop import Source
 
     return Source(
         args.data,
@@ -369,7 +371,7 @@ def source(args: argparse.Namespace) -> Source:
 
 def where(args: argparse.Namespace) -> Where:
     """Return where results go and trials run."""
-    from analysis.workshop import Where
+    from studies.workshop import Where
 
     resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent, args.save_every)
     return Where(args.results_dir, args.address, resources, args.wandb)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.selection import ranked
-from analysis.store import StudyRecord
+from storage.folder import StudyRecord
 from trainables.result import Metric
 
 MOST = 100  # curves that an eye can still tell apart, and a page still carries

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.importance import importances
 from analysis.selection import ranked
-from analysis.store import StudyRecord
 from search_spaces.domain import Choice, Domain, IntRange
-from search_spaces.suggest import importances
+from storage.folder import StudyRecord
 from trainables.result import Metric
 
 ENOUGH = 10  # finished trials before importance is worth a look

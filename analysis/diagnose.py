@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.selection import best_of_arms, ranked
-from analysis.store import StudyRecord
 from search_spaces.domain import Choice, Domain, from_dict
+from storage.folder import StudyRecord
 from trainables.result import Metric
 
 Severity = Literal["ok", "note", "warn", "fail"]

@@ -9,10 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 
+from analysis.commands import is_cut_off, next_command, sync_command
 from analysis.curve_chart import curve_chart
 from analysis.curves import (
     axis_points,
@@ -24,8 +23,6 @@ from analysis.curves import (
     run_curves,
 )
 from analysis.diagnose import LATE, TOP, Finding, diagnose, training_length
-from analysis.evaluate import TestScore
-from analysis.mirror import sync_command
 from analysis.page import embedded, render_page
 from analysis.plots import (
     draw_axes,
@@ -33,19 +30,19 @@ from analysis.plots import (
     draw_best_so_far,
     draw_importance,
     draw_losses,
-    draw_pairs,
     draw_parallel,
     draw_runs,
 )
 from analysis.published import PUBLISHED
+from analysis.scores import TestScore
 from analysis.seen import seen_in_figures
 from analysis.selection import Adoption, judge, ranked
-from analysis.store import BEST_COLUMNS, SCHEMA, StudyRecord, read_study, write_json, write_text
 from search_spaces.domain import from_dict
-from search_spaces.stages import STAGES, stage_after, stage_named
-from trainables.augment import draw_views, gather
-from trainables.config import Augmentation, TrialConfig
-from trainables.data import PreparedData
+from search_spaces.stages import stage_named
+from storage.folder import SCHEMA, StudyRecord, read_study
+from storage.tables import BEST_COLUMNS
+from storage.whole import write_json, write_text
+from trainables.config import TrialConfig
 from trainables.result import Metric
 
 FIGURES = {
@@ -64,7 +61,6 @@ FIGURES = {
     "pairs.png": "Five training pairs as the report's augmentation changes them: flips and greyscale at random, "
     "theta 0.7 (a stage that does not augment trains on them unchanged).",
 }
-REPORT_AUGMENTATION = Augmentation(theta=0.7)
 
 
 PASSED = "; every check passed"
@@ -116,7 +112,7 @@ def write_report(
         report["verdict"] = _with_a_dead_test(report["verdict"], report["test"])
         report["training_length"] = training_length(study, metric)
         _draw(study, metric, int(report["selected"]["trial"]))
-    if _is_cut_off(study):
+    if is_cut_off(study):
         trials = study.manifest["budget"]["trials"]
         report["verdict"] = f"not finished: {len(study.evidence)} of {trials} trials have ended"
     report["findings"] = [asdict(finding) for finding in findings]
@@ -124,11 +120,6 @@ def write_report(
     write_json(folder / "report.json", report)
     write_text(folder / "report.html", _page(study, metric, report))
     return folder / "report.html"
-
-
-def _is_cut_off(study: StudyRecord) -> bool:
-    """Whether there is something to go on with: the study was not measured yet, and its trials do not all fail."""
-    return not study.manifest["finished"] and (study.evidence.empty or not study.finished.empty)
 
 
 def _with_own_repeats(study: StudyRecord) -> StudyRecord:
@@ -307,46 +298,6 @@ def _with_mean(test: Mapping[str, Any] | None) -> Any:
     return dict(test) | {"mean_accuracy": fmean(test["runs_accuracy"])} if test else None
 
 
-def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
-    """Return the command that goes on: with what is left, this study with one thing changed, or the next stage."""
-    manifest, budget = study.manifest, study.manifest["budget"]
-    warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
-    later = stage_after(stage_named(manifest["stage"]))
-    start = str(study.path / "best.json") if adopted and not manifest["examined"] else manifest["start_from"]
-    results = study.path.parent.parent
-    cut_off, longer = _is_cut_off(study), bool(warned & {"chance", "training length"})
-    if later is None and not (cut_off or longer):
-        return shlex.join(["python", "-m", "analysis", str(results)])
-    options = {
-        "--stage": manifest["stage"],
-        "--start": start if start.endswith(".json") else None,
-        "--trials": budget["trials"],
-        "--epochs": budget["epochs"],
-        "--repeats": budget["repeats"],
-        "--seed": manifest["seed"] or None,
-        "--sampler": manifest["sampler"] if manifest["sampler"] != "qmc" else None,
-        "--scheduler": manifest["scheduler"] if manifest["scheduler"] != "none" else None,
-    }
-    more = {"--stage": manifest["stage"], "--resume": True, "--study": manifest["name"]}
-    if cut_off:
-        options = more
-    elif study.finished.empty:  # nothing trained: find out whether the plain baseline does
-        options = {"--stage": STAGES[0].name}
-    elif longer:
-        options["--epochs"] = 2 * budget["epochs"]
-    elif warned & {"boundary", "feasibility"}:  # ranges are changed first, which makes another study of it
-        options["--trials"] = 2 * budget["trials"]
-    elif warned & {"density", "retraining", "early best epochs"}:
-        options = {**more, "--trials": 2 * budget["trials"]}
-    elif later:  # finds what was adopted by itself
-        kept = {"--start": options["--start"], "--epochs": budget["epochs"]}
-        options = {"--stage": later.name, **({} if adopted else kept)}
-    options["--results-dir"] = None if results == Path("results") else results
-    given = [(option, value) for option, value in options.items() if value is not None]
-    words = [str(word) for option, value in given for word in ((option,) if value is True else (option, value))]
-    return shlex.join(["python", "run_search.py", *words, *manifest["data"]["options"]])
-
-
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
@@ -366,22 +317,6 @@ def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
         draw_best_epochs(best_epoch_counts(study, metric, TOP), LATE, figures / "best_epochs.png")
     if study.manifest["examined"] and len(study.repeats):
         draw_runs(run_curves(study, RUN_TITLES), figures / "runs.png")
-
-
-def draw_training_pairs(data: PreparedData, path: Path, count: int = 5) -> None:
-    """Draw five training pairs under the report's augmentation, each chip stretched to full range for the eye."""
-    part = data.part("train", data.split.train)
-    pairs = part.pairs
-    each = np.unique(pairs.first, return_index=True)[1][:count]  # five chips, each in its first pair
-    shown = len(each)
-    chips = np.concatenate([part.images[pairs.first[each]], part.images[pairs.second[each]]]).astype(np.float32)
-    low, high = chips.min((1, 2), keepdims=True), chips.max((1, 2), keepdims=True)
-    scaled = torch.from_numpy((chips - low) / np.maximum(high - low, 1e-12)).permute(0, 3, 1, 2)
-    views = draw_views(2 * shown, REPORT_AUGMENTATION, torch.Generator().manual_seed(data.seed))
-    drawn = gather(scaled, torch.arange(2 * shown), views)
-    images = drawn.permute(0, 2, 3, 1).clamp(0, 1).numpy()
-    titles = ["similar" if target == 0 else "different" for target in pairs.target[each]]
-    draw_pairs(images[:shown], images[shown:], titles, path)
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

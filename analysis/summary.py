@@ -10,8 +10,9 @@ from typing import Any
 from analysis.page import embedded, render_page
 from analysis.published import PUBLISHED
 from analysis.report import chosen_values
-from analysis.store import SCHEMA, StudyRecord, read_study, write_json, write_text
 from search_spaces.stages import STAGES
+from storage.folder import SCHEMA, StudyRecord, read_study
+from storage.whole import write_json, write_text
 from trainables.errors import InputError
 
 FIGURES = {

@@ -35,25 +35,25 @@ from typing import Any
 
 import numpy as np
 
-import search_spaces.cluster  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
-from analysis.manifest import manifest
-from analysis.record import Files, Record
+import studies.cluster  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
 from analysis.report import write_report
-from analysis.store import write_json
 from benchmarks.study import ROOT, positive, write_chips
 from benchmarks.worker import hand_over, peak_bytes
-from search_spaces.resources import Cluster, Node
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from search_spaces.suggest import Suggester
+from storage.record import Files, Record
+from storage.whole import write_json
+from studies.manifest import manifest
+from studies.resources import Cluster, Node
+from studies.suggest import Suggester
 from trainables.config import TrialConfig
 from trainables.data import MIN_CHIPS_PER_CLASS, ChipSet, prepare
 from trainables.errors import InputError
+from trainables.images.readers import read_chips
+from trainables.images.synthetic import simulate
 from trainables.native import encoder_path
-from trainables.readers import read_chips
 from trainables.result import EpochMetrics, trial_result
-from trainables.synthetic import simulate
 
 
 def in_fresh_process(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.record import Files, read_histories
-from analysis.store import read_json
+from storage.record import Files, read_histories
+from storage.whole import read_json
 from trainables.data import ChipSet
 from trainables.errors import InputError
+from trainables.images.synthetic import simulate
 from trainables.result import History, Metric
-from trainables.synthetic import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 

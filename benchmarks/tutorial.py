@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.store import write_json
 from benchmarks.study import StudyRun, chips_of, parser, positive, run_study, timed
+from storage.whole import write_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 

@@ -27,16 +27,6 @@ def name_by_time() -> str:
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What one trial takes, how many run at once (None: from the machine), and seconds between its checkpoints."""
-
-    cpus_per_trial: float = 1.0
-    gpus_per_trial: float | None = None
-    max_concurrent: int | None = None
-    save_every: float = 5.0
-
-
-@dataclass(frozen=True)
 class Start:
     """The config a study starts from, and where it comes from; `found`: its epochs hold for these images too."""
 

@@ -18,11 +18,11 @@ import pytest
 from run_search import _started, main, make_study, parser, source, study_name
 from search_spaces.stages import stage_named
 from search_spaces.study import Start
-from search_spaces.suggest import journal_states
+from studies.suggest import journal_states
 from tests.command import ROOT, images, search, start
 from trainables import compare
 from trainables.config import TrialConfig
-from trainables.files import user_path
+from trainables.images.files import user_path
 
 # --- wrong usage and unusable input ----------------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ def test_a_study_from_before_groups_goes_on_without_them():
 def test_it_starts_from_a_notebook_and_under_uv():
     """MPLBACKEND of a Jupyter or Colab kernel is no traceback; workers are started as Ray does without `uv run`."""
     code = (
-        "import analysis.report, matplotlib, search_spaces.tuner; from ray._private import ray_constants; "
+        "import analysis.report, matplotlib, studies.tuner; from ray._private import ray_constants; "
         "print(matplotlib.get_backend(), ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV)"
     )
     environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
@@ -382,7 +382,7 @@ class TestSmoke:
         import torch
 
         from trainables.data import prepare
-        from trainables.readers import read_chips
+        from trainables.images.readers import read_chips
         from trainables.training import DeviceData, train
 
         root = smoke[0]

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from analysis.diagnose import CHANCE_ERRORS, density, diagnose
-from analysis.store import EPOCH_COLUMNS, TRIAL_COLUMNS, StudyRecord
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
+from storage.folder import StudyRecord
+from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS
 from trainables.config import TrialConfig
 from trainables.result import Metric
 

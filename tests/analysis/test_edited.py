@@ -9,11 +9,13 @@ import pytest
 
 import analysis.report
 from analysis.__main__ import main
-from analysis.manifest import study_of
 from analysis.report import write_report
-from analysis.store import TrialLog, read_json, read_study, reading, write_json
-from analysis.wandb_runs import main as wandb_main
-from tests.analysis.test_store import described
+from storage.folder import read_study, reading
+from storage.tables import TrialLog
+from storage.whole import read_json, write_json
+from studies.manifest import study_of
+from studies.wandb_runs import main as wandb_main
+from tests.storage.test_folder import described
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.result import EpochMetrics, Trial, TrialResult

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.commands import next_command
 from analysis.diagnose import Finding, training_length
-from analysis.evaluate import TestScore
-from analysis.manifest import manifest
 from analysis.report import (
     _adoption,
     _baseline_config,
@@ -17,23 +16,26 @@ from analysis.report import (
     _with_a_dead_test,
     _with_doubts,
     _with_own_repeats,
-    next_command,
     selected_trial,
     trial_config,
 )
-from analysis.store import TrialLog, read_study, write_json
+from analysis.scores import TestScore
 from run_search import make_study, parser, starting_config
-from search_spaces.resources import Cluster, Node
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
-from search_spaces.suggest import Suggester
+from storage.folder import read_study
+from storage.tables import TrialLog
+from storage.whole import write_json
+from studies.manifest import manifest
+from studies.resources import Cluster, Node
+from studies.suggest import Suggester
 from tests.analysis.test_diagnose import LOSS, study
 from trainables.config import TrialConfig
 from trainables.data import prepare
+from trainables.images.synthetic import simulate
 from trainables.native import encoder_path
 from trainables.result import TrialResult
-from trainables.synthetic import simulate
 
 
 def record(path="results/lr/s", repeats=(), start_from="the baseline's config", seed=0, stage="lr", **changes):

@@ -9,8 +9,8 @@ import torch
 
 from trainables.data import ChipSet, channel_statistics, prepare
 from trainables.errors import InputError
+from trainables.images.synthetic import simulate
 from trainables.stored import load
-from trainables.synthetic import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -271,8 +271,9 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     from safetensors.torch import save_file
 
     from analysis.diagnose import better_than_chance
-    from analysis.evaluate import Finalist, evaluate
-    from analysis.manifest import described_grouping
+    from analysis.scores import Finalist
+    from studies.evaluate import evaluate
+    from studies.manifest import described_grouping
     from tests.analysis.test_diagnose import LOSS, study
     from trainables.config import TrialConfig
     from trainables.ensemble import pack
