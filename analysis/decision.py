@@ -167,9 +167,7 @@ def decide(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric,
     return Decision("too few seeds", 0, Deaths.of(()), Deaths.of(()))
 
 
-def _look(
-    rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float
-) -> Decision | None:
+def _look(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float) -> Decision | None:
     """Return what one look decides; None if the next one shall."""
     seeds = len(pairs)
     gains = np.array([metric.gain(ours.worth(chance), start.worth(chance)) for ours, start in pairs])
@@ -196,9 +194,7 @@ def _look(
     )
 
 
-def survives(
-    pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float, tolerated: float = 0.0
-) -> bool:
+def survives(pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float, tolerated: float = 0.0) -> bool:
     """Return whether the candidate's mean is better than the start's even with the deaths that were perhaps missed."""
     living = [ours.worth(chance) for ours, _ in pairs if not ours.died]
     if not living:

@@ -107,7 +107,12 @@ def entrants(
 
 
 def next_in_race(
-    plan: RacePlan, search: Mapping[int, Outcome], candidates: Sequence[int], known: Known, metric: Metric, chance: float
+    plan: RacePlan,
+    search: Mapping[int, Outcome],
+    candidates: Sequence[int],
+    known: Known,
+    metric: Metric,
+    chance: float,
 ) -> tuple[Run, ...] | Ranking:
     """Return the runs that the race's first unfinished round still needs, or how the race ended.
 

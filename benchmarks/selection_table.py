@@ -24,14 +24,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-
 from analysis.evaluate import test_pairs
+from search_spaces.suggest import Suggester
+from trainables.readers import read_chips
+from trainables.synthetic import simulate
+
 from benchmarks.growth import first_chips
 from benchmarks.study import positive
 from search_spaces.stage import Budget, Stage
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from search_spaces.suggest import Suggester
 from trainables.compiled import share_threads
 from trainables.config import TrialConfig
 from trainables.data import PreparedData, prepare
@@ -40,10 +42,8 @@ from trainables.errors import Diverged
 from trainables.losses import make_loss
 from trainables.metrics import confusion
 from trainables.native import encoder_path
-from trainables.readers import read_chips
 from trainables.result import Trial
 from trainables.stored import Tensors, load
-from trainables.synthetic import simulate
 from trainables.training import DeviceData, Run, train, validate
 
 FIRST_SEED = 1000  # of training: a table's seed 0 stands for it
@@ -123,7 +123,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     table.to_csv(aside, index=False, compression="gzip")
     aside.replace(args.out)
     figures = {"table": str(args.out), "configs": args.trials, "seeds": args.seeds, "epochs": args.epochs}
-    print(json.dumps({**figures, "diverged": int(table["val_loss"].isna().sum()), "seconds": time.perf_counter() - began}))
+    print(
+        json.dumps({**figures, "diverged": int(table["val_loss"].isna().sum()), "seconds": time.perf_counter() - began})
+    )
 
 
 if __name__ == "__main__":
