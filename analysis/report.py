@@ -29,6 +29,7 @@ from analysis.plots import (
     draw_axes,
     draw_best_epochs,
     draw_best_so_far,
+    draw_candidates,
     draw_importance,
     draw_losses,
     draw_parallel,
@@ -40,6 +41,7 @@ from analysis.seen import seen_in_figures
 from analysis.selection import ranked
 from analysis.verdict import (
     adoption,
+    candidate_runs,
     candidates,
     on_the_test_pairs,
     overtuning,
@@ -57,6 +59,8 @@ from trainables.config import TrialConfig
 from trainables.result import Metric
 
 FIGURES = {
+    "candidates.png": "Every run under a new seed of the start and of the candidates that were raced, best first. "
+    "The race's runs chose; those under fresh seeds decide.",
     "losses.png": "Loss of the best trials and of the starting config (trial 0). "
     "Thin: as measured; thick: moving average over 3 epochs.",
     "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring the selected one.",
@@ -116,6 +120,9 @@ def write_report(
             report["verdict"] = with_doubts(on_the_test_pairs(report["gain"]), findings)
         report["verdict"] = with_a_dead_test(report["verdict"], report["test"])
         report["training_length"] = training_length(study, metric)
+        runs = candidate_runs(study)
+        if len(runs):
+            draw_candidates(runs, f"best {metric.name} of a run", study.path / "figures" / "candidates.png")
         _draw(called, metric, int(report["selected"]["trial"]))
     if is_cut_off(study):
         trials = study.manifest.budget.trials
@@ -245,7 +252,9 @@ def _tested(
 
 def _with_mean(test: Mapping[str, Any] | None) -> Any:
     """Test figures with the mean of all seeds, which the page shows: what is shown stands in the file."""
-    return dict(test) | {"mean_accuracy": fmean(test["runs_accuracy"])} if test else None
+    if not test:
+        return None
+    return dict(test) | {f"mean_{name}": fmean(test[f"runs_{name}"]) for name in ("accuracy", "jaccard")}
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

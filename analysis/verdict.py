@@ -227,6 +227,24 @@ def overtuning(study: StudyRecord) -> dict[str, float] | None:
     return told | ({"lost_sds": lost / spread} if spread else {})
 
 
+def candidate_runs(study: StudyRecord) -> pd.DataFrame:
+    """Return every run under a new seed, the start's first, then the candidates', best first.
+
+    Columns: label, value (of the metric; of a diverged run what guessing is worth), fresh (whether it decided), died.
+    """
+    if not is_raced(study) or study.finished.empty:
+        return pd.DataFrame(columns=["label", "value", "fresh", "died"])
+    found = contest(study)
+    rows = []
+    for trial in (START, *found.ranking()):
+        name = "the start" if trial == START else f"trial {trial}, {found.arms[trial]}"
+        for run, outcome in found.known.items():
+            if run.trial == trial:
+                value, fresh = outcome.worth(found.procedure.chance), run.seed >= found.procedure.race.seeds
+                rows.append({"label": name, "value": value, "fresh": fresh, "died": outcome.died})
+    return pd.DataFrame(rows, columns=["label", "value", "fresh", "died"])
+
+
 def candidates(study: StudyRecord) -> list[dict[str, object]]:
     """Return the start and every raced candidate, best first: its trial, arm, its value in the search, and its runs.
 
