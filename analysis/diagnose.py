@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.selection import best_of_arms, ranked
-from search_spaces.domain import Choice, Domain, from_dict
+from search_spaces.domain import Choice, Domain
 from storage.folder import StudyRecord
 from trainables.result import Metric
 
@@ -77,7 +77,7 @@ def feasibility(study: StudyRecord) -> Finding:
         "feasibility",
         severity,
         evidence + most,
-        f"shrink the space where they fail (search_spaces/{study.manifest['stage']}.py), or look for a bug first",
+        f"shrink the space where they fail (search_spaces/{study.manifest.stage}.py), or look for a bug first",
     )
 
 
@@ -87,14 +87,14 @@ def better_than_chance(study: StudyRecord, metric: Metric) -> Finding:
     Where the user's images come in groups, a group is one look: two groups that happen to look alike make all their
     pairs right or wrong together.
     """
-    pairs = study.manifest["data"]["pairs"]["validation"]
-    parts = study.manifest["data"].get("grouping", {}).get("parts")
-    chance = max(pairs["similar"], 1 - pairs["similar"])
+    pairs = study.manifest.data.pairs["validation"]
+    parts = study.manifest.data.grouping.parts if study.manifest.data.grouping else None
+    chance = max(pairs.similar, 1 - pairs.similar)
     best = ranked(study.finished, metric).iloc[0]
     accuracy = float(best["val_accuracy"])
-    looks = min(pairs["count"], parts["validation"]) if parts else pairs["count"]
+    looks = min(pairs.count, parts["validation"]) if parts else pairs.count
     needed = chance + CHANCE_ERRORS * math.sqrt(chance * (1 - chance) / max(looks, 1))
-    evidence = f"best trial: {accuracy:.1%} of {pairs['count']} validation pairs right, guessing gives {chance:.1%}"
+    evidence = f"best trial: {accuracy:.1%} of {pairs.count} validation pairs right, guessing gives {chance:.1%}"
     evidence += f"; they are of {parts['validation']} groups" if parts else ""
     if float(best["val_jaccard"]) == 0:
         return Finding("chance", "fail", f"{evidence}; it calls no similar pair similar", UNLEARNED)
@@ -113,7 +113,7 @@ def boundary(study: StudyRecord, metric: Metric) -> Finding:
     """The best trial's place in each range it searched (playbook: bad search space boundaries)."""
     best = ranked(study.finished, metric).iloc[0]
     near = []
-    limits = {p["path"]: p.get("limits", []) for p in study.manifest["parameters"]}
+    limits = {p.path: p.limits for p in study.manifest.parameters}
     for path, domain in _searched(study):
         value = best.get(path)
         if isinstance(domain, Choice) or value is None or pd.isna(value) or not domain.contains(float(value)):
@@ -128,7 +128,7 @@ def boundary(study: StudyRecord, metric: Metric) -> Finding:
         "boundary",
         "warn",
         "; ".join(near),
-        f"the best value may lie outside: widen the range in search_spaces/{study.manifest['stage']}.py",
+        f"the best value may lie outside: widen the range in search_spaces/{study.manifest.stage}.py",
     )
 
 
@@ -137,7 +137,7 @@ def density(study: StudyRecord, metric: Metric) -> Finding:
     if not _searched(study):
         return Finding("density", "ok", f"{len(study.finished)} trials of one config: nothing was searched")
     searched = study.trials[study.trials["status"].isin(["finished", "stopped"])]
-    counts = searched["arm"].value_counts().reindex(study.manifest["arms"], fill_value=0)
+    counts = searched["arm"].value_counts().reindex(study.manifest.arms, fill_value=0)
     evidence = "trials with a result: " + ", ".join(f"{arm} {count}" for arm, count in counts.items())
     if all(count >= min(DENSE, _points(study, str(arm))) for arm, count in counts.items()):
         return Finding("density", "ok", evidence)
@@ -244,19 +244,18 @@ def retraining(study: StudyRecord, metric: Metric) -> Finding | None:
 
 
 def _data_notes(study: StudyRecord) -> list[Finding]:
-    data = study.manifest["data"]
-    warned = [Finding("labels", "warn", text, "look at these images") for text in data.get("warnings", [])]
-    return warned + [Finding("data", "note", note) for note in data["notes"]]
+    data = study.manifest.data
+    warned = [Finding("labels", "warn", text, "look at these images") for text in data.warnings]
+    return warned + [Finding("data", "note", note) for note in data.notes]
 
 
 def _points(study: StudyRecord, arm: str) -> float:
     """How many different trials an arm can have: few where it searches nothing but counts and choices."""
-    fixed = study.manifest["arm_values"][arm]
-    own = [p for p in study.manifest["parameters"] if p["domain"] and p["path"] not in fixed]
-    given = [p for p in own if all(fixed.get(path) == value for path, value in p.get("only_if", {}).items())]
-    return math.prod(from_dict(p["domain"]).size for p in given)
+    fixed = study.manifest.arm_values[arm]
+    own = [p for p in study.manifest.parameters if p.domain and p.path not in fixed]
+    given = [p.domain for p in own if all(fixed.get(path) == value for path, value in p.only_if.items())]
+    return math.prod(float(domain.size) for domain in given if domain)
 
 
 def _searched(study: StudyRecord) -> list[tuple[str, Domain]]:
-    described = study.manifest["parameters"]
-    return [(p["path"], from_dict(p["domain"])) for p in described if p["domain"]]
+    return list(study.manifest.domains.items())

@@ -37,9 +37,9 @@ from analysis.published import PUBLISHED
 from analysis.scores import TestScore
 from analysis.seen import seen_in_figures
 from analysis.selection import Adoption, judge, ranked
-from search_spaces.domain import from_dict
 from search_spaces.stages import stage_named
-from storage.folder import SCHEMA, StudyRecord, read_study
+from storage.folder import StudyRecord, read_study
+from storage.manifest import SCHEMA, Manifest
 from storage.tables import BEST_COLUMNS
 from storage.whole import write_json, write_text
 from trainables.config import TrialConfig
@@ -91,7 +91,7 @@ def write_report(
     report that says so, and no best.json.
     """
     study = _with_own_repeats(read_study(folder))
-    metric = Metric(**study.manifest["metric"])
+    metric = study.manifest.metric
     findings = diagnose(study, metric)
     report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED}
     if study.finished.empty:
@@ -107,13 +107,13 @@ def write_report(
     else:
         report |= _judged(study, metric, findings)
         report |= _tested(study, report, scores, gain, tests)
-        if study.manifest["examined"] and report["gain"]:
+        if study.manifest.examined and report["gain"]:
             report["verdict"] = _with_doubts(_on_the_test_pairs(report["gain"]), findings)
         report["verdict"] = _with_a_dead_test(report["verdict"], report["test"])
         report["training_length"] = training_length(study, metric)
         _draw(study, metric, int(report["selected"]["trial"]))
     if is_cut_off(study):
-        trials = study.manifest["budget"]["trials"]
+        trials = study.manifest.budget.trials
         report["verdict"] = f"not finished: {len(study.evidence)} of {trials} trials have ended"
     report["findings"] = [asdict(finding) for finding in findings]
     report["next"] = next_command(study, findings, bool(report["selected"] and report["selected"]["adopted"]))
@@ -124,26 +124,26 @@ def write_report(
 
 def _with_own_repeats(study: StudyRecord) -> StudyRecord:
     """Return the study without retrainings of another config: trials may have been added since."""
-    retrained = study.manifest.get("finalists", {}).get("selected")
-    if study.finished.empty or retrained is None or retrained == selected_trial(study)[1].to_dict():
+    retrained = study.manifest.finalists.get("selected")
+    if study.finished.empty or retrained is None or retrained == selected_trial(study)[1]:
         return study
     return replace(study, repeats=study.repeats.head(0), repeat_epochs=study.repeat_epochs.head(0))
 
 
 def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
     """Return number and config of the best finished trial by validation."""
-    best = ranked(study.finished, Metric(**study.manifest["metric"])).iloc[0]
+    best = ranked(study.finished, study.manifest.metric).iloc[0]
     return int(best["trial"]), trial_config(study, best)
 
 
 def trial_config(study: StudyRecord, row: pd.Series[Any]) -> TrialConfig:
     """Return the full config of a row of trials.csv: the study's start with its arm's and the row's values."""
-    start = TrialConfig.from_dict(study.manifest["start"])
-    varied = [p["path"] for p in study.manifest["parameters"] if p["domain"] and pd.notna(row[p["path"]])]
+    start = study.manifest.start
+    varied = [path for path in study.manifest.domains if pd.notna(row[path])]
     # a column with empty cells holds whole numbers as floats, and switches as objects
     values = {path: type(start.value(path))(row[path]) for path in varied}
-    own = {"seed": int(row["seed"]), "epochs": int(study.manifest["budget"]["epochs"])}
-    return start.override({**study.manifest["arm_values"][row["arm"]], **values, **own})
+    own = {"seed": int(row["seed"]), "epochs": study.manifest.budget.epochs}
+    return start.override({**study.manifest.arm_values[row["arm"]], **values, **own})
 
 
 def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -165,10 +165,10 @@ def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> 
     )
     start = study.finished[study.finished["trial"] == 0]
     compared = _baseline_config(study.manifest)
-    if not (len(start) and _same_but_seed(trial_config(study, start.iloc[0]).to_dict(), compared)):
+    if not (len(start) and _same_but_seed(trial_config(study, start.iloc[0]), compared)):
         start = start.head(0)  # no trial of this study was the report's baseline, or the start with more networks
     baseline = {
-        "config": compared,
+        "config": compared.to_dict(),
         "val": {n.removeprefix("val_"): float(start.iloc[0][n]) for n in BEST_COLUMNS} if len(start) else None,
         "runs": _runs(study, "baseline"),
     }
@@ -188,13 +188,13 @@ def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[
 
 
 def _by_the_runs(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
-    finalists = study.manifest.get("finalists")
-    rival = "baseline" in (set(study.repeats["arm"]) if finalists is None else finalists)
-    if not rival and study.manifest["examined"] and finalists:
+    finalists = study.manifest.finalists
+    rival = "baseline" in (finalists or set(study.repeats["arm"]))
+    if not rival and study.manifest.examined and finalists:
         return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
-    if not rival and not any(p["domain"] for p in study.manifest["parameters"]):
+    if not rival and not study.manifest.domains:
         return CHANCE[next(finding.severity for finding in findings if finding.id == "chance")]
-    if best == 0 and not study.manifest["examined"]:
+    if best == 0 and not study.manifest.examined:
         return Adoption(False, "not adopted: no trial beat the starting config; keep it")
     if not rival and finalists and len(study.repeats):
         return Adoption(False, "not adopted: the best trial is the starting config with as many networks; keep it")
@@ -205,28 +205,27 @@ def _by_the_runs(study: StudyRecord, metric: Metric, best: int, findings: Sequen
     whole = by_seed.loc[runs.groupby("seed")["arm"].nunique() == 2]  # Ctrl-C may have left one side of a seed
     pairs = whole.astype(object).where(whole.notna(), None).itertuples(index=False, name=None)
     adoption = judge(metric, list(pairs), rival_name(study.manifest))
-    if study.manifest["examined"]:  # the question is the test split's; validation is told beside it
+    if study.manifest.examined:  # the question is the test split's; validation is told beside it
         return replace(adoption, why=f"on validation: {adoption.why.partition(': ')[2]}")
     return adoption
 
 
-def _baseline_config(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _baseline_config(manifest: Manifest) -> TrialConfig:
     """What stands beside the selected config: its rival, itself where it has none, the start if none was retrained."""
-    finalists = manifest.get("finalists", {})
-    start = {**manifest["start"], "epochs": manifest["budget"]["epochs"]}
-    return dict(finalists.get("baseline") or finalists.get("selected") or start)
+    start = manifest.start.override({"epochs": manifest.budget.epochs})
+    return manifest.finalists.get("baseline") or manifest.finalists.get("selected") or start
 
 
-def _same_but_seed(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return {**one, "seed": None} == {**other, "seed": None}
+def _same_but_seed(one: TrialConfig, other: TrialConfig) -> bool:
+    return one == other.override({"seed": one.seed})
 
 
-def rival_name(manifest: Mapping[str, Any]) -> str:
+def rival_name(manifest: Manifest) -> str:
     """Return what the selected config is measured beside."""
-    if manifest["examined"]:
-        epochs = manifest["reference"]["epochs"]
+    if manifest.examined:
+        epochs = manifest.reference.epochs
         return "the report's baseline" + (f" ({epochs} epochs)" if epochs != TrialConfig().epochs else "")
-    matched = any(rival.matching for rival in stage_named(manifest["stage"]).rivals)
+    matched = any(rival.matching for rival in stage_named(manifest.stage).rivals)
     return "the starting config" + (" with as many networks" if matched else "")
 
 
@@ -239,7 +238,7 @@ def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
 
 def _verdict(study: StudyRecord, adoption: Adoption, findings: Sequence[Finding]) -> str:
     head = "adopt the selected config" if adoption.adopted else "keep the starting config"
-    if study.manifest["examined"]:
+    if study.manifest.examined:
         head = "the adopted config was not measured beside the report's baseline"
     return _with_doubts(head, findings)
 
@@ -304,7 +303,7 @@ def _with_mean(test: Mapping[str, Any] | None) -> Any:
 def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
     figures = study.path / "figures"
     draw_losses(loss_curves(study, metric), figures / "losses.png")
-    domains = {p["path"]: from_dict(p["domain"]) for p in study.manifest["parameters"] if p["domain"]}
+    domains = study.manifest.domains
     if domains:
         points = axis_points(study, metric, list(domains))
         draw_axes(points, domains, f"best {metric.name}", best, figures / "axes.png")
@@ -315,7 +314,7 @@ def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
         if shares:
             draw_importance(shares, figures / "importance.png")
         draw_best_epochs(best_epoch_counts(study, metric, TOP), LATE, figures / "best_epochs.png")
-    if study.manifest["examined"] and len(study.repeats):
+    if study.manifest.examined and len(study.repeats):
         draw_runs(run_curves(study, RUN_TITLES), figures / "runs.png")
 
 
@@ -328,8 +327,8 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
         order = list(ranked(study.finished, metric)["trial"])
         rest = [trial for trial in trials["trial"] if trial not in set(order)]
         trials = trials.set_index("trial").loc[[*order, *rest]].reset_index()
-    domains = {p["path"]: from_dict(p["domain"]) for p in study.manifest["parameters"] if p["domain"]}
-    seen = seen_in_figures(study, metric, domains, RUN_TITLES if study.manifest["examined"] else {})
+    domains = study.manifest.domains
+    seen = seen_in_figures(study, metric, domains, RUN_TITLES if study.manifest.examined else {})
     return render_page(
         "report.html.jinja",
         manifest=study.manifest,
@@ -341,7 +340,7 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
         figures=embedded(study.path / "figures", FIGURES, seen),
         path=study.path,
         rival=rival_name(study.manifest),
-        command=shlex.join(study.manifest["argv"]),
+        command=shlex.join(study.manifest.argv),
         sync=sync_command(study.path),
         chart=curve_chart(study, metric, list(domains)),
     )
@@ -353,7 +352,7 @@ def chosen_values(study: StudyRecord, report: Mapping[str, Any]) -> dict[str, An
         return {}
     config = TrialConfig.from_dict(report["selected"]["config"])
     return {
-        p["path"]: config.value(p["path"])
-        for p in study.manifest["parameters"]
-        if p["domain"] and all(config.value(path) == value for path, value in p.get("only_if", {}).items())
+        p.path: config.value(p.path)
+        for p in study.manifest.parameters
+        if p.domain and all(config.value(path) == value for path, value in p.only_if.items())
     }

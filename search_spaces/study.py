@@ -47,6 +47,7 @@ class Study:
     sampler: Sampler = "qmc"
     scheduler: Scheduler = "none"
     reference: TrialConfig = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
+    smoke: bool = False  # it goes through every part and answers nothing
 
     def arms(self) -> tuple[Arm, ...]:
         """Return the stage's arms, the incumbent's first: trial 0 is the incumbent."""

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CHAIN = ("trainables", "search_spaces", "storage", "analysis", "studies")  # each may import those before it
 FILES = [path for package in CHAIN for path in sorted((ROOT / package).rglob("*.py"))]
-SHARED_WORDS = {"trainables.config", "trainables.result", "trainables.errors"}
+SHARED_WORDS = {f"trainables.{name}" for name in ("config", "result", "errors", "plain")}
 
 
 def imports(path):
@@ -30,7 +30,7 @@ def importers_of(package):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_form_a_chain(path):
-    """Each package imports only those before it; search_spaces of trainables only config, result, errors; no one run_search."""
+    """Each package imports only those before it; search_spaces of trainables only config, result, errors, plain; no one run_search."""
     names = set(imports(path))
     package = path.relative_to(ROOT).parts[0]
     later = CHAIN[CHAIN.index(package) + 1 :]
@@ -49,9 +49,9 @@ def test_no_package_is_most_of_the_house():
     assert max(rooms.values()) < 0.3 * sum(rooms.values())
 
 
-@pytest.mark.parametrize("name", ["config", "result", "errors"])
+@pytest.mark.parametrize("name", ["config", "result", "errors", "plain"])
 def test_the_shared_words_need_only_the_standard_library(name):
-    """config, result and errors import nothing but the standard library and each other."""
+    """config, result, errors and plain import nothing but the standard library and each other."""
     others = set(imports(ROOT / "trainables" / f"{name}.py")) - SHARED_WORDS
     assert {module.split(".")[0] for module in others} <= sys.stdlib_module_names
 

@@ -1,73 +1,16 @@
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from analysis.diagnose import CHANCE_ERRORS, density, diagnose
+from search_spaces.domain import IntRange
+from search_spaces.stage import Parameter
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
-from storage.folder import StudyRecord
-from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS
+from storage.manifest import Grouping, PairCount
+from tests.build import LOSS, saying, study
 from trainables.config import TrialConfig
-from trainables.result import Metric
-
-LOSS = Metric("val_loss", "min")
-PATHS = ["schedule.kind", "optimiser.lr", "schedule.gamma", "schedule.floor", "optimiser.weight_decay"]
-ARMS = ["constant", "exponential", "cosine"]
-
-
-def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
-    """A clean lr study: ranges searched evenly, the best in the middle, curves that settle at 60 % of the epochs."""
-    rng = np.random.default_rng(0)
-    rows, curves = [], []
-    for number in range(count):
-        arm = ARMS[number % 3]
-        share = (number // 3 + 0.5) / (count / 3)
-        lr = 2e-4 * 100**share
-        floor = 0.2 + 0.3 * abs(share - 0.5) + 0.02 * ARMS.index(arm)
-        values = curve(number) if curve else floor + 0.5 * np.exp(-np.arange(epochs) / 2) + rng.normal(0, 1e-4, epochs)
-        if not curve:
-            values[int(0.6 * epochs)] = floor - 0.001
-        best = int(np.argmin(values))
-        rows.append(
-            {
-                "trial": number,
-                "arm": arm,
-                "status": "finished",
-                "seed": number,
-                "epochs": epochs,
-                "best_epoch": best + 1,
-            }
-            | {"val_loss": values[best], "val_accuracy": 0.9, "val_jaccard": 0.8, "val_cosine": 0.9, "seconds": 1.0}
-            | {"reason": None, "schedule.kind": arm, "optimiser.lr": lr, "optimiser.weight_decay": 1e-3}
-            | {
-                "schedule.gamma": 0.9 if arm == "exponential" else None,
-                "schedule.floor": 0.1 if arm == "cosine" else None,
-            }
-        )
-        curves += [{"trial": number, "epoch": e + 1, "train_loss": v, "val_loss": v} for e, v in enumerate(values)]
-    trials = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *PATHS])
-    for name, values in changes.items():
-        column = name.replace("__", ".")
-        before = trials.get(column, [None] * count)
-        trials[column] = [value if value is not ... else old for value, old in zip(values, before, strict=True)]
-    manifest = {
-        "stage": "lr",
-        "parameters": stage_named("lr").describe(),
-        "arms": ARMS,
-        "arm_values": {arm: {"schedule.kind": arm} for arm in ARMS},
-        "examined": False,
-        "data": {
-            "pairs": {"validation": {"count": 600, "similar": 0.5}},
-            "split": {"validation": 120},
-            "notes": list(notes),
-        },
-    }
-    runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"])
-    return StudyRecord(
-        None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, pd.DataFrame(), {}
-    )
 
 
 def severities(record):
@@ -111,9 +54,9 @@ def test_a_study_without_a_finished_trial_fails_feasibility():
 def test_five_ensembles_of_two_to_five_are_enough():
     """An arm that can have four different trials is searched whole by four; with three it is not."""
     record = study(count=12, arm=["average"] * 12)
-    record.manifest.update(arms=["average"], arm_values={"average": {}})
-    members = {"kind": "integer", "low": 2, "high": 5}
-    record.manifest["parameters"] = [{"path": "ensemble.members", "domain": members}]
+    record = saying(record, arms=("average",), arm_values={"average": {}})
+    members = IntRange(2, 5)
+    record = saying(record, parameters=(Parameter("ensemble.members", "nuisance", members, "made up"),))
     few = dataclasses.replace(record, trials=record.trials.head(3))
     enough = dataclasses.replace(record, trials=record.trials.head(4))
     assert [density(some, LOSS).severity for some in (few, enough)] == ["warn", "ok"]
@@ -126,7 +69,7 @@ def test_a_stage_s_own_budget_is_dense_enough(stage):
     arms = [made.arm_of(number).name for number in range(stage.budget.trials)]
     record = study(count=len(arms), arm=arms)
     values = {arm.name: dict(arm.values) for arm in made.arms()}
-    record.manifest.update(arms=list(values), arm_values=values, parameters=stage.describe())
+    record = saying(record, arms=tuple(values), arm_values=values, parameters=stage.parameters)
     assert density(record, LOSS).severity == "ok"
 
 
@@ -151,17 +94,16 @@ def test_a_limit_is_no_end_to_search_beyond(members):
     """The smallest and the largest ensemble there may be are no reason to ask for a wider range; without limits they are."""
     losses = [0.01 if n == 14 else ... for n in range(27)]
     record = study(val_loss=losses, ensemble__members=[members] * 27)
-    (described,) = [p for p in stage_named("ensemble").describe() if p["path"] == "ensemble.members"]
-    record.manifest["parameters"] = [described]
-    assert severities(record)["boundary"] == "ok"
-    record.manifest["parameters"] = [{**described, "limits": []}]
-    assert severities(record)["boundary"] == ("ok" if members == 4 else "warn")
+    (asked,) = [p for p in stage_named("ensemble").parameters if p.path == "ensemble.members"]
+    assert severities(saying(record, parameters=(asked,)))["boundary"] == "ok"
+    free = dataclasses.replace(asked, limits=())
+    assert severities(saying(record, parameters=(free,)))["boundary"] == ("ok" if members == 4 else "warn")
 
 
 def test_the_smallest_sets_cannot_tell_learning_from_luck():
     """Fifteen pairs, 80 % of them different: not even all of them right is three standard errors above guessing."""
     record = study(val_accuracy=[1.0] * 27)
-    record.manifest["data"]["pairs"]["validation"] = {"count": 15, "similar": 0.2}
+    record = saying(record, data={"pairs": {"validation": PairCount(15, 0.2)}})
     assert severities(record)["chance"] == "note"
 
 
@@ -169,7 +111,7 @@ def test_chance_is_the_commoner_answer():
     """52 % of 600 balanced pairs is no better than guessing; 90 % is not when nine pairs in ten differ."""
     assert severities(study(val_accuracy=[0.52] * 27))["chance"] == "fail"
     record = study()
-    record.manifest["data"]["pairs"]["validation"]["similar"] = 0.1
+    record = saying(record, data={"pairs": {"validation": PairCount(600, 0.1)}})
     assert severities(record)["chance"] == "fail"
 
 
@@ -179,7 +121,7 @@ def test_chance_is_the_commoner_answer():
 def test_at_chance_or_below_is_a_failure_however_few_the_pairs(count, similar, accuracy):
     """No set is so small that 33 % right, where guessing gives 67 %, is left open."""
     record = study(val_accuracy=[accuracy] * 27)
-    record.manifest["data"]["pairs"]["validation"] = {"count": count, "similar": similar}
+    record = saying(record, data={"pairs": {"validation": PairCount(count, similar)}})
     assert severities(record)["chance"] == "fail"
 
 
@@ -192,7 +134,7 @@ def test_a_network_that_calls_nothing_similar_has_learned_nothing():
 def test_groups_are_the_looks_that_tell_learning_from_luck(groups, severity):
     """Of 600 pairs 98 % right say nothing where they are of nine groups, and something where they are of ten."""
     record = study(val_accuracy=[0.98] * 27)
-    record.manifest["data"]["grouping"] = {"by": "folder", "groups": 60, "parts": {"validation": groups}}
+    record = saying(record, data={"grouping": Grouping("folder", 60, {"validation": groups})})
     assert severities(record)["chance"] == severity
 
 
