@@ -1,4 +1,4 @@
-"""Live progress on a terminal, drawn by rich: a bar of epochs, trials done, running, left, the time left, the best so far.
+"""Live progress on a terminal, drawn by rich: a bar of epochs, trials done, running and left, time left, best so far.
 
 A phase that has ended leaves its bar standing above the next one's. On anything but a terminal nothing is drawn, so
 that log files stay readable.
