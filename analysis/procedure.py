@@ -85,9 +85,7 @@ def _earlier(race: RacePlan, trial: int, search: Mapping[int, Outcome], known: K
     return Earlier(own, Tally(everything.died - own.died, everything.runs - own.runs))
 
 
-def _decide(
-    procedure: Procedure, rule: Rule, trial: int, known: Known, earlier: Earlier
-) -> tuple[Run, ...] | Decision:
+def _decide(procedure: Procedure, rule: Rule, trial: int, known: Known, earlier: Earlier) -> tuple[Run, ...] | Decision:
     first = procedure.race.seeds
     pairs: list[tuple[Outcome, Outcome]] = []
     for seed in range(first, first + rule.most):

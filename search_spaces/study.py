@@ -62,8 +62,8 @@ class Study:
     def trial(self, number: int, suggested: Mapping[str, Any]) -> Trial:
         """Return trial `number`: the start config with its arm's values and the suggested nuisance values.
 
-        All trials of a search share a seed, so that the best of them is less a matter of luck (docs/evidence.md); trials
-        of one config, where nothing is searched, each have their own.
+        All trials of a search share a seed, so that the best of them is less a matter of luck (docs/evidence.md).
+        Trials of one config, where nothing is searched, each have their own.
         """
         arm = self.arm_of(number)
         overrides = {**arm.values, **suggested}
