@@ -57,7 +57,7 @@ class Rule:
     @property
     def level(self) -> float:
         """Return the one-sided nominal level of every look."""
-        return nominal_level(self.looks, self.error)
+        return nominal_level(self.looks, self.error) if self.most >= FEWEST else 0.0
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class Decision:
 
 
 def looks_up_to(repeats: int) -> tuple[int, ...]:
-    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, 14, ... and the last; none below three."""
+    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, 14, ... and the last."""
     if repeats < FEWEST:
-        return ()
+        return (repeats,)
     often = range(FIRST_LOOK, min(repeats, WIDE_STEPS_FROM) + 1)
     rarely = range(WIDE_STEPS_FROM + WIDE_STEP, repeats + 1, WIDE_STEP)
     return tuple(sorted({*often, *rarely, repeats}))
@@ -171,6 +171,9 @@ def _look(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, 
     """Return what one look decides; None if the next one shall."""
     seeds = len(pairs)
     gains = np.array([metric.gain(ours.worth(chance), start.worth(chance)) for ours, start in pairs])
+    deaths, start_deaths = (Deaths.of(side) for side in zip(*pairs, strict=True))
+    if seeds < FEWEST:
+        return Decision("too few seeds", seeds, deaths, start_deaths, gain=float(gains.mean()))
     mean, error = float(gains.mean()), float(gains.std(ddof=1)) / math.sqrt(seeds)
     critical = _quantile(rule.level, seeds)
     passes = mean > critical * error
@@ -181,8 +184,8 @@ def _look(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, 
     return Decision(
         stop="proven" if safe else "no better" if no_better else "spent",
         seeds=seeds,
-        deaths=Deaths.of([ours for ours, _ in pairs]),
-        start_deaths=Deaths.of([start for _, start in pairs]),
+        deaths=deaths,
+        start_deaths=start_deaths,
         gain=mean,
         low=mean - critical * error,
         high=mean + critical * error,

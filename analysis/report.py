@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
+from analysis.candidates import by_role, settled
 from analysis.commands import is_cut_off, next_command, sync_command
 from analysis.curve_chart import curve_chart
 from analysis.curves import (
@@ -28,6 +29,7 @@ from analysis.plots import (
     draw_axes,
     draw_best_epochs,
     draw_best_so_far,
+    draw_candidates,
     draw_importance,
     draw_losses,
     draw_parallel,
@@ -36,8 +38,19 @@ from analysis.plots import (
 from analysis.published import PUBLISHED
 from analysis.scores import TestScore
 from analysis.seen import seen_in_figures
-from analysis.selection import Adoption, judge, ranked
-from search_spaces.stages import stage_named
+from analysis.selection import ranked
+from analysis.verdict import (
+    adoption,
+    candidate_runs,
+    candidates,
+    on_the_test_pairs,
+    overtuning,
+    rival_name,
+    verdict,
+    with_a_dead_test,
+    with_doubts,
+)
+from search_spaces.stage import BASELINE, SELECTED
 from storage.folder import StudyRecord, read_study
 from storage.manifest import SCHEMA, Manifest
 from storage.tables import BEST_COLUMNS
@@ -46,6 +59,8 @@ from trainables.config import TrialConfig
 from trainables.result import Metric
 
 FIGURES = {
+    "candidates.png": "Every run under a new seed of the start and of the candidates that were raced, best first. "
+    "The race's runs chose; those under fresh seeds decide.",
     "losses.png": "Loss of the best trials and of the starting config (trial 0). "
     "Thin: as measured; thick: moving average over 3 epochs.",
     "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring the selected one.",
@@ -62,14 +77,6 @@ FIGURES = {
     "theta 0.7 (a stage that does not augment trains on them unchanged).",
 }
 
-
-PASSED = "; every check passed"
-
-CHANCE = {  # whether the untuned network is worth starting from, by what the check says
-    "ok": Adoption(True, "adopted: the starting point, better than chance"),
-    "note": Adoption(False, "not adopted: too few images or groups to tell it from chance"),
-    "fail": Adoption(False, "not adopted: no better than chance"),
-}
 
 RUN_TITLES = {
     "baseline": "the report's baseline",
@@ -90,9 +97,9 @@ def write_report(
     test figures are kept as they are: nothing here looks at the test split. A study without a finished trial gets a
     report that says so, and no best.json.
     """
-    study = _with_own_repeats(read_study(folder))
-    metric = study.manifest.metric
-    findings = diagnose(study, metric)
+    study = read_study(folder)
+    metric, called = study.manifest.metric, by_role(study)
+    findings = diagnose(called, metric)
     report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED}
     if study.finished.empty:
         report |= {
@@ -103,37 +110,42 @@ def write_report(
             "gain": None,
             "tests": None,
             "training_length": None,
+            "candidates": [],
+            "overtuning": None,
         }
     else:
-        report |= _judged(study, metric, findings)
-        report |= _tested(study, report, scores, gain, tests)
+        report |= _judged(study, findings)
+        report |= _tested(called, report, scores, gain, tests)
         if study.manifest.examined and report["gain"]:
-            report["verdict"] = _with_doubts(_on_the_test_pairs(report["gain"]), findings)
-        report["verdict"] = _with_a_dead_test(report["verdict"], report["test"])
+            report["verdict"] = with_doubts(on_the_test_pairs(report["gain"]), findings)
+        report["verdict"] = with_a_dead_test(report["verdict"], report["test"])
         report["training_length"] = training_length(study, metric)
-        _draw(study, metric, int(report["selected"]["trial"]))
+        runs = candidate_runs(study)
+        if len(runs):
+            draw_candidates(runs, f"best {metric.name} of a run", study.path / "figures" / "candidates.png")
+        _draw(called, metric, int(report["selected"]["trial"]))
     if is_cut_off(study):
         trials = study.manifest.budget.trials
         report["verdict"] = f"not finished: {len(study.evidence)} of {trials} trials have ended"
     report["findings"] = [asdict(finding) for finding in findings]
     report["next"] = next_command(study, findings, bool(report["selected"] and report["selected"]["adopted"]))
     write_json(folder / "report.json", report)
-    write_text(folder / "report.html", _page(study, metric, report))
+    write_text(folder / "report.html", _page(called, metric, report))
     return folder / "report.html"
 
 
-def _with_own_repeats(study: StudyRecord) -> StudyRecord:
-    """Return the study without retrainings of another config: trials may have been added since."""
-    retrained = study.manifest.finalists.get("selected")
-    if study.finished.empty or retrained is None or retrained == selected_trial(study)[1]:
-        return study
-    return replace(study, repeats=study.repeats.head(0), repeat_epochs=study.repeat_epochs.head(0))
-
-
 def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
-    """Return number and config of the best finished trial by validation."""
+    """Return number and config of the trial to use; before that is settled, of the best finished one by validation."""
+    answer = settled(study)
+    if answer is not None:
+        return answer.use, study.manifest.finalists.get(SELECTED) or _config_of(study, answer.use)
     best = ranked(study.finished, study.manifest.metric).iloc[0]
     return int(best["trial"]), trial_config(study, best)
+
+
+def _config_of(study: StudyRecord, trial: int) -> TrialConfig:
+    row = study.trials[study.trials["trial"] == trial]
+    return trial_config(study, row.iloc[0]) if len(row) else study.manifest.start
 
 
 def trial_config(study: StudyRecord, row: pd.Series[Any]) -> TrialConfig:
@@ -146,87 +158,62 @@ def trial_config(study: StudyRecord, row: pd.Series[Any]) -> TrialConfig:
     return start.override({**study.manifest.arm_values[row["arm"]], **values, **own})
 
 
-def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Write best.json, and return what report.json says about the selected and the starting config."""
-    best = ranked(study.finished, metric).iloc[0]
-    config = trial_config(study, best)
-    adoption = _adoption(study, metric, int(best["trial"]), findings)
-    val = {name.removeprefix("val_"): float(best[name]) for name in BEST_COLUMNS}
+def _judged(study: StudyRecord, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Write best.json, and return what report.json says about the config to use and the start."""
+    trial, config = selected_trial(study)
+    called = by_role(study)
+    grounds = adoption(study, findings)
+    val, arm = _val(study, trial), _arm(study, trial)
     write_json(
         study.path / "best.json",
         {
             "config": config.to_dict(),
-            "trial": int(best["trial"]),
-            "arm": best["arm"],
-            "val": {name: val[name] for name in ("loss", "accuracy", "jaccard")},
-            "adopted": adoption.adopted,
-            "why": adoption.why,
+            "trial": trial,
+            "arm": arm,
+            "val": val and {name: val[name] for name in ("loss", "accuracy", "jaccard")},
+            "adopted": grounds.adopted,
+            "why": grounds.why,
         },
     )
-    start = study.finished[study.finished["trial"] == 0]
     compared = _baseline_config(study.manifest)
-    if not (len(start) and _same_but_seed(trial_config(study, start.iloc[0]), compared)):
-        start = start.head(0)  # no trial of this study was the report's baseline, or the start with more networks
+    start = study.finished[study.finished["trial"] == 0]
+    # no trial of this study was the report's baseline, or the start with more networks
+    seen = len(start) and _same_but_seed(trial_config(study, start.iloc[0]), compared)
     baseline = {
         "config": compared.to_dict(),
-        "val": {n.removeprefix("val_"): float(start.iloc[0][n]) for n in BEST_COLUMNS} if len(start) else None,
-        "runs": _runs(study, "baseline"),
+        "val": _val(study, 0) if seen else None,
+        "runs": _runs(called, BASELINE),
     }
-    selected = {"trial": int(best["trial"]), "arm": best["arm"], "config": config.to_dict(), "val": val}
-    selected |= {"runs": _runs(study, "selected"), **asdict(adoption)}
-    return {"selected": selected, "baseline": baseline, "verdict": _verdict(study, adoption, findings)}
+    selected = {"trial": trial, "arm": arm, "config": config.to_dict(), "val": val}
+    selected |= {"runs": _runs(called, SELECTED), **asdict(grounds)}
+    return {
+        "selected": selected,
+        "baseline": baseline,
+        "candidates": candidates(study),
+        "overtuning": overtuning(study),
+        "verdict": verdict(study, grounds, trial, findings),
+    }
 
 
-def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
-    """What the retrained runs say, but for one thing: what was not shown to be better than chance is never adopted."""
-    adoption = _by_the_runs(study, metric, best, findings)
-    chance = next((finding.severity for finding in findings if finding.id == "chance"), "ok")
-    if adoption.adopted and chance != "ok":
-        gained = adoption.why.partition(": ")[2]
-        return replace(adoption, adopted=False, why=f"{CHANCE[chance].why}, whatever it gains ({gained})")
-    return adoption
+def _val(study: StudyRecord, trial: int) -> dict[str, float] | None:
+    """The best epoch of a trial of the search, None where it has none."""
+    row = study.finished[study.finished["trial"] == trial]
+    return {name.removeprefix("val_"): float(row.iloc[0][name]) for name in BEST_COLUMNS} if len(row) else None
 
 
-def _by_the_runs(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
-    finalists = study.manifest.finalists
-    rival = "baseline" in (finalists or set(study.repeats["arm"]))
-    if not rival and study.manifest.examined and finalists:
-        return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
-    if not rival and not study.manifest.domains:
-        return CHANCE[next(finding.severity for finding in findings if finding.id == "chance")]
-    if best == 0 and not study.manifest.examined:
-        return Adoption(False, "not adopted: no trial beat the starting config; keep it")
-    if not rival and finalists and len(study.repeats):
-        return Adoption(False, "not adopted: the best trial is the starting config with as many networks; keep it")
-    both = study.repeats[study.repeats["arm"].isin(["selected", "baseline"])]
-    both = both[both["status"] != "failed"]  # lost workers and full memories say nothing about a config
-    runs = both.assign(value=both[metric.name].where(both["status"] == "finished"))
-    by_seed = runs.pivot(index="seed", columns="arm", values="value").reindex(columns=["selected", "baseline"])
-    whole = by_seed.loc[runs.groupby("seed")["arm"].nunique() == 2]  # Ctrl-C may have left one side of a seed
-    pairs = whole.astype(object).where(whole.notna(), None).itertuples(index=False, name=None)
-    adoption = judge(metric, list(pairs), rival_name(study.manifest))
-    if study.manifest.examined:  # the question is the test split's; validation is told beside it
-        return replace(adoption, why=f"on validation: {adoption.why.partition(': ')[2]}")
-    return adoption
+def _arm(study: StudyRecord, trial: int) -> str:
+    row = study.trials[study.trials["trial"] == trial]
+    return str(row.iloc[0]["arm"]) if len(row) else study.manifest.arms[0]
 
 
 def _baseline_config(manifest: Manifest) -> TrialConfig:
     """What stands beside the selected config: its rival, itself where it has none, the start if none was retrained."""
     start = manifest.start.override({"epochs": manifest.budget.epochs})
-    return manifest.finalists.get("baseline") or manifest.finalists.get("selected") or start
+    return manifest.finalists.get(BASELINE) or manifest.finalists.get(SELECTED) or start
 
 
 def _same_but_seed(one: TrialConfig, other: TrialConfig) -> bool:
     return one == other.override({"seed": one.seed})
-
-
-def rival_name(manifest: Manifest) -> str:
-    """Return what the selected config is measured beside."""
-    if manifest.examined:
-        epochs = manifest.reference.epochs
-        return "the report's baseline" + (f" ({epochs} epochs)" if epochs != TrialConfig().epochs else "")
-    matched = any(rival.matching for rival in stage_named(manifest.stage).rivals)
-    return "the starting config" + (" with as many networks" if matched else "")
 
 
 def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
@@ -234,35 +221,6 @@ def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
     runs = study.repeats[(study.repeats["arm"] == role) & (study.repeats["status"] == "finished")]
     columns = ["seed", "best_epoch", *BEST_COLUMNS]
     return [{str(name): value for name, value in row.items()} for row in runs[columns].to_dict("records")]
-
-
-def _verdict(study: StudyRecord, adoption: Adoption, findings: Sequence[Finding]) -> str:
-    head = "adopt the selected config" if adoption.adopted else "keep the starting config"
-    if study.manifest.examined:
-        head = "the adopted config was not measured beside the report's baseline"
-    return _with_doubts(head, findings)
-
-
-def _on_the_test_pairs(gain: Mapping[str, float]) -> str:
-    if gain["seeds"] < 2:
-        return "with one seed nothing tells the adopted config from the report's baseline"
-    better = "better than" if gain["low"] > 0 else "not shown to be better than"
-    return f"on the test pairs the adopted config is {better} the report's baseline"
-
-
-def _with_doubts(head: str, findings: Sequence[Finding]) -> str:
-    """Add which checks raised a doubt, else which could not judge: a note about the data is neither."""
-    doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
-    open_ = [finding.id for finding in findings if finding.severity == "note" and finding.id != "data"]
-    if doubts:
-        return f"{head}, with doubts: {', '.join(doubts)}"
-    return head + (f"; not settled: {', '.join(open_)}" if open_ else PASSED)
-
-
-def _with_a_dead_test(verdict: str, test: Mapping[str, Any] | None) -> str:
-    """Say of a network that calls no test pair similar that it does: its accuracy is the share of different pairs."""
-    dead = test is not None and test["jaccard"] == 0
-    return verdict.removesuffix(PASSED) + "; it calls no similar test pair similar" if dead else verdict
 
 
 def _tested(
@@ -294,7 +252,9 @@ def _tested(
 
 def _with_mean(test: Mapping[str, Any] | None) -> Any:
     """Test figures with the mean of all seeds, which the page shows: what is shown stands in the file."""
-    return dict(test) | {"mean_accuracy": fmean(test["runs_accuracy"])} if test else None
+    if not test:
+        return None
+    return dict(test) | {f"mean_{name}": fmean(test[f"runs_{name}"]) for name in ("accuracy", "jaccard")}
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

@@ -101,16 +101,20 @@ class Rival:
     seeds: int | None = None
 
 
-START = Rival("baseline", "start")
+BASELINE, SELECTED = (
+    "baseline",
+    "selected",
+)  # roles: what a study starts from (the report's, in `final`), and its answer
+START = Rival(BASELINE, "start")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Trials in all arms together, epochs of each, and seeds with which the finalists are trained again."""
+    """Trials in all arms together, epochs of each, and at most how many fresh seeds decide between winner and start."""
 
     trials: int
     epochs: int
-    repeats: int = 5
+    repeats: int = 20
 
 
 @dataclass(frozen=True)

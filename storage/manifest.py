@@ -84,8 +84,9 @@ class ResumedUnder:
 class Manifest:
     """A study as study.json describes it: what the reader needs to know what its other files mean.
 
-    `finalists` are the configs that were trained again, by role; `given_up` the trials that had failed when a phase was
-    given up, by its name; both are empty until then. `finished` is None until the report is written.
+    `matching` are paths at which the start takes a candidate's values before the two are compared. `finalists` are the
+    configs that the answer is about, by role; `given_up` the trials that had failed when a phase was given up, by its
+    name; both are empty until then. `finished` is None until the report is written.
     """
 
     stage: str
@@ -111,6 +112,7 @@ class Manifest:
     started: str = ""
     finished: str | None = None
     smoke: bool | None = None
+    matching: tuple[str, ...] = ()
     finalists: Mapping[str, TrialConfig] = field(default_factory=dict)
     given_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     resumed_under: tuple[ResumedUnder, ...] = ()

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.report import rival_name, write_report
+from analysis.candidates import by_role
+from analysis.report import write_report
 from analysis.scores import Finalist
+from analysis.verdict import rival_name
 from search_spaces.study import Study
 from storage.folder import StudyRecord, read_manifest, read_study, write_manifest
 from storage.whole import now, read_json
@@ -25,7 +27,7 @@ from trainables.verifier import save_verifier
 def conclude(study: Study, workshop: Workshop, folder: Path) -> Path:
     """Put the retrained finalists to the test split, keep the selected one as a verifier, and write the report."""
     data, label = workshop.data, f"{study.stage.name}/{study.name}"
-    record = read_study(folder)
+    record = by_role(read_study(folder))
     finalists = _finalists(record)
     if study.stage.examined and "baseline" not in record.manifest.finalists and "selected" in finalists:
         finalists["baseline"] = finalists["selected"]  # nothing was adopted on the way: they are one config
@@ -79,6 +81,8 @@ def _finalists(record: StudyRecord) -> dict[str, Finalist]:
     configs = record.manifest.finalists
     finalists = {}
     for role, runs in record.repeats[record.repeats["status"] == "finished"].groupby("arm", sort=False):
+        if role not in configs:  # a candidate that was dropped on the way
+            continue
         config = configs[str(role)]
         weights = [trial_file(record.path / "checkpoints", number) for number in runs["trial"]]
         finalists[str(role)] = Finalist(config, weights, list(runs["seed"]), list(runs[metric.name]))

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from analysis.commands import sync_command
+from search_spaces.stage import SELECTED
 from search_spaces.study import Study
 from storage.folder import StudyRecord, read_manifest, read_study, reading, write_manifest
 from storage.lock import held
@@ -28,7 +29,6 @@ from studies.resources import describe
 from studies.suggest import Suggester, disagreements
 from studies.tuner import Outcome, Phase, TrialRun, run_trials
 from studies.workshop import Where, Workshop, beginning, check_writable, open_workshop, say
-from trainables.config import TrialConfig
 from trainables.errors import Halted, InputError, what_happened
 from trainables.result import Metric, Trial
 
@@ -83,8 +83,9 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
         if trials and trials > study.budget.trials:
             study = replace(study, budget=replace(study.budget, trials=trials))
-            described = replace(described, budget=study.budget, finished=None)
-            write_manifest(folder, described)
+            write_manifest(folder, replace(described, budget=study.budget, finished=None))
+            _forget(folder)
+            described = read_manifest(folder)
         elif described.finished and _is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
@@ -195,20 +196,34 @@ def _phases(study: Study, folder: Path, reached: list[tuple[str, Record]]) -> Ge
     search = Phase(suggester, record.missing(len(lengths)), (record, suggester), states, begun=record.open)
     search = replace(search, scheduler=study.scheduler, max_epochs=study.budget.epochs)
     yield from _shown(search, lengths, record, metric)
-    so_far = read_study(folder)
-    if so_far.finished.empty:
+    if read_study(folder).finished.empty:
         return
-    runs = study.repeats(_settle_finalists(study, so_far))
-    repeats = Record(Files.of_repeats(folder), metric)
+    from studies.repeats import Repeats  # SciPy: loaded while trials train
+
+    repeats = _open_repeats(study, folder)
     reached.append(("retraining", repeats))
+    asked, weights = Repeats(study, folder, record.histories), folder / "checkpoints"
+    while trials := asked.missing(repeats):
+        numbers, states = [trial.number for trial in trials], folder / "states" / "retrain"
+        retrain = Phase(_Listed(trials), numbers, (repeats,), states, weights, repeats.open)
+        known = [history.trial for history in repeats.histories.values()]
+        epochs = {trial.number: trial.config.epochs for trial in (*known, *trials)}
+        yield from _shown(retrain, [epochs[number] for number in sorted(epochs)], repeats, metric)
+    asked.settle()
+
+
+def _open_repeats(study: Study, folder: Path) -> Record:
+    """The record of the runs under new seeds; those that left less behind than they should have are open again."""
+    repeats = Record(Files.of_repeats(folder), study.stage.metric)
+    if study.stage.varied and any(history.trial.arm == SELECTED for history in repeats.histories.values()):
+        _forget(folder)  # begun before candidates were raced
+        repeats = Record(Files.of_repeats(folder), study.stage.metric)
     _drop_damaged_states(repeats, folder / "states" / "retrain")
     ended = [number for number, history in repeats.done.items() if history.result and history.result.best]
     # weights are kept before an end is written down; they may have been lost or removed since
     repeats.reopen([number for number in ended if not trial_file(folder / "checkpoints", number).exists()])
     _reopen_given_up(repeats, folder, "retraining")
-    states, weights = folder / "states" / "retrain", folder / "checkpoints"
-    retrain = Phase(_Listed(runs), repeats.missing(len(runs)), (repeats,), states, weights, repeats.open)
-    yield from _shown(retrain, [run.config.epochs for run in runs], repeats, metric)
+    return repeats
 
 
 def _shown(phase: Phase, lengths: Sequence[int], record: Record, metric: Metric) -> Iterator[Phase]:
@@ -235,20 +250,14 @@ def _reopen_given_up(record: Record, folder: Path, run: str) -> None:
     record.reopen([number for number in failed if number in given_up or len(failed) == len(record.done)])
 
 
-def _settle_finalists(study: Study, so_far: StudyRecord) -> dict[str, TrialConfig]:
-    """Write down who is retrained; forget retrainings of others, made before trials were added."""
-    from analysis.report import selected_trial
-
-    finalists = study.finalists(selected_trial(so_far)[1])
-    described = read_manifest(so_far.path)
-    if described.finalists and described.finalists != finalists:
-        files = Files.of_repeats(so_far.path)
-        for file in (files.record, files.trials, files.epochs):
-            file.unlink(missing_ok=True)
-        for folder in (so_far.path / "checkpoints", so_far.path / "states"):
-            shutil.rmtree(folder, ignore_errors=True)
-    write_manifest(so_far.path, replace(described, finalists=finalists))
-    return finalists
+def _forget(folder: Path) -> None:
+    """Remove the runs under new seeds: with more trials other candidates are raced, and seeds mean something else."""
+    files = Files.of_repeats(folder)
+    for file in (files.record, files.trials, files.epochs):
+        file.unlink(missing_ok=True)
+    for kept in (folder / "checkpoints", folder / "states"):
+        shutil.rmtree(kept, ignore_errors=True)
+    write_manifest(folder, replace(read_manifest(folder), finalists={}))
 
 
 def _mend(record: Record, study: Study, folder: Path) -> None:
@@ -301,4 +310,5 @@ class _Listed:
     trials: Sequence[Trial]
 
     def ask(self, number: int) -> Trial:
-        return self.trials[number]
+        """Return trial `number`."""
+        return next(trial for trial in self.trials if trial.number == number)

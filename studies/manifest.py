@@ -61,6 +61,7 @@ def manifest(
         argv=("python", Path(sys.argv[0]).name, *sys.argv[1:]),
         started=now(),
         smoke=study.smoke,
+        matching=tuple(path for rival in study.stage.rivals for path in rival.matching),
     )
 
 
