@@ -1,4 +1,4 @@
-"""Guards the pages: the README's length, and that links, files and tests which the docs name are there."""
+"""Guards the pages: the README's length, a sentence a line, and that links, files and tests which they name are there."""
 
 import re
 from pathlib import Path
@@ -25,9 +25,28 @@ def test_the_readme_is_read_in_minutes():
     assert len(readme.splitlines()) <= 120
 
 
+def prose(page):
+    """The lines of a page that are neither code, table, list nor heading."""
+    outside = re.sub(r"^```.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    return [line for line in outside.splitlines() if line and not line.startswith((" ", "|", "#", "!", "- "))]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in ("CHANGELOG.md", "docs/stages.md")])
+def test_a_line_is_a_sentence(page):
+    """No line of prose has a second sentence, so that diffs stay readable; stages.md is generated."""
+    second = re.compile(r"[a-z0-9)`%][.?!] [A-Z]")
+    names = re.compile(r"\b(?:[A-Z]|al)\. |\*\*.*?\*\*|^\d\. ")  # initials, headings in bold, numbered steps
+    assert [line for line in prose(page) if second.search(names.sub("", line))] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    """Every relative link, and every picture, is a file."""
+    """Every relative link and every picture is a file, and every link within the page a heading of it."""
+    headings = {
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", text_of(page))) <= headings
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", text_of(page))
     assert [target for target in targets if not (ROOT / page).parent.joinpath(target).exists()] == []
 
