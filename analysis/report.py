@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.checks import LATE, TOP, Finding, diagnose, training_length
 from analysis.commands import is_cut_off, next_command, sync_command
 from analysis.curve_chart import curve_chart
 from analysis.curves import (
@@ -22,7 +23,6 @@ from analysis.curves import (
     parallel_points,
     run_curves,
 )
-from analysis.diagnose import LATE, TOP, Finding, diagnose, training_length
 from analysis.page import embedded, render_page
 from analysis.plots import (
     draw_axes,
@@ -115,7 +115,7 @@ def write_report(
     if is_cut_off(study):
         trials = study.manifest["budget"]["trials"]
         report["verdict"] = f"not finished: {len(study.evidence)} of {trials} trials have ended"
-    report["findings"] = [asdict(finding) for finding in findings]
+    report["findings"] = [finding.to_dict() for finding in findings]
     report["next"] = next_command(study, findings, bool(report["selected"] and report["selected"]["adopted"]))
     write_json(folder / "report.json", report)
     write_text(folder / "report.html", _page(study, metric, report))

@@ -15,7 +15,7 @@ from analysis.curves import (
 )
 from analysis.plots import draw_axes, draw_best_so_far, draw_importance, draw_losses, draw_pairs, draw_parallel
 from search_spaces.domain import LogUniform, from_dict
-from tests.analysis.test_diagnose import LOSS, PATHS, study
+from tests.analysis.checks.build import LOSS, PATHS, study
 
 
 def is_drawn(path):
