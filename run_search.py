@@ -12,37 +12,36 @@ Exit status: 0 done, 1 no trial finished or the run had to halt, 2 wrong usage o
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import re
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 # before NumPy loads: its matrices here are small, and on busy cores its threads mostly wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from search_spaces.stage import Budget, Stage
-from search_spaces.stages import STAGES, stage_named, stages_before
-from search_spaces.study import SAMPLERS, SCHEDULERS, Start, Study, name_by_time
+from search_spaces.stage import Stage
+from search_spaces.stages import STAGES, stage_named
+from search_spaces.study import SAMPLERS, SCHEDULERS, Start
+from storage.source import BY_FOLDER, SYNTHETIC, Source
 from studies import stop
 from studies.mirror import MIRROR_MODES
+from studies.request import SMOKE, Request, check_unchanged, plan
 from studies.resources import Resources
-from trainables.config import TrialConfig
 from trainables.errors import InputError, what_happened
 from trainables.images.files import user_path
-from trainables.images.layout import BY_FOLDER, BY_NOTHING, group_by
+from trainables.images.layout import group_by
 
 if TYPE_CHECKING:
-    from studies.workshop import Source, Where
+    from studies.workshop import Where
 
-SYNTHETIC = "synthetic"
 ALL = "all"
 STAGE_NAMES = (*(stage.name for stage in STAGES), ALL)
 INTERRUPTED = 130  # what a study returns; which signal it was is the process's to say
-SMOKE = Budget(trials=3, epochs=2, repeats=1)
 
 
 class Parser(argparse.ArgumentParser):
@@ -199,173 +198,29 @@ def _folder(text: str) -> Path:
     return path
 
 
-def make_study(args: argparse.Namespace, stage: Stage, start: Start, name: str, epochs: int | None = None) -> Study:
-    """Return the study that the arguments ask for; `epochs`, if None, is the user's, the start's or the stage's."""
-    demo = args.data == SYNTHETIC
-    stage, default = (stage.for_demo(), stage.demo) if demo else (stage, stage.budget)
-    own_trials = args.trials if stage.varied or args.stage != ALL else None
-    epochs = epochs or args.epochs or (start.config.epochs if start.found and stage.keeps_epochs else default.epochs)
-    budget = Budget(own_trials or default.trials, epochs, args.repeats or default.repeats)
-    report = TrialConfig()  # as long as the report trained it, but in --smoke
-    if args.smoke:
-        budget = Budget(
-            own_trials or min(SMOKE.trials, default.trials), args.epochs or SMOKE.epochs, args.repeats or SMOKE.repeats
-        )
-        report = report.override({"epochs": budget.epochs})
-    return Study(stage, name, start.config, budget, args.seed, args.sampler, args.scheduler, report)
-
-
-def study_name(args: argparse.Namespace) -> str:
-    """Return --study, or the time; raise InputError for anything that is no plain name."""
-    name: str = args.study or name_by_time()
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise InputError(f"--study {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
-    return name
-
-
-def starting_config(args: argparse.Namespace, stage: Stage) -> Start:
-    """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
-    from storage.folder import adopted_config, read_config
-    from storage.whole import read_json
-
-    if args.start:
-        return Start(read_config(args.start), str(args.start), found=True)
-    for before in stages_before(stage):
-        best = adopted_config(args.results_dir, before.name, smoke=args.smoke)
-        if best:
-            options = read_json(best.with_name("study.json")).get("data", {}).get("options", [])
-            return Start(read_config(best), str(best), found=parser().parse_args(options).data == args.data)
-    return Start()
-
-
-def plan(study: Study, start: Start) -> str:
-    """Return what would be run, for --dry-run."""
-    arms = study.arms()
-    share = [len(range(index, study.budget.trials, len(arms))) for index in range(len(arms))]
-    lines = [
-        f"stage {study.stage.name}: {study.stage.question}",
-        f"start: {start.origin}",
-        f"budget: {study.budget.trials} trials of {study.budget.epochs} epochs; "
-        f"finalists again with {study.budget.repeats} new seeds",
-        "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
-    ]
-    for parameter in study.stage.parameters:
-        lines.append(f"  {parameter.role:10s} {parameter.path:24s} {parameter.domain or ''!s:32s} {parameter.because}")
-    return "\n".join(lines)
-
-
-def run_stage(args: argparse.Namespace, stage: Stage) -> int:
-    """Run one stage, or print its plan; return the exit status."""
-    start = starting_config(args, stage)
-    study = make_study(args, stage, start, study_name(args))
-    if args.dry_run:
-        print(plan(study, start))
-        return 0
-    from studies.conduct import conduct  # torch and Ray load only now: wrong usage answers at once
-
-    status, report = conduct(study, start.origin, source(args), where(args))
-    print(report)
-    return status
-
-
-def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
-    """Go on with a study as it was started; return the exit status."""
-    from storage.folder import newest_study, read_study
-
-    if args.dry_run:
-        raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
-    folder = args.results_dir / args.stage / args.study if args.study else newest_study(args.results_dir, args.stage)
-    described = read_study(folder).manifest
-    _check_unchanged(argv, folder, described)
-    started = _started(described)
-    started.data = _typed(argv, ["data"])["data"] or started.data
-    from studies.conduct import resume_study
-    from studies.workshop import open_workshop
-
-    with open_workshop(source(started), where(args)) as workshop:
-        status, report = resume_study(folder, args.trials, workshop)
-    print(report)
-    return status
-
-
-def _check_unchanged(argv: Sequence[str] | None, folder: Path, described: Mapping[str, Any]) -> None:
-    """Refuse what was typed if the study was started with something else; what was not typed is as it was started."""
-    started = _started(described)
-    own = ("ship_class", "skip_bad", "drop_small_classes", "group_by", "merge_splits")
-    before = {
-        "start": described["start_from"],
-        **{name: getattr(started, name) for name in own},
-        **{name: described["budget"][name] for name in ("epochs", "repeats")},
-        **{name: described[name] for name in ("seed", "sampler", "scheduler")},
-        "split": described["data"]["split"]["kind"],
-    }
-    for name, value in _typed(argv, before).items():
-        if value is not None and str(value) != str(before[name]):
-            option = f"--{name.replace('_', '-')} {value}"
-            raise InputError(
-                f"{option}: {folder} was started with {before[name]}; leave it out, or choose another --study"
-            )
-
-
-def _started(described: Mapping[str, Any]) -> argparse.Namespace:
-    """The data's options of a study; before groups were known, folders without an image were passed over as well."""
-    started = parser().parse_args(described["data"]["options"])
-    if "grouping" not in described["data"]:
-        started.group_by, started.drop_small_classes = BY_NOTHING, True
-    return started
-
-
-def _typed(argv: Sequence[str] | None, names: Iterable[str]) -> dict[str, Any]:
-    """What was typed for the options of these names; None where nothing was."""
-    p = parser()
-    p.set_defaults(**dict.fromkeys(names))
-    typed = vars(p.parse_args(argv))
-    return {name: typed[name] for name in names}
-
-
-def run_all(args: argparse.Namespace) -> int:
-    """Run the chain of stages, or print their plans; return the exit status."""
-    from storage.folder import read_config
-
-    start = Start(read_config(args.start), str(args.start), found=True) if args.start else Start()
-    name = study_name(args)
-    if args.dry_run:
-        print("\n\n".join(plan(make_study(args, stage, start, name), start) for stage in STAGES))
-        return 0
-    from studies.chain import Chain, run_chain
-
-    rounds = not (args.smoke or args.epochs)  # how long to train is the user's word, or the lr stage's to find out
-    chain = Chain(functools.partial(make_study, args), start, name if args.study else None, rounds, _settings(args))
-    return run_chain(chain, source(args), where(args))
-
-
-def _check_encodable(words: Sequence[str]) -> None:
-    """Refuse a path whose bytes are no UTF-8: a study's files are JSON, and name what it was started with."""
-    for word in words:
-        try:
-            word.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise InputError(f"{word}: not UTF-8, so the study's files could not name it; rename it") from error
-
-
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """What must be equal for a chain to be gone on with: everything that decides its figures."""
-    names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke", "ship_class", "cpus_per_trial")
-    return {name: getattr(args, name) for name in names} | {"start": str(args.start) if args.start else None}
-
-
-def source(args: argparse.Namespace) -> Source:
-    """Return which chips the arguments name."""
-    from studies.workshop import Source
-
-    return Source(
-        args.data,
-        args.split,
-        args.drop_small_classes,
-        args.skip_bad,
-        args.ship_class,
-        args.group_by,
-        args.merge_splits,
+def request(args: argparse.Namespace) -> Request:
+    """Return what the arguments ask for."""
+    return Request(
+        source=Source(
+            args.data,
+            args.split,
+            args.drop_small_classes,
+            args.skip_bad,
+            args.ship_class,
+            args.group_by,
+            args.merge_splits,
+        ),
+        results=args.results_dir,
+        name=args.study,
+        start=args.start,
+        trials=args.trials,
+        epochs=args.epochs,
+        repeats=args.repeats,
+        seed=args.seed,
+        sampler=args.sampler,
+        scheduler=args.scheduler,
+        smoke=args.smoke,
+        chain=args.stage == ALL,
     )
 
 
@@ -375,6 +230,68 @@ def where(args: argparse.Namespace) -> Where:
 
     resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent, args.save_every)
     return Where(args.results_dir, args.address, resources, args.wandb)
+
+
+def run_stage(asked: Request, args: argparse.Namespace, stage: Stage) -> int:
+    """Run one stage, or print its plan; return the exit status."""
+    start = asked.starting_config(stage)
+    study = asked.study(stage, start, asked.study_name())
+    if args.dry_run:
+        print(plan(study, start))
+        return 0
+    from studies.conduct import conduct  # torch and Ray load only now: wrong usage answers at once
+
+    status, report = conduct(study, start.origin, asked.source, where(args))
+    print(report)
+    return status
+
+
+def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
+    """Go on with a study as it was started; return the exit status."""
+    from storage.folder import newest_study
+
+    if args.dry_run:
+        raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
+    folder = args.results_dir / args.stage / args.study if args.study else newest_study(args.results_dir, args.stage)
+    typed = _typed(argv)
+    source = check_unchanged(typed, folder)
+    from studies.conduct import resume_study
+    from studies.workshop import open_workshop
+
+    with open_workshop(replace(source, path=typed["data"] or source.path), where(args)) as workshop:
+        status, report = resume_study(folder, args.trials, workshop)
+    print(report)
+    return status
+
+
+def _typed(argv: Sequence[str] | None) -> dict[str, Any]:
+    """What was typed, by option; None where nothing was."""
+    p = parser()
+    p.set_defaults(**dict.fromkeys(vars(p.parse_args([]))))
+    return vars(p.parse_args(argv))
+
+
+def run_all(asked: Request, args: argparse.Namespace) -> int:
+    """Run the chain of stages, or print their plans; return the exit status."""
+    start = asked.typed_start() or Start()
+    name = asked.study_name()
+    if args.dry_run:
+        print("\n\n".join(plan(asked.study(stage, start, name), start) for stage in STAGES))
+        return 0
+    from studies.chain import Chain, run_chain
+
+    rounds = not (args.smoke or args.epochs)  # how long to train is the user's word, or the lr stage's to find out
+    settings = asked.settings() | {"cpus_per_trial": args.cpus_per_trial}
+    return run_chain(Chain(asked.study, start, asked.name, rounds, settings), asked.source, where(args))
+
+
+def _check_encodable(words: Sequence[str]) -> None:
+    """Refuse a path whose bytes are no UTF-8: a study's files are JSON, and name what it was started with."""
+    for word in words:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(f"{word}: not UTF-8, so the study's files could not name it; rename it") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -411,8 +328,8 @@ def _main(argv: Sequence[str] | None) -> int:
     if args.stage not in STAGE_NAMES:
         raise InputError(f"unknown stage {args.stage!r}; the stages are {', '.join(STAGE_NAMES)}")
     if args.stage == ALL:
-        return run_all(args)
-    return run_resumed(argv, args) if args.resume else run_stage(args, stage_named(args.stage))
+        return run_all(request(args), args)
+    return run_resumed(argv, args) if args.resume else run_stage(request(args), args, stage_named(args.stage))
 
 
 if __name__ == "__main__":

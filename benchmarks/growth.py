@@ -42,8 +42,9 @@ from benchmarks.worker import hand_over, peak_bytes
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from storage.folder import write_manifest
 from storage.record import Files, Record
-from storage.whole import write_json
+from storage.source import Source
 from studies.manifest import manifest
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
@@ -156,8 +157,8 @@ def by_trials(trials: int, epochs: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data = prepare(simulate(60), "grouped")
-        described = manifest(study, data, data.for_trials(), [], "", Cluster((Node(1),)), encoder_path())
-        write_json(folder / "study.json", described)
+        described = manifest(study, data, data.for_trials(), Source(), "", Cluster((Node(1),)), encoder_path())
+        write_manifest(folder, described)
         files = Files.of_search(folder)
         rng, record = np.random.default_rng(seed), Record(files, study.stage.metric, paths)
         suggester = Suggester(study, folder / "optuna.journal")

@@ -98,12 +98,12 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "bare_cpu_s": sum(run.cpu_seconds for run in bare[: len(search)]),
         "same_losses": all([epoch.val_loss for epoch in run.epochs] == again.losses for run, again in pairs),
         "cores": cores,
-        "chips": sum(study.manifest["data"]["counts"].values()),
+        "chips": sum(study.manifest.data.counts.values()),
         "trials": args.trials,
         "epochs": args.epochs,
         "repeats": len(repeats),
         "seed": args.seed,
-        "hardware": study.manifest["hardware"],
+        "hardware": study.manifest.hardware,
     }
 
 

@@ -47,6 +47,7 @@ class Study:
     sampler: Sampler = "qmc"
     scheduler: Scheduler = "none"
     reference: TrialConfig = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
+    smoke: bool = False  # it goes through every part and answers nothing
 
     def arms(self) -> tuple[Arm, ...]:
         """Return the stage's arms, the incumbent's first: trial 0 is the incumbent."""
@@ -98,14 +99,19 @@ class Study:
         return [Trial(number, role, {}, config) for number, (role, config) in enumerate(runs)]
 
     def repeat_seed(self, repeat: int) -> int:
-        """Return the training seed of a retraining: a function of study seed, stage and start.
+        """Return the training seed of a run under a new seed (`repeat_seed`)."""
+        return repeat_seed(self.seed, self.stage.name, self.start, repeat)
 
-        Studies that follow each other share none: what was adopted for its runs under some seeds is measured again
-        under others, else each next study would find these lucky runs once more.
-        """
-        asked = json.dumps([self.stage.name, self.start.to_dict()], sort_keys=True)
-        mark = int.from_bytes(hashlib.sha256(asked.encode("utf-8")).digest()[:8], "big")
-        return _seed(self.seed, 1, repeat, mark)
+
+def repeat_seed(study_seed: int, stage: str, start: TrialConfig, repeat: int) -> int:
+    """Return the training seed number `repeat` after the search: a function of study seed, stage and start.
+
+    Studies that follow each other share none: what was adopted for its runs under some seeds is measured again under
+    others, else each next study would find these lucky runs once more.
+    """
+    asked = json.dumps([stage, start.to_dict()], sort_keys=True)
+    mark = int.from_bytes(hashlib.sha256(asked.encode("utf-8")).digest()[:8], "big")
+    return _seed(study_seed, 1, repeat, mark)
 
 
 def trial_seed(study_seed: int, number: int) -> int:

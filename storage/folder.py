@@ -10,46 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from storage.manifest import SCHEMA, Manifest
 from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS, read_table
-from storage.whole import read_json
+from storage.whole import read_json, write_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError, SearchError
 from trainables.result import INTERRUPTED
 
-SCHEMA = 1
-
-
-# what a study.json must hold for a study to be read: each name with the kind of its value
-SHAPE: Mapping[str, Any] = {
-    "stage": str,
-    "name": str,
-    "question": str,
-    "metric": {"name": str, "goal": str},
-    "parameters": list,
-    "arms": list,
-    "arm_values": dict,
-    "examined": bool,
-    "budget": {"trials": int, "epochs": int, "repeats": int},
-    "seed": int,
-    "sampler": str,
-    "scheduler": str,
-    "start": dict,
-    "start_from": str,
-    "reference": dict,
-    "data": {
-        "source": str,
-        "digest": str,
-        "counts": dict,
-        "groups": int,
-        "notes": list,
-        "options": list,
-        "split": {"kind": str, "train": int, "validation": int, "test": int},
-        "pairs": {part: {"count": int, "similar": float} for part in ("train", "validation")},
-    },
-    "versions": dict,
-    "hardware": dict,
-    "argv": list,
-}
+MANIFEST = "study.json"
 
 
 @dataclass(frozen=True)
@@ -57,7 +25,7 @@ class StudyRecord:
     """A study folder in memory. Frames have the columns of the CSV files; `report` is empty until written."""
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     trials: pd.DataFrame
     epochs: pd.DataFrame
     repeats: pd.DataFrame
@@ -77,21 +45,34 @@ class StudyRecord:
 
 def read_study(path: Path) -> StudyRecord:
     """Read a study folder, finished or not; raise InputError if it is none."""
-    if not (path / "study.json").exists():
-        raise InputError(f"{path}: not a study folder (no study.json); give results/<stage>/<study>")
-    manifest = read_json(path / "study.json")
-    if manifest.get("schema") != SCHEMA:
-        raise InputError(f"{path}/study.json: schema {manifest.get('schema')!r}; this version reads schema {SCHEMA}")
-    _check_shape(manifest, SHAPE, f"{path}/study.json: ")
     return StudyRecord(
         path,
-        manifest,
+        read_manifest(path),
         read_table(path / "trials.csv", TRIAL_COLUMNS),
         read_table(path / "epochs.csv", EPOCH_COLUMNS),
         _uninterrupted(read_table(path / "repeats.csv", TRIAL_COLUMNS)),
         read_table(path / "repeat_epochs.csv", EPOCH_COLUMNS),
         read_json(path / "report.json") if (path / "report.json").exists() else {},
     )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the study.json of a study folder; raise InputError if there is none, or for a value that makes no sense."""
+    file = path / MANIFEST
+    if not file.exists():
+        raise InputError(f"{path}: not a study folder (no {MANIFEST}); give results/<stage>/<study>")
+    content = read_json(file)
+    if content.get("schema") != SCHEMA:
+        raise InputError(f"{file}: schema {content.get('schema')!r}; this version reads schema {SCHEMA}")
+    try:
+        return Manifest.read(content)
+    except InputError as error:
+        raise InputError(f"{file}: {error}; it was damaged or edited") from error
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write the study.json of a study folder, whole or not at all."""
+    write_json(path / MANIFEST, manifest.to_dict())
 
 
 def _uninterrupted(trials: pd.DataFrame) -> pd.DataFrame:
@@ -113,17 +94,6 @@ def reading(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}: a file in it makes no sense ({said}); it was damaged or edited") from error
 
 
-def _check_shape(content: Mapping[str, Any], shape: Mapping[str, Any], where: str) -> None:
-    """Raise InputError for a key that is missing or holds another kind of value than `shape` says."""
-    for name, kind in shape.items():
-        value = content.get(name)
-        wanted = dict if isinstance(kind, Mapping) else kind
-        if not isinstance(value, wanted):
-            raise InputError(f"{where}{name} is {value!r:.60}, expected {wanted.__name__}; it was damaged or edited")
-        if isinstance(kind, Mapping):
-            _check_shape(value, kind, f"{where}{name}.")
-
-
 def read_config(best: Path) -> TrialConfig:
     """Return the config of a best.json; raise InputError naming the file where it holds none that could be trained."""
     content = read_json(best)
@@ -140,7 +110,7 @@ def newest_study(results: Path, stage: str) -> Path:
     studies = [path.parent for path in (results / stage).glob("*/study.json")]
     if not studies:
         raise InputError(f"{results / stage}: no study to go on with; start one without --resume")
-    return max(studies, key=lambda folder: (str(read_json(folder / "study.json").get("started")), folder.name))
+    return max(studies, key=lambda folder: (read_manifest(folder).started, folder.name))
 
 
 def adopted_config(results: Path, stage: str, smoke: bool = False) -> Path | None:
@@ -150,8 +120,7 @@ def adopted_config(results: Path, stage: str, smoke: bool = False) -> Path | Non
     """
     adopted = []
     for path in sorted((results / stage).glob("*/best.json")):
-        study = read_json(path.parent / "study.json")
-        counts = study.get("finished") and (smoke or "--smoke" not in study.get("argv", []))
-        if counts and read_json(path).get("adopted") is True:
-            adopted.append((str(study["finished"]), path))
+        study = read_manifest(path.parent)
+        if study.finished and (smoke or not study.is_smoke) and read_json(path).get("adopted") is True:
+            adopted.append((study.finished, path))
     return max(adopted)[1] if adopted else None

@@ -11,12 +11,14 @@ from analysis.summary import write_summary
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
 from search_spaces.study import Start, Study, name_by_time
-from storage.folder import SCHEMA, read_study
+from storage.folder import read_study
 from storage.lock import held
+from storage.manifest import SCHEMA
+from storage.source import Source
 from storage.whole import now, read_json, write_json
 from studies.conduct import DONE, resume_study, run_study, study_folder
 from studies.manifest import described_grouping, study_of
-from studies.workshop import Source, Where, Workshop, beginning, check_writable, open_workshop, say
+from studies.workshop import Where, Workshop, beginning, check_writable, open_workshop, say
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 

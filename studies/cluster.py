@@ -32,14 +32,6 @@ from studies.stop import handlers_kept
 from studies.warden import LONGEST, guarded_folder
 from trainables.errors import InputError, what_happened
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")  # under `uv run` workers would be built anew, elsewhere
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-# workers keep the memory of a step for the next one; given back, its pages are cleared anew every time (glibc, mallopt)
-os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**32))
-os.environ.setdefault("MALLOC_TOP_PAD_", str(2**28))
-
 SHARED_MEMORY = Path("/dev/shm")
 STORE = 256 * 2**20  # bytes of Ray's object store beside the images: checkpoints on their way
 LOGS = 50 * 2**20  # bytes of Ray's own files

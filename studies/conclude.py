@@ -5,31 +5,31 @@ It needs torch and what draws figures, which take seconds to load: a run loads i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.report import rival_name, write_report
+from analysis.candidates import by_role
+from analysis.report import write_report
 from analysis.scores import Finalist
+from analysis.verdict import rival_name
 from search_spaces.study import Study
-from storage.folder import StudyRecord, read_study
-from storage.whole import now, read_json, write_json
+from storage.folder import StudyRecord, read_manifest, read_study, write_manifest
+from storage.whole import now, read_json
 from studies.evaluate import evaluate, examine
 from studies.keeper import trial_file
 from studies.saliency import draw_examples
 from studies.training_pairs import draw_training_pairs
 from studies.workshop import Workshop, say
-from trainables.config import TrialConfig
-from trainables.result import Metric
 from trainables.verifier import save_verifier
 
 
 def conclude(study: Study, workshop: Workshop, folder: Path) -> Path:
     """Put the retrained finalists to the test split, keep the selected one as a verifier, and write the report."""
     data, label = workshop.data, f"{study.stage.name}/{study.name}"
-    record = read_study(folder)
+    record = by_role(read_study(folder))
     finalists = _finalists(record)
-    if study.stage.examined and "baseline" not in record.manifest["finalists"] and "selected" in finalists:
+    if study.stage.examined and "baseline" not in record.manifest.finalists and "selected" in finalists:
         finalists["baseline"] = finalists["selected"]  # nothing was adopted on the way: they are one config
     if not finalists:
         _finish(folder)
@@ -55,7 +55,7 @@ def show(workshop: Workshop, folder: Path, *measured: Any) -> Path:
 
 
 def _finish(folder: Path) -> None:
-    write_json(folder / "study.json", read_json(folder / "study.json") | {"finished": now()})
+    write_manifest(folder, replace(read_manifest(folder), finished=now()))
 
 
 def summarise(folder: Path) -> None:
@@ -65,7 +65,7 @@ def summarise(folder: Path) -> None:
     if report["selected"]:
         say(f"selected: trial {report['selected']['trial']}, {report['selected']['arm']}; {report['selected']['why']}")
     if report["test"]:
-        rival = rival_name(read_json(folder / "study.json"))
+        rival = rival_name(read_manifest(folder))
         for name, score in (("the selected config", report["test"]), (rival, report["baseline"]["test"])):
             if score:
                 low, high = score["accuracy_interval"]
@@ -77,11 +77,13 @@ def summarise(folder: Path) -> None:
 
 def _finalists(record: StudyRecord) -> dict[str, Finalist]:
     """The retrained configs whose weights are there, by role."""
-    metric = Metric(**record.manifest["metric"])
-    configs: Mapping[str, object] = record.manifest["finalists"]
+    metric = record.manifest.metric
+    configs = record.manifest.finalists
     finalists = {}
     for role, runs in record.repeats[record.repeats["status"] == "finished"].groupby("arm", sort=False):
-        config = TrialConfig.from_dict(configs[str(role)])  # type: ignore[arg-type]
+        if role not in configs:  # a candidate that was dropped on the way
+            continue
+        config = configs[str(role)]
         weights = [trial_file(record.path / "checkpoints", number) for number in runs["trial"]]
         finalists[str(role)] = Finalist(config, weights, list(runs["seed"]), list(runs[metric.name]))
     return finalists

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 from analysis.commands import sync_command
+from search_spaces.stage import SELECTED
 from search_spaces.study import Study
-from storage.folder import StudyRecord, read_study, reading
+from storage.folder import StudyRecord, read_manifest, read_study, reading, write_manifest
 from storage.lock import held
+from storage.manifest import Manifest
 from storage.record import Files, Record
-from storage.whole import read_json, write_json
+from storage.source import Source
 from studies import stop
 from studies.keeper import trial_file
 from studies.manifest import described_grouping, manifest, notes_on_start, resumed, study_of
@@ -26,8 +28,7 @@ from studies.progress import Progress
 from studies.resources import describe
 from studies.suggest import Suggester, disagreements
 from studies.tuner import Outcome, Phase, TrialRun, run_trials
-from studies.workshop import Source, Where, Workshop, beginning, check_writable, open_workshop, say
-from trainables.config import TrialConfig
+from studies.workshop import Where, Workshop, beginning, check_writable, open_workshop, say
 from trainables.errors import Halted, InputError, what_happened
 from trainables.result import Metric, Trial
 
@@ -49,14 +50,14 @@ def run_study(study: Study, start_from: str, workshop: Workshop) -> tuple[int, P
         with beginning(folder):
             folder.mkdir(parents=True, exist_ok=True)  # a folder that was made and nothing more is no study yet
             holding.enter_context(held(folder, say))
-        options = workshop.source.options()
         chips, cluster = (workshop.data, workshop.trial_data), workshop.cluster
-        described = manifest(study, *chips, options, start_from, cluster, workshop.encoder)
-        for note in notes_on_start(start_from, described["data"]):
+        described = manifest(study, *chips, workshop.source, start_from, cluster, workshop.encoder)
+        notes = notes_on_start(start_from, described.data)
+        for note in notes:
             say(f"note: {note}")
-            described["data"]["notes"].append(note)
+        described = replace(described, data=replace(described.data, notes=(*described.data.notes, *notes)))
         with beginning(folder):
-            write_json(folder / "study.json", described)
+            write_manifest(folder, described)
         say(
             f"{study.stage.name}: {study.stage.question} "
             f"({study.budget.trials} x {study.budget.epochs} epochs; start: {start_from}; "
@@ -82,16 +83,17 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
         if trials and trials > study.budget.trials:
             study = replace(study, budget=replace(study.budget, trials=trials))
-            described = {**described, "budget": described["budget"] | {"trials": trials}, "finished": None}
-            write_json(folder / "study.json", described)
-        elif described["finished"] and _is_reported(record):
+            write_manifest(folder, replace(described, budget=study.budget, finished=None))
+            _forget(folder)
+            described = read_manifest(folder)
+        elif described.finished and _is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
                 return DONE, _conclusions().write_report(folder)
         described, note = resumed(described, workshop.encoder)
         if note:
             say(f"note: {note}")
-            write_json(folder / "study.json", described)
+            write_manifest(folder, described)
         say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
         return _carry_out(study, workshop, folder)
 
@@ -99,23 +101,23 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
 def _is_reported(record: StudyRecord) -> bool:
     """Whether the report has the test figures of what was retrained last: a kill may have come just before it."""
     selected = record.report.get("selected") or {}
-    return bool(record.report.get("test")) and selected.get("config") == record.manifest["finalists"]["selected"]
+    return bool(record.report.get("test")) and selected.get("config") == record.manifest.finalists["selected"].to_dict()
 
 
-def _check_same_data(folder: Path, described: Mapping[str, object], workshop: Workshop) -> None:
-    before = described["data"]
-    assert isinstance(before, dict)
+def _check_same_data(folder: Path, described: Manifest, workshop: Workshop) -> None:
+    before = described.data
     digest, kind = workshop.data.chips.digest(), workshop.data.split.kind
-    if before["digest"] != digest:
+    if before.digest != digest:
         raise InputError(
-            f"{folder}: was started on {before['source']} with digest {before['digest'][:12]}; "
+            f"{folder}: was started on {before.source} with digest {before.digest[:12]}; "
             f"{workshop.data.chips.source} now has {digest[:12]}: other images, classes or order"
         )
-    if before["split"]["kind"] != kind:
-        raise InputError(f"{folder}: was started with --split {before['split']['kind']}, not {kind}")
-    grouping = before.get("grouping")
-    if grouping and grouping != described_grouping(workshop.data):
-        raise InputError(f"{folder}: the images were in other groups when it was started ({grouping}); put them back")
+    if before.split.kind != kind:
+        raise InputError(f"{folder}: was started with --split {before.split.kind}, not {kind}")
+    if before.grouping and before.grouping != described_grouping(workshop.data):
+        raise InputError(
+            f"{folder}: the images were in other groups when it was started ({before.grouping}); put them back"
+        )
 
 
 def _carry_out(study: Study, workshop: Workshop, folder: Path) -> tuple[int, Path]:
@@ -194,20 +196,34 @@ def _phases(study: Study, folder: Path, reached: list[tuple[str, Record]]) -> Ge
     search = Phase(suggester, record.missing(len(lengths)), (record, suggester), states, begun=record.open)
     search = replace(search, scheduler=study.scheduler, max_epochs=study.budget.epochs)
     yield from _shown(search, lengths, record, metric)
-    so_far = read_study(folder)
-    if so_far.finished.empty:
+    if read_study(folder).finished.empty:
         return
-    runs = study.repeats(_settle_finalists(study, so_far))
-    repeats = Record(Files.of_repeats(folder), metric)
+    from studies.repeats import Repeats  # SciPy: loaded while trials train
+
+    repeats = _open_repeats(study, folder)
     reached.append(("retraining", repeats))
+    asked, weights = Repeats(study, folder, record.histories), folder / "checkpoints"
+    while trials := asked.missing(repeats):
+        numbers, states = [trial.number for trial in trials], folder / "states" / "retrain"
+        retrain = Phase(_Listed(trials), numbers, (repeats,), states, weights, repeats.open)
+        known = [history.trial for history in repeats.histories.values()]
+        epochs = {trial.number: trial.config.epochs for trial in (*known, *trials)}
+        yield from _shown(retrain, [epochs[number] for number in sorted(epochs)], repeats, metric)
+    asked.settle()
+
+
+def _open_repeats(study: Study, folder: Path) -> Record:
+    """The record of the runs under new seeds; those that left less behind than they should have are open again."""
+    repeats = Record(Files.of_repeats(folder), study.stage.metric)
+    if study.stage.varied and any(history.trial.arm == SELECTED for history in repeats.histories.values()):
+        _forget(folder)  # begun before candidates were raced
+        repeats = Record(Files.of_repeats(folder), study.stage.metric)
     _drop_damaged_states(repeats, folder / "states" / "retrain")
     ended = [number for number, history in repeats.done.items() if history.result and history.result.best]
     # weights are kept before an end is written down; they may have been lost or removed since
     repeats.reopen([number for number in ended if not trial_file(folder / "checkpoints", number).exists()])
     _reopen_given_up(repeats, folder, "retraining")
-    states, weights = folder / "states" / "retrain", folder / "checkpoints"
-    retrain = Phase(_Listed(runs), repeats.missing(len(runs)), (repeats,), states, weights, repeats.open)
-    yield from _shown(retrain, [run.config.epochs for run in runs], repeats, metric)
+    return repeats
 
 
 def _shown(phase: Phase, lengths: Sequence[int], record: Record, metric: Metric) -> Iterator[Phase]:
@@ -223,32 +239,25 @@ def _give_up(record: Record, folder: Path, name: str) -> None:
         f"given up: the first {len(record.failed)} trials of this {name} all failed, the last with: "
         f"{record.failed[-1].reason}"
     )
-    given_up = {"given_up": {name: [result.trial.number for result in record.failed]}}
-    write_json(folder / "study.json", read_json(folder / "study.json") | given_up)
+    given_up = {name: tuple(result.trial.number for result in record.failed)}
+    write_manifest(folder, replace(read_manifest(folder), given_up=given_up))
 
 
 def _reopen_given_up(record: Record, folder: Path, run: str) -> None:
     """Try again what failed when the run was last given up, or if all did: whatever it was may have been mended."""
-    given_up = read_json(folder / "study.json").get("given_up", {}).get(run, [])
+    given_up = read_manifest(folder).given_up.get(run, ())
     failed = [number for number, history in record.done.items() if history.result and history.result.status == "failed"]
     record.reopen([number for number in failed if number in given_up or len(failed) == len(record.done)])
 
 
-def _settle_finalists(study: Study, so_far: StudyRecord) -> dict[str, TrialConfig]:
-    """Write down who is retrained; forget retrainings of others, made before trials were added."""
-    from analysis.report import selected_trial
-
-    finalists = study.finalists(selected_trial(so_far)[1])
-    described = {role: config.to_dict() for role, config in finalists.items()}
-    content = read_json(so_far.path / "study.json")
-    if content.get("finalists", described) != described:
-        files = Files.of_repeats(so_far.path)
-        for file in (files.record, files.trials, files.epochs):
-            file.unlink(missing_ok=True)
-        for folder in (so_far.path / "checkpoints", so_far.path / "states"):
-            shutil.rmtree(folder, ignore_errors=True)
-    write_json(so_far.path / "study.json", content | {"finalists": described})
-    return finalists
+def _forget(folder: Path) -> None:
+    """Remove the runs under new seeds: with more trials other candidates are raced, and seeds mean something else."""
+    files = Files.of_repeats(folder)
+    for file in (files.record, files.trials, files.epochs):
+        file.unlink(missing_ok=True)
+    for kept in (folder / "checkpoints", folder / "states"):
+        shutil.rmtree(kept, ignore_errors=True)
+    write_manifest(folder, replace(read_manifest(folder), finalists={}))
 
 
 def _mend(record: Record, study: Study, folder: Path) -> None:
@@ -301,4 +310,5 @@ class _Listed:
     trials: Sequence[Trial]
 
     def ask(self, number: int) -> Trial:
-        return self.trials[number]
+        """Return trial `number`."""
+        return next(trial for trial in self.trials if trial.number == number)

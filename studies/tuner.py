@@ -40,11 +40,6 @@ from trainables.result import (
     trial_result,
 )
 
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # see studies/stop.py
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # our own record is the only one
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")  # a diverged trial reports no metric
-
 RETRIES = 2  # times that a trial is tried again after an exception or a lost worker
 NO_ROOM = 2**20  # bytes
 KEPT = 2**16  # workers that Tune may keep while a phase ends: all

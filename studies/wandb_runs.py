@@ -33,7 +33,7 @@ from storage.whole import append_line
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.images.files import user_path
-from trainables.result import History, Metric
+from trainables.result import History
 
 Mode = Literal["offline", "online"]
 
@@ -83,9 +83,9 @@ class Writer:
     def __init__(self, folder: Path, mode: Mode) -> None:
         manifest = read_study(folder).manifest
         self._folder, self._mode = folder, mode
-        self._stage, self._name = manifest["stage"], manifest["name"]
-        self._metric = Metric(**manifest["metric"])
-        self._key = _digest(f"{self._stage}/{self._name}/{manifest['started']}")
+        self._stage, self._name = manifest.stage, manifest.name
+        self._metric = manifest.metric
+        self._key = _digest(f"{self._stage}/{self._name}/{manifest.started}")
         self._told = False
         self._written_file = folder / "wandb" / "written.jsonl"
         self._written = {line["run"]: line for line in _json_lines(self._written_file)}
@@ -167,7 +167,7 @@ class Writer:
     def _write_study(self, study: StudyRecord) -> None:
         """The report, its figures and tables, the best config, and the verifier as artefacts."""
         report, manifest = study.report, study.manifest
-        config = {"question": manifest["question"], "budget": manifest["budget"], "data": manifest["data"]["source"]}
+        config = {"question": manifest.question, "budget": manifest.budget, "data": manifest.data.source}
         best = TrialConfig.from_dict(report["selected"]["config"]).by_path()
         run = self._open(
             f"{self._key}-study", f"{self._stage}/{self._name}", "study", [self._stage], {**config, **best}

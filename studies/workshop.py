@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.source import SYNTHETIC, Source
 from studies.cluster import ray_cluster, share
 from studies.mirror import MirrorMode
 from studies.resources import Cluster, Resources, fit_resources, memory_note
@@ -20,48 +21,26 @@ from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError, listed, what_happened
 from trainables.images.fetch import KAGGLE, fetch
 from trainables.images.files import user_path
-from trainables.images.layout import BY_FOLDER
 from trainables.images.readers import Reading, read_chips
 from trainables.images.synthetic import simulate
 from trainables.native import EncoderPath, encoder_path
 
-SYNTHETIC = "synthetic"
 FREE_BYTES = 200 * 2**20  # a study with its checkpoints, figures and Ray's own files, generously
 
 
-@dataclass(frozen=True)
-class Source:
-    """Which chips, and how they are checked and split."""
+def read_source(source: Source, results: Path | None = None) -> PreparedData:
+    """Read and split the chips, past what lies in `results`; raise InputError where they cannot be used."""
+    data = prepare(_chips(source, results), source.split, drop_small_classes=source.drop_small_classes)
+    if source.ship_class is not None and source.ship_class not in data.chips.classes:
+        raise InputError(f"--ship-class {source.ship_class!r}: the classes are {listed(data.chips.classes)}")
+    return data
 
-    path: str = SYNTHETIC
-    split: str = "grouped"
-    drop_small_classes: bool = False
-    skip_bad: bool = False
-    ship_class: str | None = None
-    group_by: str = BY_FOLDER
-    merge_splits: bool = False
 
-    def prepare(self, results: Path | None = None) -> PreparedData:
-        """Read and split the chips, past what lies in `results`; raise InputError where they cannot be used."""
-        data = prepare(self._read(results), self.split, drop_small_classes=self.drop_small_classes)
-        if self.ship_class is not None and self.ship_class not in data.chips.classes:
-            raise InputError(f"--ship-class {self.ship_class!r}: the classes are {listed(data.chips.classes)}")
-        return data
-
-    def _read(self, results: Path | None) -> ChipSet:
-        if self.path == SYNTHETIC:
-            return simulate()
-        path = fetch(self.path) if self.path.startswith(KAGGLE) else user_path(self.path)
-        return read_chips(path, Reading(self.skip_bad, self.group_by, self.merge_splits, results), _reading)
-
-    def options(self) -> list[str]:
-        """Return the command-line arguments that give this source again."""
-        options = [] if self.path == SYNTHETIC else ["--data", self.path]
-        options += [] if self.split == "grouped" else ["--split", self.split]
-        options += [] if self.ship_class is None else ["--ship-class", self.ship_class]
-        options += [] if self.group_by == BY_FOLDER else ["--group-by", self.group_by]
-        options += ["--merge-splits"] * self.merge_splits
-        return options + ["--drop-small-classes"] * self.drop_small_classes + ["--skip-bad"] * self.skip_bad
+def _chips(source: Source, results: Path | None) -> ChipSet:
+    if source.path == SYNTHETIC:
+        return simulate()
+    path = fetch(source.path) if source.path.startswith(KAGGLE) else user_path(source.path)
+    return read_chips(path, Reading(source.skip_bad, source.group_by, source.merge_splits, results), _reading)
 
 
 @dataclass(frozen=True)
@@ -96,7 +75,7 @@ class Workshop:
 @contextlib.contextmanager
 def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
     """Read the chips and start Ray, once; raise InputError before anything is written."""
-    data = source.prepare(where.results)
+    data = read_source(source, where.results)
     for warning in data.warnings:
         say(f"warning: {warning}")
     for note in data.notes:

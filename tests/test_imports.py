@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CHAIN = ("trainables", "search_spaces", "storage", "analysis", "studies")  # each may import those before it
 FILES = [path for package in CHAIN for path in sorted((ROOT / package).rglob("*.py"))]
-SHARED_WORDS = {"trainables.config", "trainables.result", "trainables.errors"}
+SHARED_WORDS = {f"trainables.{name}" for name in ("config", "result", "errors", "plain")}
 
 
 def imports(path):
@@ -30,7 +30,7 @@ def importers_of(package):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_form_a_chain(path):
-    """Each package imports only those before it; search_spaces of trainables only config, result, errors; no one run_search."""
+    """Each package imports only those before it; search_spaces of trainables only config, result, errors, plain; no one run_search."""
     names = set(imports(path))
     package = path.relative_to(ROOT).parts[0]
     later = CHAIN[CHAIN.index(package) + 1 :]
@@ -49,19 +49,21 @@ def test_no_package_is_most_of_the_house():
     assert max(rooms.values()) < 0.3 * sum(rooms.values())
 
 
-@pytest.mark.parametrize("name", ["config", "result", "errors"])
+@pytest.mark.parametrize("name", ["config", "result", "errors", "plain"])
 def test_the_shared_words_need_only_the_standard_library(name):
-    """config, result and errors import nothing but the standard library and each other."""
+    """config, result, errors and plain import nothing but the standard library and each other."""
     others = set(imports(ROOT / "trainables" / f"{name}.py")) - SHARED_WORDS
     assert {module.split(".")[0] for module in others} <= sys.stdlib_module_names
 
 
 def test_each_big_library_lives_in_few_files():
-    """Optuna in three files, Ray in four, seaborn and matplotlib in one, wandb in one; what is asked and kept needs no torch."""
+    """Optuna in three files, Ray in four, each of the others in one; what is asked and kept needs no torch."""
     assert importers_of("optuna") == {"studies/suggest.py", "storage/distributions.py", "analysis/importance.py"}
     ours = {"studies/cluster.py", "studies/tuner.py", "studies/keeper.py"}
     assert importers_of("ray") == ours | {"trainables/siamese.py"}
     assert importers_of("seaborn") == importers_of("matplotlib") == {"analysis/plots.py"}
+    assert importers_of("rich") == {"studies/progress.py"}
+    assert importers_of("sklearn") == {"analysis/thresholds.py"}
     assert importers_of("wandb") == {"studies/wandb_runs.py"}
     assert importers_of("kagglehub") == {"trainables/images/fetch.py"}
     assert not [name for name in importers_of("torch") if name.startswith(("search_spaces/", "storage/"))]
@@ -79,10 +81,18 @@ def test_the_training_core_needs_neither_ray_nor_optuna():
 
 
 def test_a_search_starts_without_what_takes_seconds_to_load():
-    """torch, SciPy's statistics and what draws figures are not loaded before Ray is started."""
+    """torch, SciPy's statistics, scikit-learn and what draws figures are not loaded before Ray is started."""
     question = "import sys, studies.conduct, run_search; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not set(loaded.stdout.split()) & {"torch", "torchvision", "scipy.stats", "matplotlib", "seaborn", "wandb"}
+    assert not set(loaded.stdout.split()) & {
+        "torch",
+        "torchvision",
+        "scipy.stats",
+        "sklearn",
+        "matplotlib",
+        "seaborn",
+        "wandb",
+    }
 
 
 def test_only_evaluate_reads_the_test_split():

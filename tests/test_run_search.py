@@ -10,19 +10,25 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
-from run_search import _started, main, make_study, parser, source, study_name
+from run_search import main, parser, request
 from search_spaces.stages import stage_named
 from search_spaces.study import Start
+from storage.folder import write_manifest
+from storage.manifest import Grouping
+from storage.source import Source
 from studies.suggest import journal_states
+from tests.build import DATA, MANIFEST
 from tests.command import ROOT, images, search, start
 from trainables import compare
 from trainables.config import TrialConfig
 from trainables.images.files import user_path
+from trainables.plain import from_plain, to_plain
 
 # --- wrong usage and unusable input ----------------------------------------------------------------------------------
 
@@ -98,21 +104,22 @@ def test_a_tilde_is_the_home_folder_everywhere(tmp_path, monkeypatch, capsys):
 
 def test_two_commands_in_the_same_second_have_names_of_their_own():
     """A study without --study is named by the time to the microsecond: twenty names are twenty."""
-    args = parser().parse_args(["--stage", "lr"])
-    assert len({study_name(args) for _ in range(20)}) == 20
+    asked = request(parser().parse_args(["--stage", "lr"]))
+    assert len({asked.study_name() for _ in range(20)}) == 20
 
 
 def test_the_options_of_a_set_come_back_from_a_study(tmp_path):
     """How images are grouped and splits merged is kept with the study, so that --resume and the next command say it again."""
     typed = ["--data", "x", "--group-by", "prefix:p.", "--merge-splits", "--skip-bad"]
-    made = source(parser().parse_args(["--stage", "lr", *typed]))
-    assert source(parser().parse_args(["--stage", "lr", *made.options()])) == made
+    made = request(parser().parse_args(["--stage", "lr", *typed])).source
+    assert request(parser().parse_args(["--stage", "lr", *made.options()])).source == made
+    assert Source.from_options(made.options(), grouped=True) == made
+    assert from_plain(Source, json.loads(json.dumps(to_plain(made)))) == made
 
 
 def test_a_study_from_before_groups_goes_on_without_them():
     """Its study.json knows no grouping: then folders inside a class group nothing, and empty classes are passed over."""
-    data = {"options": ["--data", "x"]}
-    before, now = _started({"data": data}), _started({"data": data | {"grouping": {"by": None}}})
+    before, now = (replace(DATA, grouping=grouping).asked for grouping in (None, Grouping()))
     assert (before.group_by, before.drop_small_classes) == ("none", True)
     assert (now.group_by, now.drop_small_classes) == ("folder", False)
 
@@ -209,7 +216,7 @@ def test_the_reports_baseline_trains_as_long_as_in_the_report():
     """Whatever --epochs says of the adopted config, `final` measures it beside 20 epochs of the baseline; not in --smoke."""
     stage = stage_named("final")
     for arguments, epochs, reference in ((["--epochs", "40"], 40, 20), ([], 10, 20), (["--smoke"], 2, 2)):
-        made = make_study(parser().parse_args(["--stage", "final", *arguments]), stage, Start(), "n")
+        made = request(parser().parse_args(["--stage", "final", *arguments])).study(stage, Start(), "n")
         assert (made.budget.epochs, made.reference.epochs) == (epochs, reference)
 
 
@@ -220,7 +227,7 @@ def test_a_stage_starts_from_the_newest_adopted_config_before_it(tmp_path, monke
     folder.mkdir(parents=True)
     config = TrialConfig().override({"optimiser.lr": 0.005}).to_dict()
     (folder / "best.json").write_text(json.dumps({"config": config, "adopted": True}))
-    (folder / "study.json").write_text(json.dumps({"finished": "2026-01-01T00:00:00+00:00"}))
+    write_manifest(folder, MANIFEST)
     assert main(["--stage", "lr", "--dry-run"]) == 0
     assert "start: results/baseline/b/best.json" in capsys.readouterr().out
     (tmp_path / "mine.json").write_text(json.dumps({"config": config}))
@@ -231,13 +238,13 @@ def test_a_stage_starts_from_the_newest_adopted_config_before_it(tmp_path, monke
 def test_a_start_of_a_smoke_run_or_of_other_images_decides_no_length(tmp_path, monkeypatch, capsys):
     """What --smoke adopted is a start for --smoke alone; epochs that were enough for other images are not taken over."""
     monkeypatch.chdir(tmp_path)
-    for name, epochs, argv, data in (("a", 33, [], ["--data", "mine"]), ("b", 2, ["--smoke"], ["--data", "mine"])):
+    for name, epochs, argv in (("a", 33, []), ("b", 2, ["--smoke"])):
         folder = tmp_path / "results" / "lr" / name
         folder.mkdir(parents=True)
         config = TrialConfig().override({"epochs": epochs, "optimiser.lr": 0.005}).to_dict()
         (folder / "best.json").write_text(json.dumps({"config": config, "adopted": True}))
-        described = {"finished": f"2026-01-01, {name}", "argv": argv, "data": {"options": data}}
-        (folder / "study.json").write_text(json.dumps(described))
+        data = replace(DATA, options=("--data", "mine"))
+        write_manifest(folder, replace(MANIFEST, finished=f"2026-01-01, {name}", argv=tuple(argv), data=data))
     for arguments, name, epochs in (
         (["--data", "mine"], "a", 33),
         (["--data", "others"], "a", 20),

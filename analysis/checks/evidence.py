@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.candidates import by_role, chance_value, settled
 from analysis.selection import ranked
-from search_spaces.domain import Choice, Domain, from_dict
+from search_spaces.domain import Choice, Domain
 from storage.folder import StudyRecord
 from trainables.result import Metric
 
 LN2 = math.log(2)  # cross-entropy of always answering "one half"
-CROSS_ENTROPIES = ("bce", "koch")  # losses whose validation value at chance is ln 2
 NEAR = 0.99  # a loss at this share of chance's or above has learned nothing
+_LOSS = Metric("val_loss", "min")
 TOP = 5  # leading trials whose curves are looked at
 
 
@@ -56,7 +57,8 @@ class Evidence:
 
     `trials` and `runs` have the columns of trials.csv and repeats.csv and a column `dead`, of runs that ended by
     themselves; `epochs` and `run_epochs` those of epochs.csv. `ranges` and `limits` go by path, `arms` holds the values
-    that each arm fixes, `only_if` those that an arm needs for a path to be searched there.
+    that each arm fixes. `runs` go by role: `selected` is the config to use, trial number `used`; `baseline` the start;
+    "trial 7" another candidate, or a run of the race.
     """
 
     metric: Metric
@@ -68,9 +70,9 @@ class Evidence:
     arms: Mapping[str, Mapping[str, Any]]
     pairs: Pairs
     limits: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    only_if: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     notes: Sequence[str] = ()
+    used: int | None = None
 
     @cached_property
     def ended(self) -> pd.DataFrame:
@@ -118,34 +120,41 @@ def _curves(epochs: pd.DataFrame, trials: Iterable[int], column: str) -> NDArray
 
 def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
     """Return what the checks read of a study's record."""
-    manifest = study.manifest
-    data, varied = manifest["data"], [p for p in manifest["parameters"] if p["domain"]]
-    parts = data.get("grouping", {}).get("parts")
-    pairs = Pairs(**data["pairs"]["validation"], groups=parts["validation"] if parts else None)
-    arms = manifest["arm_values"]
-    usual = manifest.get("start", {}).get("loss", {}).get("kind", "bce")
-    kinds = {arm: str(values.get("loss.kind", usual)) for arm, values in arms.items()}
-    searched = {p["path"]: from_dict(p["domain"]) for p in varied}
+    manifest, answer = study.manifest, settled(study)
+    called = by_role(study)
+    best = ranked(study.finished, metric)["trial"]
+    used = answer.use if answer else int(best.iloc[0]) if len(best) else None
+    parts = manifest.data.grouping.parts if manifest.data.grouping else None
+    validation = manifest.data.pairs["validation"]
+    pairs = Pairs(validation.count, validation.similar, parts["validation"] if parts else None)
+    loss = manifest.start.loss
+    own = {arm: str(values.get("loss.kind", loss.kind)) for arm, values in manifest.arm_values.items()}
+    at_chance = {arm: chance_value(_LOSS, replace(loss, kind=kind), pairs.similar) for arm, kind in own.items()}
+    usual = chance_value(_LOSS, loss, pairs.similar) if len(set(own.values())) < 2 else None
+    domains = manifest.domains
     return Evidence(
         metric,
-        _with_the_dead(study.evidence, study.epochs, pairs, kinds, usual),
+        with_the_dead(study.evidence, study.epochs, pairs, at_chance, usual),
         study.epochs,
-        _with_the_dead(study.repeats, study.repeat_epochs, pairs, {}, usual),
-        study.repeat_epochs,
-        {path: domain for path, domain in searched.items() if not isinstance(domain, Choice)},
-        {arm: arms[arm] for arm in manifest["arms"]},
+        with_the_dead(called.repeats, called.repeat_epochs, pairs, {}, usual),
+        called.repeat_epochs,
+        {path: domain for path, domain in domains.items() if not isinstance(domain, Choice)},
+        {arm: manifest.arm_values[arm] for arm in manifest.arms},
         pairs,
-        {p["path"]: p.get("limits", ()) for p in varied},
-        {p["path"]: p.get("only_if", {}) for p in varied},
-        data.get("warnings", ()),
-        data["notes"],
+        {parameter.path: parameter.limits for parameter in manifest.parameters},
+        manifest.data.warnings,
+        manifest.data.notes,
+        used,
     )
 
 
-def _with_the_dead(
-    runs: pd.DataFrame, epochs: pd.DataFrame, pairs: Pairs, kinds: Mapping[str, str], usual: str
+def with_the_dead(
+    runs: pd.DataFrame, epochs: pd.DataFrame, pairs: Pairs, at_chance: Mapping[str, float], usual: float | None
 ) -> pd.DataFrame:
-    """Add the column `dead`; a run without a finished epoch is not called so (it diverged or failed)."""
+    """Return `runs` with the column `dead`; a run without a finished epoch is not called so: it diverged or failed.
+
+    `at_chance` is the validation loss of a network that tells nothing apart by arm, `usual` that of other runs.
+    """
     last = epochs.sort_values("epoch").groupby("trial")["val_loss"].last() if len(epochs) else pd.Series(dtype=float)
     died = []
     for run in runs.to_dict("records"):
@@ -153,7 +162,6 @@ def _with_the_dead(
         if run["status"] not in ("finished", "stopped") or math.isnan(best):
             died.append(False)
             continue
-        chance_loss = LN2 if kinds.get(run["arm"], usual) in CROSS_ENTROPIES else None
         ended = float(last.get(run.get("trial"), best))
-        died.append(dead(best, ended, accuracy, pairs.chance, chance_loss))
+        died.append(dead(best, ended, accuracy, pairs.chance, at_chance.get(str(run["arm"]), usual)))
     return runs.assign(dead=np.array(died, dtype=bool))

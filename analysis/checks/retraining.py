@@ -12,6 +12,7 @@ from analysis.checks.unstable_edge import RATE
 from analysis.intervals import wilson
 
 ID = "retraining"
+START = 0  # the trial that is the start, which nobody has chosen for its value
 LEVEL = 0.05
 
 
@@ -30,8 +31,9 @@ def retraining(evidence: Evidence) -> list[Finding]:
     values, name = evidence.values("selected"), evidence.metric.name
     died = len(runs) - len(values)
     sign = 1.0 if evidence.metric.goal == "min" else -1.0
-    winner, typical = float(alive.iloc[0][name]), float(alive[name].median())
-    said = f"the selected trial reached {winner:.4f} {name}"
+    typical = float(alive[name].median())
+    own = alive.loc[alive["trial"] == evidence.used, name]
+    said = f"the selected trial reached {own.iloc[0]:.4f} {name}" if len(own) else "the selected config"
     if len(values):
         spread = f" (SD {values.std(ddof=1):.4f})" if len(values) > 1 else ""
         said += f"; new seeds {values.mean():.4f}{spread} in the mean of {len(values)}"
@@ -41,7 +43,7 @@ def retraining(evidence: Evidence) -> list[Finding]:
         remedy: Remedy | None = WarmUp() if RATE in evidence.ranges else None
         advice = f"unstable: {remedy.words}" if remedy else "unstable: prefer another config"
         return [Finding(ID, "warn", said, advice, remedy)]
-    if worse_than(sign * values, sign * typical):
+    if evidence.used != START and worse_than(sign * values, sign * typical):
         lucky = "a lucky trial: judge by the new seeds, or search again"
         return [Finding(ID, "warn", f"{said}; the median trial reached {typical:.4f}", lucky)]
     return [Finding(ID, "ok", said)]

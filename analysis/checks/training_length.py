@@ -57,8 +57,7 @@ def length_of(evidence: Evidence) -> Length:
     half = list(alive.head(max(TOP, len(alive) // 2))["trial"])
     steady = [trial for trial in half if not annealed(evidence.curves([trial], "lr"))][:TOP]
     curves = evidence.curves(steady, "val_loss")
-    if alive.iloc[0]["trial"] in steady:
-        curves = _with_runs(evidence, steady, curves)
+    curves = _with_runs(evidence, steady, curves)
     if not len(curves):
         return Length("open", "the rate of all leading trials falls towards the end, and the loss with it")
     line = trend(curves, late(curves.shape[1], LAST))
@@ -104,6 +103,8 @@ def epochs_to_train(evidence: Evidence) -> dict[str, Any]:
 
 
 def _with_runs(evidence: Evidence, trials: list[int], curves: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Add the curves of the selected config under new seeds."""
+    """Add the new-seed curves of the config to use, if its trial is among them."""
+    if evidence.used not in trials:
+        return curves
     runs = evidence.run_curves("selected", "val_loss")
     return np.concatenate([curves, runs]) if runs.shape[1] == curves.shape[1] else curves

@@ -12,7 +12,7 @@ BASELINE = Stage(
         Parameter("augmentation.theta", "fixed", None, "the report's baseline does not augment"),
     ),
     metric=Metric("val_loss", "min"),
-    budget=Budget(trials=5, epochs=20),
+    budget=Budget(trials=5, epochs=20, repeats=5),
     demo=Budget(trials=3, epochs=5, repeats=3),
     keeps_epochs=False,
 )

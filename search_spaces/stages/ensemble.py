@@ -34,7 +34,7 @@ ENSEMBLE = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=20, epochs=20),
-    demo=Budget(trials=5, epochs=10, repeats=3),
+    demo=Budget(trials=5, epochs=10, repeats=8),
     demo_fixes={"ensemble.members": 2},  # the report's own ensemble
     compared={
         "best": {"ensemble.combine": "best", "ensemble.second_init": "same"},

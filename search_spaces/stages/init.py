@@ -28,5 +28,5 @@ INIT = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=32, epochs=20),
-    demo=Budget(trials=4, epochs=10, repeats=3),
+    demo=Budget(trials=4, epochs=10, repeats=12),
 )

@@ -49,6 +49,6 @@ LOSS = Stage(
     ),
     metric=Metric("val_accuracy", "max"),  # the losses themselves are on different scales
     budget=Budget(trials=24, epochs=20),
-    demo=Budget(trials=6, epochs=5, repeats=3),
+    demo=Budget(trials=12, epochs=5, repeats=12),
     keeps_epochs=False,
 )

@@ -52,7 +52,7 @@ LR = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=24, epochs=20),
-    demo=Budget(trials=12, epochs=5),
+    demo=Budget(trials=24, epochs=5),
     keeps_epochs=False,
     rounds=2,
 )

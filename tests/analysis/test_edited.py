@@ -4,13 +4,14 @@ import copy
 import json
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 
 import analysis.report
 from analysis.__main__ import main
 from analysis.report import write_report
-from storage.folder import read_study, reading
+from storage.folder import read_study, reading, write_manifest
 from storage.tables import TrialLog
 from storage.whole import read_json, write_json
 from studies.manifest import study_of
@@ -30,8 +31,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(analysis.report, "_draw", lambda *_: None)
     folder = tmp_path / "results" / "lr" / "s"
     folder.mkdir(parents=True)
-    write_json(folder / "study.json", described() | {"finished": "2026-01-01T00:00:00+00:00"})
-    paths = [p["path"] for p in described()["parameters"] if p["domain"]]
+    write_manifest(folder, replace(described(), finished="2026-01-01T00:00:00+00:00"))
+    paths = list(described().domains)
     for trials, epochs, arms in (
         ("trials", "epochs", ["constant", "cosine", "constant"]),
         ("repeats", "repeat_epochs", ["selected", "baseline"]),

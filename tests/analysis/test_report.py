@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.commands import next_command
 from analysis.checks import Finding, training_length
+from analysis.commands import next_command
 from analysis.report import (
     _adoption,
     _baseline_config,
@@ -20,17 +20,18 @@ from analysis.report import (
     trial_config,
 )
 from analysis.scores import TestScore
-from run_search import make_study, parser, starting_config
-from search_spaces.stage import Budget
+from run_search import parser, request
+from search_spaces.domain import Choice
+from search_spaces.stage import Budget, Parameter
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
-from storage.folder import read_study
+from storage.folder import read_study, write_manifest
+from storage.source import Source
 from storage.tables import TrialLog
-from storage.whole import write_json
 from studies.manifest import manifest
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
-from tests.analysis.checks.build import LOSS, study
+from tests.build import LOSS, saying, study
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.images.synthetic import simulate
@@ -39,24 +40,10 @@ from trainables.result import TrialResult
 
 
 def record(path="results/lr/s", repeats=(), start_from="the baseline's config", seed=0, stage="lr", **changes):
-    """A clean study with the manifest keys that the next command reads."""
-    made = study(**changes)
-    manifest = made.manifest | {
-        "stage": stage,
-        "name": Path(path).name,
-        "finished": "2026-01-01T00:00:00+00:00",
-        "reference": TrialConfig().to_dict(),
-        "metric": {"name": "val_loss", "goal": "min"},
-        "budget": {"trials": 24, "epochs": 20, "repeats": 5},
-        "seed": seed,
-        "sampler": "qmc",
-        "scheduler": "none",
-        "start": TrialConfig().to_dict(),
-        "start_from": start_from,
-    }
-    manifest["data"] = made.manifest["data"] | {"options": ["--data", "my chips"]}
+    """A clean study of a stage, kept in `path`, with such runs under new seeds."""
+    made = saying(study(**changes), stage=stage, name=Path(path).name, seed=seed, start_from=start_from)
     runs = pd.DataFrame(repeats, columns=["arm", "seed", "status", "val_loss"])
-    return dataclasses.replace(made, path=Path(path), manifest=manifest, repeats=runs)
+    return dataclasses.replace(made, path=Path(path), repeats=runs)
 
 
 def warn(*ids):
@@ -86,8 +73,7 @@ def test_the_next_command_changes_what_a_finding_asks(findings, adopted, expecte
 
 def test_the_next_command_keeps_the_users_settings():
     """Start, seed, sampler and results folder of a study that was not adopted stay what the user chose."""
-    made = record("elsewhere/lr/s", start_from="mine.json", seed=7)
-    made.manifest["sampler"] = "tpe"
+    made = saying(record("elsewhere/lr/s", start_from="mine.json", seed=7), sampler="tpe")
     args = parser().parse_args(shlex.split(next_command(made, warn("boundary"), False))[2:])
     assert (str(args.start), args.seed, args.sampler, str(args.results_dir)) == ("mine.json", 7, "tpe", "elsewhere")
 
@@ -107,7 +93,7 @@ def test_a_study_that_was_cut_off_goes_on(stage, ended):
     """Before its first trial has ended, among them or in the retraining: what comes next is --resume, whatever is found."""
     cut = ["finished"] * ended + ["failed"] * (27 - ended)
     made = record("elsewhere/x/s", stage=stage, status=cut, reason=[None] * ended + ["interrupted"] * (27 - ended))
-    made.manifest["finished"] = None
+    made = saying(made, finished=None)
     args = parser().parse_args(shlex.split(next_command(made, warn("training length", "density"), False))[2:])
     assert (args.stage, args.resume, args.study, str(args.results_dir)) == (stage, True, "s", "elsewhere")
     assert (args.trials, args.epochs, args.start) == (None, None, None)
@@ -118,8 +104,8 @@ def test_after_a_good_baseline_comes_the_next_stage():
     made = record("elsewhere/baseline/s", stage="baseline")
     args = parser().parse_args(shlex.split(next_command(made, [], True))[2:])
     assert (args.stage, str(args.results_dir), args.data) == ("loss", "elsewhere", "my chips")
-    stage = stage_named(args.stage)
-    assert make_study(args, stage, starting_config(args, stage), "n").stage.name == "loss"
+    asked, stage = request(args), stage_named(args.stage)
+    assert asked.study(stage, asked.starting_config(stage), "n").stage.name == "loss"
 
 
 def test_after_the_final_stage_comes_the_summary():
@@ -199,8 +185,7 @@ def test_a_row_gives_its_config_again():
 
 def test_a_start_with_whole_numbers_rounds_no_trial():
     """A start written by hand, with a decay of 0 and a rate of 1, gives each row's config with the row's own values."""
-    made = record()
-    made.manifest["start"] = {"optimiser": {"weight_decay": 0, "lr": 1}}
+    made = saying(record(), start=TrialConfig.from_dict({"optimiser": {"weight_decay": 0, "lr": 1}}))
     row = made.trials.iloc[4]
     config = trial_config(made, row)
     assert (config.optimiser.lr, config.optimiser.weight_decay) == (row["optimiser.lr"], 1e-3)
@@ -211,9 +196,9 @@ def test_switches_and_whole_numbers_survive_the_csv(tmp_path):
     table = tmp_path / "trials.csv"
     table.write_text("network.batch_norm,augmentation.greyscale,ensemble.members,seed\nTrue,,3,1\n,False,,2\n")
     rows = pd.read_csv(table).assign(arm="cosine")
-    made = record()
-    paths = ["network.batch_norm", "augmentation.greyscale", "ensemble.members"]
-    made.manifest["parameters"] = [{"path": path, "domain": {"kind": "choice"}} for path in paths]
+    paths = {"network.batch_norm": True, "augmentation.greyscale": False, "ensemble.members": 3}
+    own = tuple(Parameter(path, "nuisance", Choice((value, "another")), "made up") for path, value in paths.items())
+    made = saying(record(), parameters=own)
     first, second = (trial_config(made, row) for _, row in rows.iterrows())
     assert (first.network.batch_norm, first.augmentation.greyscale, first.ensemble.members) == (True, True, 3)
     assert (second.network.batch_norm, second.augmentation.greyscale, second.ensemble.members) == (False, False, 1)
@@ -230,10 +215,10 @@ def test_switches_and_whole_numbers_survive_the_csv(tmp_path):
 def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, said):
     """The final stage judges against the report's baseline; where the selected config is its own rival nothing is adopted."""
     made = record(repeats=repeats, stage=stage)
-    made.manifest["examined"] = stage == "final"
-    made.manifest["finalists"] = {role: {} for role, *_ in repeats}
+    finalists = {role: TrialConfig() for role, *_ in repeats}
+    made = saying(made, examined=stage == "final", finalists=finalists)
     if stage == "final":
-        made.manifest["parameters"] = []
+        made = saying(made, parameters=())
     adoption = _adoption(made, LOSS, best=0 if stage == "final" else 3, findings=[])
     assert adoption.adopted == adopted
     assert said in adoption.why
@@ -251,7 +236,7 @@ def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, s
 def test_the_rival_is_called_what_it_is(stage, epochs, rival):
     """What did not finish is the start, in an ensemble several of it, in the final stage the report's baseline."""
     made = record(repeats=runs([0.2, 0.3], [None, None]), stage=stage)
-    made.manifest.update(examined=stage == "final", reference=TrialConfig().override({"epochs": epochs}).to_dict())
+    made = saying(made, examined=stage == "final", reference=TrialConfig().override({"epochs": epochs}))
     assert f"{rival} did not finish under 2 of 2 new seeds" in _adoption(made, LOSS, best=3, findings=[]).why
 
 
@@ -261,8 +246,7 @@ def test_the_rival_is_called_what_it_is(stage, epochs, rival):
 )
 def test_an_untuned_network_is_a_start_unless_it_learned_nothing(severity, adopted, said):
     """Nothing searched, no rival: the check against chance decides, and where it cannot, the reason says so."""
-    made = record()
-    made.manifest["parameters"], made.manifest["finalists"] = [], {"selected": {}}
+    made = saying(record(), parameters=(), finalists={"selected": TrialConfig()})
     adoption = _adoption(made, LOSS, best=0, findings=[Finding("chance", severity, "")])
     assert adoption.adopted == adopted
     assert said in adoption.why
@@ -295,11 +279,12 @@ def test_a_jaccard_of_zero_on_the_test_pairs_is_in_the_verdict():
     assert _with_a_dead_test(passed, {"jaccard": 0.1}) == _with_a_dead_test(passed, None) == passed
 
 
-@pytest.mark.parametrize("finalists", [{}, {"selected": {"epochs": 20}}, {"selected": {}, "baseline": {"epochs": 20}}])
-def test_the_baseline_s_config_trained_as_long_as_its_figures_say(finalists):
+@pytest.mark.parametrize("roles", [[], ["selected"], ["selected", "baseline"]])
+def test_the_baseline_s_config_trained_as_long_as_its_figures_say(roles):
     """Retrained beside the selected one, being the selected one, or not retrained: its epochs are those it was trained."""
-    manifest = record().manifest | {"finalists": finalists, "start": {"epochs": 7}}
-    assert _baseline_config(manifest)["epochs"] == 20
+    finalists = {role: TrialConfig() for role in roles}
+    made = saying(record(), finalists=finalists, start=TrialConfig().override({"epochs": 7}))
+    assert _baseline_config(made.manifest).epochs == 20
 
 
 @pytest.mark.parametrize(
@@ -331,9 +316,8 @@ def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, dem
     asked = stage.for_demo() if demo else stage
     planned = Study(asked, "s", TrialConfig(), Budget(12, 4, 1))
     data = prepare(simulate(40), "grouped")
-    write_json(
-        tmp_path / "study.json", manifest(planned, data, data.for_trials(), [], "", Cluster((Node(1),)), encoder_path())
-    )
+    chips = (data, data.for_trials())
+    write_manifest(tmp_path, manifest(planned, *chips, Source(), "", Cluster((Node(1),)), encoder_path()))
     log = TrialLog(tmp_path / "trials.csv", tmp_path / "epochs.csv", [p.path for p in asked.varied])
     suggester, trials = Suggester(planned, tmp_path / "journal"), []
     for number in range(12):
@@ -347,14 +331,16 @@ def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, dem
 def test_retrainings_of_another_config_are_no_evidence():
     """Trials added since may have a new best one: what was retrained before says nothing about it, until it is too."""
     made = record(repeats=runs([0.2, 0.3], [0.4, 0.5]))
-    made.manifest["finalists"] = {"selected": TrialConfig().to_dict(), "baseline": TrialConfig().to_dict()}
+    finalists = {"selected": TrialConfig(), "baseline": TrialConfig()}
+    made = saying(made, finalists=finalists)
     assert _with_own_repeats(made).repeats.empty
-    made.manifest["finalists"]["selected"] = selected_trial(made)[1].to_dict()
+    made = saying(made, finalists=finalists | {"selected": selected_trial(made)[1]})
     assert len(_with_own_repeats(made).repeats) == 4
 
 
 def test_a_study_cut_off_in_its_retraining_says_no_more_than_it_knows():
     """With a rival still to be retrained nothing is called the same config as another; it is not retrained, or not whole."""
     made = record(repeats=runs([0.2], []), stage="final")
-    made.manifest.update(examined=True, parameters=[], finalists={"selected": {}, "baseline": {}})
+    both = {"selected": TrialConfig(), "baseline": TrialConfig()}
+    made = saying(made, examined=True, parameters=(), finalists=both)
     assert "not retrained" in _adoption(made, LOSS, best=0, findings=[]).why

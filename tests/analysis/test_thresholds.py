@@ -1,3 +1,5 @@
+"""Guards the thresholds and the area under the ROC curve: against loops over thresholds and over couples of pairs."""
+
 import itertools
 
 import numpy as np

@@ -1,12 +1,14 @@
 import functools
 import json
+from dataclasses import replace
 
 import pytest
 
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from storage.folder import adopted_config, read_study
+from storage.folder import adopted_config, read_study, write_manifest
+from storage.source import Source
 from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS, TrialLog
 from storage.whole import read_json, write_json, write_text
 from studies.manifest import manifest, notes_on_start, resumed
@@ -30,15 +32,17 @@ def trial(number, arm="cosine"):
 
 @functools.cache
 def described():
-    """A real study.json."""
+    """What a real study.json says."""
     data = prepare(simulate(40), "grouped")
     study = Study(stage_named("lr"), "s", TrialConfig(), Budget(3, 2, 1))
-    return manifest(study, data, data.for_trials(), [], "the baseline's config", Cluster((Node(1),)), encoder_path())
+    return manifest(
+        study, data, data.for_trials(), Source(), "the baseline's config", Cluster((Node(1),)), encoder_path()
+    )
 
 
 def write_study(folder, **manifest):
     folder.mkdir(parents=True)
-    write_json(folder / "study.json", described() | manifest)
+    write_manifest(folder, replace(described(), **manifest))
     log = TrialLog(folder / "trials.csv", folder / "epochs.csv", ["optimiser.lr", "schedule.kind", "schedule.gamma"])
     log.epoch(trial(0), EPOCH)
     log.ended(TrialResult(trial(0), "finished", 1, EPOCH, 1.5), [EPOCH])
@@ -113,8 +117,8 @@ def edit(folder, change):
         (lambda f: (f / "study.json").write_text("{"), "study.json: not valid JSON"),
         (lambda f: (f / "study.json").write_text("[]"), "expected a JSON object"),
         (lambda f: (f / "study.json").write_text(json.dumps({"schema": 99})), "schema 99"),
-        (lambda f: edit(f, lambda m: m.pop("budget")), "study.json: budget is None, expected dict"),
-        (lambda f: edit(f, lambda m: m["data"].pop("digest")), r"study.json: data.digest is None, expected str"),
+        (lambda f: edit(f, lambda m: m.pop("budget")), "study.json: budget is missing"),
+        (lambda f: edit(f, lambda m: m["data"].pop("digest")), "study.json: data.digest is missing"),
         (lambda f: edit(f, lambda m: m["budget"].update(trials="many")), r"budget.trials is 'many', expected int"),
         (
             lambda f: (f / "trials.csv").write_text((f / "trials.csv").read_text().replace("finished,7", "finished,x")),
@@ -144,24 +148,25 @@ def test_the_newest_adopted_config_is_found(tmp_path):
 def test_a_start_found_on_other_images_is_noted(tmp_path):
     """A starting config from a study on other images, or under another split, has a note that says so; its own has none."""
     folder = write_study(tmp_path / "lr" / "s")
-    data = described()["data"]
+    data = described().data
     best = str(folder / "best.json")
     assert notes_on_start(best, data) == []
     assert notes_on_start("the baseline's config", data) == []
-    (note,) = notes_on_start(best, data | {"digest": "other"})
+    (note,) = notes_on_start(best, replace(data, digest="other"))
     assert note.startswith("the starting config was found on other images, synthetic (40 simulated")
-    (note,) = notes_on_start(best, data | {"split": data["split"] | {"kind": "random"}})
+    (note,) = notes_on_start(best, replace(data, split=replace(data.split, kind="random")))
     assert "another split" in note
 
 
 def test_going_on_under_other_versions_is_said_and_both_are_kept():
     """What differs is a note; the versions of the start stay, each going on under others is added once."""
-    started = {"versions": {"python": "3.0", "torch": "1.0"}, "hardware": {}, "data": {"notes": ["small set"]}}
+    data = replace(described().data, notes=("small set",))
+    started = replace(described(), versions={"python": "3.0", "torch": "1.0"}, hardware={}, data=data)
     again, note = resumed(started, TORCH)
     assert "python 3.0 to" in note and "torch 1.0 to" in note
-    assert again["versions"] == started["versions"]
-    assert again["resumed_under"][0]["versions"]["torch"] != "1.0"
-    assert again["data"]["notes"] == ["small set", note]
+    assert again.versions == started.versions
+    assert again.resumed_under[0].versions["torch"] != "1.0"
+    assert again.data.notes == ("small set", note)
     assert resumed(again, TORCH) == (again, "")
 
 
@@ -170,11 +175,11 @@ def test_going_on_with_another_encoder_is_said():
     torch, avx2, avx512 = TORCH, EncoderPath(True, "AVX2"), EncoderPath(True, "AVX-512")
     started = described()
     for before, after in ((torch, avx512), (avx512, torch), (avx512, avx2)):
-        begun = started | {"hardware": started["hardware"] | {"encoder": str(before)}}
+        begun = replace(started, hardware={**started.hardware, "encoder": str(before)})
         again, note = resumed(begun, after)
         assert note == (
             f"gone on with by another encoder ({before} to {after}): figures may differ from an unbroken run's in the last digits"
         )
         assert resumed(again, after) == (again, "")
-    begun = started | {"hardware": started["hardware"] | {"encoder": str(torch)}}
+    begun = replace(started, hardware={**started.hardware, "encoder": str(torch)})
     assert resumed(begun, EncoderPath(False, "another reason"))[1] == ""

@@ -4,19 +4,21 @@ import dataclasses
 
 import pytest
 
+from storage.folder import write_manifest
 from storage.record import Files, Record
-from storage.whole import write_json
 from studies.conduct import _drop_damaged_states, _give_up, _is_reported, _reopen_given_up
 from studies.keeper import trial_file
 from tests.analysis.test_report import record
+from tests.build import MANIFEST, saying
 from tests.storage.test_record import LOSS, write
 from trainables.checkpoint import Best, to_bytes
+from trainables.config import TrialConfig
 from trainables.training import Run
 
 
 def test_a_start_without_hope_says_its_reason_and_may_be_tried_again(tmp_path, capsys):
     """Search or retraining: what failed when a run was given up is begun anew by the next, whatever had ended before."""
-    write_json(tmp_path / "study.json", {})
+    write_manifest(tmp_path, MANIFEST)
     before = Record(Files.of_repeats(tmp_path), LOSS)
     write(before, 0, 3, "finished"), write(before, 1, 1, "failed", "a bug")
     broken = Record(Files.of_repeats(tmp_path), LOSS)
@@ -34,7 +36,7 @@ def test_a_start_without_hope_says_its_reason_and_may_be_tried_again(tmp_path, c
 
 def test_one_trial_that_ended_is_hope_enough(tmp_path):
     """Where one of three was trained to its end the two that failed stay failed; where none was, all are tried again."""
-    write_json(tmp_path / "study.json", {})
+    write_manifest(tmp_path, MANIFEST)
     mixed = Record(Files.of_repeats(tmp_path), LOSS)
     for number in (1, 2):
         write(mixed, number, 1, "failed", "killed")
@@ -66,13 +68,13 @@ def test_a_checkpoint_ahead_of_the_record_is_dropped(tmp_path, capsys):
     ("report", "reported"),
     [
         ({}, False),
-        ({"test": None, "selected": {"config": {"epochs": 7}}}, False),
-        ({"test": {"accuracy": 0.9}, "selected": {"config": {"epochs": 6}}}, False),
-        ({"test": {"accuracy": 0.9}, "selected": {"config": {"epochs": 7}}}, True),
+        ({"test": None, "selected": {"config": TrialConfig().override({"epochs": 7}).to_dict()}}, False),
+        ({"test": {"accuracy": 0.9}, "selected": {"config": TrialConfig().override({"epochs": 6}).to_dict()}}, False),
+        ({"test": {"accuracy": 0.9}, "selected": {"config": TrialConfig().override({"epochs": 7}).to_dict()}}, True),
     ],
 )
 def test_a_report_of_another_selection_is_not_this_study_s(report, reported):
     """A study killed between its last retraining and its report goes on to test what it retrained, not what it had before."""
     made = record()
-    made.manifest["finalists"] = {"selected": {"epochs": 7}}
+    made = saying(made, finalists={"selected": TrialConfig().override({"epochs": 7})})
     assert _is_reported(dataclasses.replace(made, report=report)) == reported

@@ -275,7 +275,7 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     from analysis.scores import Finalist
     from studies.evaluate import evaluate
     from studies.manifest import described_grouping
-    from tests.analysis.checks.build import LOSS, study
+    from tests.build import LOSS, saying, study
     from trainables.config import TrialConfig
     from trainables.ensemble import pack
     from trainables.training import DeviceData, Run, train
@@ -291,7 +291,7 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
 
     chips = patients(12, 14)
     seen = study(val_accuracy=[1.0] * 27)  # however well it does on the validation pairs of four patients
-    seen.manifest["data"]["grouping"] = described_grouping(prepare(chips, "grouped"))
+    seen = saying(seen, data={"grouping": described_grouping(prepare(chips, "grouped"))})
     assert chance(evidence_of(seen, LOSS))[0].severity == "note"  # and so it is not adopted (test_report.py)
     kept = tested(chips, "together")
     low, high = kept.accuracy_interval

@@ -1,5 +1,7 @@
 """A range is called too narrow where the metric still improves at its end, and nowhere else."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,8 @@ from analysis.checks.finding import Widen
 from analysis.checks.ranges import value_at
 from search_spaces.domain import IntRange, LogUniform, Uniform
 from search_spaces.stages import stage_named
-from tests.analysis.checks.build import found, severities, study
+from tests.analysis.checks.build import found, severities
+from tests.build import saying, study
 
 PLACES = np.linspace(0, 1, 27)
 RATES = list(2e-4 * 100**PLACES)
@@ -51,11 +54,10 @@ def test_a_limit_is_no_end_to_search_beyond():
     members = [2 + number % 4 for number in range(27)]
     record = study(val_loss=[0.5 - 0.05 * count + 1e-3 * (n % 7) for n, count in enumerate(members)])
     record.trials["ensemble.members"] = members
-    (described,) = [p for p in stage_named("ensemble").describe() if p["path"] == "ensemble.members"]
-    record.manifest["parameters"] = [described]
-    assert severities(record)["boundary"] == "ok"
-    record.manifest["parameters"] = [{**described, "limits": []}]
-    assert severities(record)["boundary"] == "warn"
+    (asked,) = [p for p in stage_named("ensemble").parameters if p.path == "ensemble.members"]
+    assert severities(saying(record, parameters=(asked,)))["boundary"] == "ok"
+    free = dataclasses.replace(asked, limits=())
+    assert severities(saying(record, parameters=(free,)))["boundary"] == "warn"
 
 
 @pytest.mark.parametrize(("optimum", "side"), [(0.5, None), (0.3, None), (0.7, None), (1.3, 1), (-0.3, 0), (1.0, 1)])

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from analysis.checks.chance import least_accuracy
-from tests.analysis.checks.build import severities, study
+from storage.manifest import Grouping, PairCount
+from tests.analysis.checks.build import severities
+from tests.build import saying, study
 
 
 def test_the_smallest_sets_cannot_tell_learning_from_luck():
     """Fifteen pairs, 80 % of them different: not even all of them right is three standard errors above guessing."""
     record = study(val_accuracy=[1.0] * 27)
-    record.manifest["data"]["pairs"]["validation"] = {"count": 15, "similar": 0.2}
+    record = saying(record, data={"pairs": {"validation": PairCount(15, 0.2)}})
     assert severities(record)["chance"] == "note"
 
 
@@ -18,7 +20,7 @@ def test_chance_is_the_commoner_answer():
     """52 % of 600 balanced pairs is no better than guessing; 90 % is not when nine pairs in ten differ."""
     assert severities(study(val_accuracy=[0.52] * 27))["chance"] == "fail"
     record = study()
-    record.manifest["data"]["pairs"]["validation"]["similar"] = 0.1
+    record = saying(record, data={"pairs": {"validation": PairCount(600, 0.1)}})
     assert severities(record)["chance"] == "fail"
 
 
@@ -28,7 +30,7 @@ def test_chance_is_the_commoner_answer():
 def test_at_chance_or_below_is_a_failure_however_few_the_pairs(count, similar, accuracy):
     """No set is so small that 33 % right, where guessing gives 67 %, is left open."""
     record = study(val_accuracy=[accuracy] * 27)
-    record.manifest["data"]["pairs"]["validation"] = {"count": count, "similar": similar}
+    record = saying(record, data={"pairs": {"validation": PairCount(count, similar)}})
     assert severities(record)["chance"] == "fail"
 
 
@@ -41,7 +43,7 @@ def test_a_network_that_calls_nothing_similar_has_learned_nothing():
 def test_groups_are_the_looks_that_tell_learning_from_luck(groups, severity):
     """Of 600 pairs 98 % right say nothing where they are of nine groups, and something where they are of ten."""
     record = study(val_accuracy=[0.98] * 27)
-    record.manifest["data"]["grouping"] = {"by": "folder", "groups": 60, "parts": {"validation": groups}}
+    record = saying(record, data={"grouping": Grouping("folder", 60, {"validation": groups})})
     assert severities(record)["chance"] == severity
 
 

@@ -7,7 +7,8 @@ import pytest
 
 import analysis.checks
 from analysis.checks import CHECKS, diagnose
-from tests.analysis.checks.build import LOSS, SEEDS, severities, study
+from tests.analysis.checks.build import SEEDS, severities
+from tests.build import LOSS, study
 
 
 def test_a_clean_study_raises_no_alarm():

@@ -6,7 +6,8 @@ import pytest
 from analysis.checks.finding import Anneal, Longer, Regularise, Shorter
 from analysis.checks.training_length import annealed
 from analysis.checks.trend import trend
-from tests.analysis.checks.build import found, severities, study
+from tests.analysis.checks.build import found, severities
+from tests.build import study
 
 EPOCHS = np.arange(20.0)
 

@@ -6,7 +6,8 @@ import pytest
 from analysis.checks.evidence import LN2, dead
 from analysis.checks.feasibility import split
 from analysis.checks.finding import Narrow
-from tests.analysis.checks.build import found, severities, study
+from tests.analysis.checks.build import found, severities
+from tests.build import study
 
 
 @pytest.mark.parametrize(("bad", "severity"), [(5, "ok"), (6, "warn"), (14, "fail")])

@@ -1,5 +1,6 @@
 """The checks on new-seed runs: density, separation, retraining."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -7,9 +8,11 @@ import pandas as pd
 import pytest
 
 from analysis.checks.density import lost_by_half
-from analysis.checks.evidence import LN2
+from analysis.checks.evidence import LN2, evidence_of
 from analysis.checks.finding import MoreTrials, WarmUp
-from tests.analysis.checks.build import SEEDS, found, severities, study
+from analysis.checks.separation import separation
+from tests.analysis.checks.build import SEEDS, found, severities
+from tests.build import LOSS, study
 
 
 def test_a_best_trial_that_stands_alone_asks_for_more_trials():
@@ -41,23 +44,32 @@ def test_trials_stopped_by_a_scheduler_count_as_looks():
 
 
 def compared(gap, spread):
-    """A study whose arms' candidates were trained under six new seeds."""
+    """A study of which a candidate of each arm was trained under six new seeds."""
     noise = np.random.default_rng(0).normal(0, spread, (3, 6))
-    level = dict(zip(("constant", "cosine", "exponential"), (0.2, 0.2 + gap, 0.5), strict=True))
+    level = {"trial 12": 0.2, "trial 14": 0.2 + gap, "trial 13": 0.5}
     rows = [
-        (arm, seed, "finished", level[arm] + noise[place, seed]) for place, arm in enumerate(level) for seed in range(6)
+        (role, seed, "finished", level[role] + noise[place, seed])
+        for place, role in enumerate(level)
+        for seed in range(6)
     ]
-    record = study()
-    runs = pd.DataFrame(rows, columns=["arm", "seed", "status", "val_loss"])
-    return type(record)(None, record.manifest, record.trials, record.epochs, runs, pd.DataFrame(), {})
+    return dataclasses.replace(study(), repeats=pd.DataFrame(rows, columns=["arm", "seed", "status", "val_loss"]))
 
 
 def test_arms_are_compared_by_their_new_seeds():
     """Candidates 0.1 apart at a spread of 0.01 are told apart; at a spread of 0.2 they are not; one arm alone is not judged."""
-    assert found(compared(0.1, 0.01), "separation").severity == "ok"
-    open_ = found(compared(0.1, 0.2), "separation")
-    assert (open_.severity, "not told apart" in open_.advice) == ("note", True)
+    (sure,) = separation(read(compared(0.1, 0.01)))
+    assert sure.severity == "ok"
+    assert sure.evidence.startswith("constant and cosine differ")
+    (unsure,) = separation(read(compared(0.1, 0.2)))
+    assert (unsure.severity, "not told apart" in unsure.advice) == ("note", True)
     assert found(study(repeats=SEEDS), "separation").evidence.startswith("not judged")
+
+
+def read(record):
+    """What the checks read of a study whose runs have their roles already."""
+    empty = dataclasses.replace(record, repeats=record.repeats.head(0))
+    runs = record.repeats.assign(dead=False)
+    return dataclasses.replace(evidence_of(empty, LOSS), runs=runs)
 
 
 def test_deaths_under_new_seeds_are_counted_and_a_fall_is_said():

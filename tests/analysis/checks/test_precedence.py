@@ -17,7 +17,8 @@ from analysis.checks.finding import (
     Widen,
 )
 from analysis.checks.precedence import ORDER, contradict, settled
-from tests.analysis.checks.build import found, study
+from tests.analysis.checks.build import found
+from tests.build import study
 
 paths = st.sampled_from(["optimiser.lr", "optimiser.weight_decay"])
 numbers = st.floats(0.1, 10)

@@ -4,7 +4,8 @@ import pytest
 
 from analysis.checks.evidence import LN2
 from analysis.checks.finding import Narrow, WarmUp
-from tests.analysis.checks.build import found, study
+from tests.analysis.checks.build import found
+from tests.build import study
 
 
 def dying(places, best=None, **changes):

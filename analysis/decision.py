@@ -1,0 +1,213 @@
+"""The decision: is a candidate better than the start? Fresh seeds that chose nothing, paired, looked at as they come.
+
+Two demands, each of which must be met (an intersection-union test, Berger 1982, so neither costs the other's error):
+
+1. The paired t of the gains at a look passes one nominal level, the same at all looks (Pocock 1977), which is such that
+   equal configs pass at any look with probability `error` at most. The level comes from simulated paired t statistics.
+2. The gain would survive the deaths that so few runs may have missed. Gains with rare deaths are skewed, and a t over
+   runs that happened to live knows nothing of it: a config that dies under a fifth of all seeds passed in a fifth of
+   studies. So its share of deaths is taken at the upper end of its exact interval (Clopper and Pearson 1934, one-sided
+   95 %), and its mean with that share of runs at guessing must still be better than the start's mean.
+
+A run that diverged has the metric of a network that learned nothing, so that one diverged run of the start widens the
+spread as much as it raises the gain. The decision gives up early where the gain is below zero; that can only lower the
+error (non-binding futility). Interval: repeated confidence interval (Jennison and Turnbull 1989), which holds at
+whatever look one stops: the gain plus and minus the nominal level's t quantile of standard errors.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from analysis.race import Outcome
+from trainables.result import Metric
+
+SIMULATIONS, SIMULATION_SEED = 400_000, 7
+ASSURANCE = 0.95  # one-sided, of the share of runs that may die
+POWER = 0.8
+FIRST_LOOK, WIDE_STEPS_FROM, WIDE_STEP = 4, 10, 2
+FEWEST = 3  # seeds, below which a spread is no spread
+
+Stop = Literal["proven", "no better", "spent", "too few seeds"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to look, counted in seeds, and the one-sided error of all looks together.
+
+    `tolerated`: a share of deaths below which a gain among the runs that live is enough.
+    """
+
+    looks: tuple[int, ...]
+    error: float
+    tolerated: float = 0.0
+
+    @property
+    def most(self) -> int:
+        """Return the seeds after which there is no further look."""
+        return self.looks[-1] if self.looks else 0
+
+    @property
+    def level(self) -> float:
+        """Return the one-sided nominal level of every look."""
+        return nominal_level(self.looks, self.error) if self.most >= FEWEST else 0.0
+
+
+@dataclass(frozen=True)
+class Deaths:
+    """Runs that diverged or did not learn, of how many; `low` to `high` is the exact 95 % interval of their share."""
+
+    died: int
+    runs: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> Deaths:
+        """Count them; without any run the share may be anything."""
+        died, runs = sum(outcome.died for outcome in outcomes), len(outcomes)
+        low = float(stats.beta.ppf(0.025, died, runs - died + 1)) if died else 0.0
+        return cls(died, runs, low, most_deaths(died, runs, 0.975))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the fresh seeds say. `gain` is in units of the metric, positive is better, and so are its bounds.
+
+    `low` to `high` is the repeated confidence interval at `confidence`; None where there are fewer than two pairs.
+    `survives`: whether demand 2 is met. `detectable`: the gain that all of the rule's seeds would prove with 80 % power
+    at the spread seen here.
+    """
+
+    stop: Stop
+    seeds: int
+    deaths: Deaths
+    start_deaths: Deaths
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    level: float | None = None
+    p: float | None = None
+    survives: bool = False
+    detectable: float | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Whether the candidate is shown to be better."""
+        return self.stop == "proven"
+
+    @property
+    def better(self) -> bool:
+        """Whether the fresh seeds speak for the candidate, proven or not."""
+        return self.gain is not None and self.gain > 0
+
+
+def looks_up_to(repeats: int) -> tuple[int, ...]:
+    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, 14, ... and the last."""
+    if repeats < FEWEST:
+        return (repeats,)
+    often = range(FIRST_LOOK, min(repeats, WIDE_STEPS_FROM) + 1)
+    rarely = range(WIDE_STEPS_FROM + WIDE_STEP, repeats + 1, WIDE_STEP)
+    return tuple(sorted({*often, *rarely, repeats}))
+
+
+@functools.lru_cache(maxsize=256)
+def nominal_level(looks: tuple[int, ...], error: float) -> float:
+    """Return the one-sided level of each look at which normal gains of mean 0 pass at any of them with this error.
+
+    By simulation with a fixed seed: the `error` quantile of the smallest p value over the looks.
+    """
+    if not looks:
+        return 0.0
+    rng = np.random.default_rng(SIMULATION_SEED)
+    smallest = np.ones(SIMULATIONS)
+    total, squares, seen = np.zeros(SIMULATIONS), np.zeros(SIMULATIONS), 0
+    for look in looks:
+        for _ in range(look - seen):
+            gain = rng.standard_normal(SIMULATIONS)
+            total += gain
+            squares += gain**2
+        seen = look
+        spread = np.sqrt((squares - total**2 / look) / (look - 1) / look)
+        # pass at level p means t above its quantile: compare p values, which differ in degrees of freedom by look
+        np.minimum(smallest, stats.t.sf(total / look / spread, look - 1), out=smallest)
+    return float(np.quantile(smallest, error))
+
+
+@functools.lru_cache(maxsize=4096)
+def most_deaths(died: int, runs: int, assurance: float = ASSURANCE) -> float:
+    """Return the upper end of the share of runs that may die (Clopper and Pearson 1934), one-sided."""
+    return 1.0 if died >= runs else float(stats.beta.ppf(assurance, died + 1, runs - died))
+
+
+@functools.lru_cache(maxsize=4096)
+def _quantile(level: float, seeds: int) -> float:
+    return float(stats.t.isf(level, seeds - 1))
+
+
+def decide(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float) -> Decision | int:
+    """Return the decision that these pairs (candidate, start) come to, or how many seeds the next look needs.
+
+    `pairs` are in the order of their seeds; those beyond the look at which the rule stops change nothing.
+    """
+    for look in rule.looks:
+        if len(pairs) < look:
+            return look
+        decision = _look(rule, pairs[:look], metric, chance)
+        if decision is not None:
+            return decision
+    return Decision("too few seeds", 0, Deaths.of(()), Deaths.of(()))
+
+
+def _look(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float) -> Decision | None:
+    """Return what one look decides; None if the next one shall."""
+    seeds = len(pairs)
+    gains = np.array([metric.gain(ours.worth(chance), start.worth(chance)) for ours, start in pairs])
+    deaths, start_deaths = (Deaths.of(side) for side in zip(*pairs, strict=True))
+    if seeds < FEWEST:
+        return Decision("too few seeds", seeds, deaths, start_deaths, gain=float(gains.mean()))
+    mean, error = float(gains.mean()), float(gains.std(ddof=1)) / math.sqrt(seeds)
+    critical = _quantile(rule.level, seeds)
+    passes = mean > critical * error
+    safe = passes and survives(pairs, metric, chance, rule.tolerated)
+    no_better = mean <= 0 and seeds > rule.looks[0]
+    if not (safe or no_better or seeds == rule.most):
+        return None
+    return Decision(
+        stop="proven" if safe else "no better" if no_better else "spent",
+        seeds=seeds,
+        deaths=deaths,
+        start_deaths=start_deaths,
+        gain=mean,
+        low=mean - critical * error,
+        high=mean + critical * error,
+        confidence=1 - 2 * rule.error,
+        level=rule.level,
+        p=float(stats.t.sf(mean / error, seeds - 1)) if error > 0 else float(mean <= 0),
+        survives=safe or survives(pairs, metric, chance, rule.tolerated),
+        detectable=detectable(rule, error * math.sqrt(seeds)),
+    )
+
+
+def survives(pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float, tolerated: float = 0.0) -> bool:
+    """Return whether the candidate's mean is better than the start's even with the deaths that were perhaps missed."""
+    living = [ours.worth(chance) for ours, _ in pairs if not ours.died]
+    if not living:
+        return False
+    share = most_deaths(len(pairs) - len(living), len(pairs))
+    worst = (1 - share) * float(np.mean(living)) + share * chance
+    start = float(np.mean([start.worth(chance) for _, start in pairs]))
+    return share <= tolerated or metric.gain(worst, start) > 0
+
+
+def detectable(rule: Rule, spread: float) -> float:
+    """Return the gain that the rule's last look proves with 80 % power, where gains spread by `spread` (SD)."""
+    return (_quantile(rule.level, rule.most) + _quantile(1 - POWER, rule.most)) * spread / math.sqrt(rule.most)

@@ -1,0 +1,101 @@
+"""From a search's results to an answer: race the best candidates, then let winner and runner-up meet the start.
+
+One function, `next_runs`, says what is missing, or settles. It is a fold over the runs known: no files, no clock, no
+state of its own, so a study that was interrupted asks for what it has not got, and a benchmark can answer from a table.
+New seeds are numbered: the race has the first, the decision those that follow, which chose nothing. Winner and
+runner-up meet the start under the same seeds, so the start's runs serve both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis.decision import Decision, Rule, decide, looks_up_to
+from analysis.race import Known, Outcome, RacePlan, Ranking, Run, entrants, next_in_race, plan_race
+from trainables.result import Metric
+
+START = 0  # trial 0 is the start's config
+REPEATS = 20
+ERRORS = 0.02, 0.02  # one-sided, of winner and runner-up
+TOLERATED = 0.14
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """All that decides what is run after the search: data alone, so that a study can record it and be repeated.
+
+    `chance` is the metric of a network that learned nothing: what a diverged run counts as. `decisions` are the rules
+    of winner and runner-up, in turn; one rule or none is possible too.
+    """
+
+    race: RacePlan
+    decisions: tuple[Rule, ...]
+    metric: Metric
+    chance: float
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The answer: the trial whose config to `use`, and whether it is `proven` to be better than the start.
+
+    `decisions` are those that were asked for, with the trial that each was about.
+    """
+
+    use: int
+    proven: bool
+    ranking: Ranking
+    decisions: tuple[tuple[int, Decision], ...]
+
+
+def plan(trials: int, arms: int, metric: Metric, chance: float, repeats: int = REPEATS) -> Procedure:
+    """Return the procedure for a search of so many trials and arms; `repeats` bounds the decision's seeds."""
+    looks = looks_up_to(repeats)
+    rules = tuple(Rule(looks, error, TOLERATED) for error in ERRORS)
+    return Procedure(plan_race(trials, arms), rules, metric, chance)
+
+
+def next_runs(
+    procedure: Procedure, search: Mapping[int, Outcome], arms: Mapping[int, str], known: Known
+) -> tuple[Run, ...] | Settled:
+    """Return the runs that are needed next and not known yet, which may be trained at once; or the answer.
+
+    `search` has the outcome of every trial, `arms` its arm, `known` the runs under new seeds as far as they have ended.
+    """
+    race, metric, chance = procedure.race, procedure.metric, procedure.chance
+    keep = race.rounds[0].keep if race.rounds else 0
+    ranking = next_in_race(race, search, entrants(search, arms, START, keep, metric, chance), known, metric, chance)
+    if not isinstance(ranking, Ranking):
+        return ranking
+    decisions: list[tuple[int, Decision]] = []
+    for trial, rule in zip(ranking.order, procedure.decisions, strict=False):
+        decision = _decide(procedure, rule, trial, known)
+        if not isinstance(decision, Decision):
+            return decision
+        decisions.append((trial, decision))
+        if decision.proven:
+            break
+    return _settle(ranking, decisions)
+
+
+def _decide(procedure: Procedure, rule: Rule, trial: int, known: Known) -> tuple[Run, ...] | Decision:
+    first = procedure.race.seeds
+    pairs: list[tuple[Outcome, Outcome]] = []
+    for seed in range(first, first + rule.most):
+        ours, start = Run(trial, seed), Run(START, seed)
+        if ours not in known or start not in known:
+            break
+        pairs.append((known[ours], known[start]))
+    decision = decide(rule, pairs, procedure.metric, procedure.chance)
+    if isinstance(decision, Decision):
+        return decision
+    needed = (Run(side, first + seed) for seed in range(decision) for side in (trial, START))
+    return tuple(run for run in needed if run not in known)
+
+
+def _settle(ranking: Ranking, decisions: list[tuple[int, Decision]]) -> Settled:
+    for trial, decision in reversed(decisions[-1:]):
+        if decision.proven:
+            return Settled(trial, True, ranking, tuple(decisions))
+    better = [trial for trial, decision in decisions if decision.better]
+    return Settled(better[0] if better else START, False, ranking, tuple(decisions))

@@ -1,0 +1,140 @@
+"""The race: the search's best candidates under new seeds common to all, the worse half dropped after every round.
+
+One run a trial ranks luck as much as configs, so the best of a search is not the best config (Schneider, Bischl and
+Feurer 2025 call it overtuning). Successive halving (Jamieson and Talwalkar 2016) over seeds in place of epochs spends
+new runs where they can still change the answer; racing over common instances is F-race's idea (Birattari et al. 2002),
+and common seeds take most of what a seed does to every config out of their comparison. Halving, F-race's test and OCBA
+(Chen et al. 2000) differ by less than the noise of our simulations (docs/evidence.md), so the simplest is taken.
+
+All is plan and fold: the state is the runs known so far and nothing else. Asked again with the same runs, or with what
+an interrupted study has left of them, it asks for exactly those that are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from trainables.result import Metric
+
+ENTRANTS = 3  # a third of the trials enter: the best config's single run is seldom worse than that
+LEFT = 2  # the last round's: a winner and a runner-up
+
+
+class Run(NamedTuple):
+    """One training beyond the search: which trial's config, under which of the study's new seeds, counted from 0."""
+
+    trial: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its metric, None if it diverged, and whether it learned anything (a diverged one did not)."""
+
+    value: float | None
+    learned: bool = True
+
+    @property
+    def died(self) -> bool:
+        """Whether nothing came of the run: it diverged, or stayed at guessing."""
+        return self.value is None or not self.learned
+
+    def worth(self, chance: float) -> float:
+        """Return the metric's value; of a diverged run `chance`, what a network that learned nothing has."""
+        return chance if self.value is None else self.value
+
+
+Known = Mapping[Run, Outcome]
+
+
+@dataclass(frozen=True)
+class Round:
+    """How many candidates are left, and under how many new seeds each of them is trained."""
+
+    keep: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class RacePlan:
+    """The rounds in order; `seeds` numbers 0 and on are theirs."""
+
+    rounds: tuple[Round, ...]
+
+    @property
+    def seeds(self) -> int:
+        """Return how many new seeds the race takes."""
+        return sum(round_.seeds for round_ in self.rounds)
+
+    @property
+    def runs(self) -> int:
+        """Return how many runs the race takes."""
+        return sum(round_.keep * round_.seeds for round_ in self.rounds)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What the race ended with: all candidates, the winner first, then the runner-up, and so on."""
+
+    order: tuple[int, ...]
+
+
+def plan_race(trials: int, arms: int) -> RacePlan:
+    """Return the rounds for a search of so many trials: one seed for all who enter, then two, each round half as many.
+
+    A third of the trials enter, and at least one an arm; the start is not among them (it meets the winner later).
+    """
+    keep = min(max(-(-trials // ENTRANTS), arms, LEFT), trials - 1)
+    rounds = [Round(keep, 1)] if keep > 0 else []
+    while keep > LEFT:
+        keep = -(-keep // 2)
+        rounds.append(Round(keep, 2))
+    return RacePlan(tuple(rounds))
+
+
+def entrants(
+    search: Mapping[int, Outcome], arms: Mapping[int, str], start: int, keep: int, metric: Metric, chance: float
+) -> tuple[int, ...]:
+    """Return up to `keep` trials for the race, best first, the best of every arm among them; never `start`."""
+    ranked = _by_mean({trial: [outcome.worth(chance)] for trial, outcome in search.items() if trial != start}, metric)
+    leaders = list({arms[trial]: trial for trial in reversed(ranked)}.values())
+    places = [*sorted(leaders, key=ranked.index), *(trial for trial in ranked if trial not in leaders)][:keep]
+    return tuple(sorted(places, key=ranked.index))
+
+
+def next_in_race(
+    plan: RacePlan,
+    search: Mapping[int, Outcome],
+    candidates: Sequence[int],
+    known: Known,
+    metric: Metric,
+    chance: float,
+) -> tuple[Run, ...] | Ranking:
+    """Return the runs that the race's first unfinished round still needs, or how the race ended.
+
+    `candidates` are those of `entrants`, best first. A round ranks by the mean of all that its candidates have, the
+    search's run included: all of them were chosen by it, and under one common seed its luck is partly shared.
+    """
+    order, used = list(candidates), 0
+    values = {trial: [search[trial].worth(chance)] for trial in order}
+    for round_ in plan.rounds:
+        alive, seeds = order[: round_.keep], range(used, used + round_.seeds)
+        needed = [Run(trial, seed) for seed in seeds for trial in alive]
+        missing = tuple(run for run in needed if run not in known)
+        if missing:
+            return missing
+        for run in needed:
+            values[run.trial].append(known[run].worth(chance))
+        order = [*_by_mean({trial: values[trial] for trial in alive}, metric), *order[round_.keep :]]
+        used += round_.seeds
+    return Ranking(tuple(order))
+
+
+def _by_mean(values: Mapping[int, Sequence[float]], metric: Metric) -> list[int]:
+    """Trials by the mean of their values, best first; what stood first stays first among equals."""
+    means = {trial: float(np.mean(own)) for trial, own in values.items()}
+    return sorted(means, key=lambda trial: metric.gain(0.0, means[trial]))
