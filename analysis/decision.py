@@ -76,12 +76,15 @@ class Tally(NamedTuple):
         return Tally(self.died + other.died, self.runs + other.runs)
 
 
+NONE = Tally(0, 0)
+
+
 @dataclass(frozen=True)
 class Earlier:
     """What search and race, which chose the candidate, say of deaths: its `own` runs, and those of all `others`."""
 
-    own: Tally = Tally(0, 0)
-    others: Tally = Tally(0, 0)
+    own: Tally = NONE
+    others: Tally = NONE
 
 
 @dataclass(frozen=True)

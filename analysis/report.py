@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.candidates import by_role, settled
+from analysis.checks import LATE, TOP, Finding, diagnose, training_length
 from analysis.commands import is_cut_off, next_command, sync_command
 from analysis.curve_chart import curve_chart
 from analysis.curves import (
@@ -23,7 +24,6 @@ from analysis.curves import (
     parallel_points,
     run_curves,
 )
-from analysis.diagnose import LATE, TOP, Finding, diagnose, training_length
 from analysis.page import embedded, render_page
 from analysis.plots import (
     draw_axes,
@@ -99,7 +99,7 @@ def write_report(
     """
     study = read_study(folder)
     metric, called = study.manifest.metric, by_role(study)
-    findings = diagnose(called, metric)
+    findings = diagnose(study, metric)
     report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED}
     if study.finished.empty:
         report |= {
@@ -127,7 +127,7 @@ def write_report(
     if is_cut_off(study):
         trials = study.manifest.budget.trials
         report["verdict"] = f"not finished: {len(study.evidence)} of {trials} trials have ended"
-    report["findings"] = [asdict(finding) for finding in findings]
+    report["findings"] = [finding.to_dict() for finding in findings]
     report["next"] = next_command(study, findings, bool(report["selected"] and report["selected"]["adopted"]))
     write_json(folder / "report.json", report)
     write_text(folder / "report.html", _page(called, metric, report))

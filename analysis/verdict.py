@@ -9,8 +9,8 @@ from statistics import fmean
 import pandas as pd
 
 from analysis.candidates import Contest, contest, is_raced, settled
+from analysis.checks.finding import Finding
 from analysis.decision import Deaths, Decision, Rule, decide
-from analysis.diagnose import Finding
 from analysis.procedure import START, Settled
 from analysis.race import Outcome, Run
 from search_spaces.stage import BASELINE, SELECTED

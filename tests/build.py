@@ -62,7 +62,7 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
         share = (number // 3 + 0.5) / (count / 3)
         lr = 2e-4 * 100**share
         floor = 0.2 + 0.3 * abs(share - 0.5) + 0.02 * ARMS.index(arm)
-        values = curve(number) if curve else floor + 0.5 * np.exp(-np.arange(epochs) / 2) + rng.normal(0, 1e-4, epochs)
+        values = curve(number) if curve else floor + 0.5 * np.exp(-np.arange(epochs) / 3) + rng.normal(0, 1e-4, epochs)
         if not curve:
             values[int(0.6 * epochs)] = floor - 0.001
         best = int(np.argmin(values))
@@ -91,6 +91,7 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
     data = replace(DATA, notes=tuple(notes))
     manifest = replace(MANIFEST, data=data)
     runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"]).reindex(columns=list(TRIAL_COLUMNS))
+    runs = runs.assign(seed=range(len(repeats)))
     return StudyRecord(
         None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, pd.DataFrame(), {}
     )

@@ -330,7 +330,7 @@ class TestSmoke:
         assert set(best["val"]) == {"loss", "accuracy", "jaccard"}
         assert TrialConfig.from_dict(best["config"]).to_dict() == best["config"]
         assert set(report) >= {"selected", "baseline", "verdict", "findings", "test", "published", "next"}
-        assert set(report["findings"][0]) == {"id", "severity", "evidence", "advice"}
+        assert set(report["findings"][0]) == {"id", "severity", "evidence", "advice", "remedy"}
         test = report["test"]
         assert set(test) >= {
             "accuracy",

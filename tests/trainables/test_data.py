@@ -270,7 +270,8 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     """
     from safetensors.torch import save_file
 
-    from analysis.diagnose import better_than_chance
+    from analysis.checks.chance import chance
+    from analysis.checks.evidence import evidence_of
     from analysis.scores import Finalist
     from studies.evaluate import evaluate
     from studies.manifest import described_grouping
@@ -291,7 +292,7 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     chips = patients(12, 14)
     seen = study(val_accuracy=[1.0] * 27)  # however well it does on the validation pairs of four patients
     seen = saying(seen, data={"grouping": described_grouping(prepare(chips, "grouped"))})
-    assert better_than_chance(seen, LOSS).severity == "note"  # and so it is not adopted (test_report.py)
+    assert chance(evidence_of(seen, LOSS))[0].severity == "note"  # and so it is not adopted (test_report.py)
     kept = tested(chips, "together")
     low, high = kept.accuracy_interval
     assert 0.3 < kept.accuracy < 0.7
