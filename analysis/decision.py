@@ -34,6 +34,7 @@ from trainables.result import Metric
 SIMULATIONS, SIMULATION_SEED = 400_000, 7
 RARE, RARE_ASSURANCE = 0.08, 0.95  # deaths are rare if the other configs' share is surely below this
 TOLERATED = 0.2  # share of runs that may die where deaths are rare
+REPEATED = 1.5  # so much smaller is the level of one look at the deaths than that of all looks
 POWER = 0.8
 FIRST_LOOK, WIDE_STEPS_FROM, WIDE_STEP = 4, 10, 2
 FEWEST = 3  # seeds, below which a spread is no spread
@@ -83,8 +84,8 @@ NONE = Tally(0, 0)
 class Earlier:
     """What search and race, which chose the candidate, say of deaths: its `own` runs, and those of all `others`."""
 
-    own: Tally = NONE
-    others: Tally = NONE
+    own: Tally
+    others: Tally
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class Decision:
 
 
 def looks_up_to(repeats: int) -> tuple[int, ...]:
-    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, 14, ... and the last."""
+    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, ... and the last; below three, never."""
     if repeats < FEWEST:
         return (repeats,)
     often = range(FIRST_LOOK, min(repeats, WIDE_STEPS_FROM) + 1)
@@ -181,7 +182,7 @@ def _quantile(level: float, seeds: int) -> float:
 
 
 def decide(
-    rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float, earlier: Earlier | None = None
+    rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float, earlier: Earlier
 ) -> Decision | int:
     """Return the decision that these pairs (candidate, start) come to, or how many seeds the next look needs.
 
@@ -190,7 +191,7 @@ def decide(
     for look in rule.looks:
         if len(pairs) < look:
             return look
-        decision = _look(rule, pairs[:look], metric, chance, earlier or Earlier())
+        decision = _look(rule, pairs[:look], metric, chance, earlier)
         if decision is not None:
             return decision
     return Decision("too few seeds", 0, Deaths.of(()), Deaths.of(()))
@@ -245,7 +246,7 @@ def missed_deaths(rule: Rule, ours: Tally, start: Tally, earlier: Earlier) -> tu
     """Return the share of its runs that the candidate may die in after all, and up to which that is no objection."""
     rare = most_deaths(*earlier.others.plus(start), RARE_ASSURANCE) <= RARE
     counted = ours.plus(earlier.own) if rare else ours
-    return most_deaths(*counted, 1 - rule.error), TOLERATED if rare else 0.0
+    return most_deaths(*counted, 1 - rule.error / REPEATED), TOLERATED if rare else 0.0
 
 
 def detectable(rule: Rule, spread: float, penalty: float, earlier: Earlier) -> float:

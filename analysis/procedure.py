@@ -62,8 +62,8 @@ def next_runs(
     `search` has the outcome of every trial, `arms` its arm, `known` the runs under new seeds as far as they have ended.
     """
     race, metric, chance = procedure.race, procedure.metric, procedure.chance
-    keep = race.rounds[0].keep if race.rounds else 0
-    ranking = next_in_race(race, search, entrants(search, arms, START, keep, metric, chance), known, metric, chance)
+    candidates = entrants(search, arms, START, race.entrants, metric, chance)
+    ranking = next_in_race(race, search, candidates, known, metric, chance)
     if not isinstance(ranking, Ranking):
         return ranking
     decisions: list[tuple[int, Decision]] = []

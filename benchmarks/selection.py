@@ -12,10 +12,10 @@ val_loss diverged, and counts in a config's true quality as guessing. Seeds of a
 search, race and decision have different ones as long as there are any left; then the decision goes on with those that
 were used before it, the latest first, never with the same seed twice; so its seeds are bounded by the table's.
 
-The last line is a JSON object, means over studies: `trials`, `runs` (search included), `adopted` (share whose
-answer is proven), `val_loss` and `test_accuracy` (true quality of the config one ends with, proven or not: mean over
-seeds), `worse` (share that ends with a config truly worse than the start), `start_val_loss`, `start_test_accuracy`,
-`best_val_loss` (of the best among the N).
+The last line is a JSON object, means over studies: `trials`, `runs` (search included), `adopted` (share of studies
+whose answer is proven), `val_loss` and `test_accuracy` (true quality of the config one ends with, proven or not: mean
+over seeds), `worse` (share that ends with a config truly worse than the start), `start_val_loss`,
+`start_test_accuracy`, `best_val_loss` (of the best among the N).
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ stays at guessing (ln 2), or diverges. Worlds: all configs equal (A against A), 
 config but the start unstable, its mean of all runs equal to the start's, so that those that live look better; one
 config truly better than the start by some SD and the others worse, or a fifth of these unstable.
 
-Prints a Markdown table, a row a world: shares of studies whose answer is proven, proven and wrong (not truly better),
-that end with a truly worse config, and whose race winner has its true gain within its interval; and runs.
-The last line is a JSON object with the rows.
+Prints a Markdown table, a row a world: shares of studies whose answer is proven, whose answer is proven and wrong (not
+truly better), that end with a truly worse config, and whose race winner has its true gain within its interval; and
+runs. The last line is a JSON object with the rows.
 """
 
 from __future__ import annotations
