@@ -344,7 +344,7 @@ class TestSmoke:
             "threshold",
         }
         assert test["tp"] + test["tn"] + test["fp"] + test["fn"] == test["pairs"] == 5 * study["data"]["split"]["test"]
-        assert report["next"].startswith("python run_search.py --stage lr ")
+        assert report["next"].startswith("python run_search.py --stage ")
         assert "--data chips" in report["next"]
         assert len((smoke[0] / "results" / "test_ledger.jsonl").read_text().splitlines()) == 1
 
