@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.candidates import Contest, contest, is_raced, settled
 from analysis.checks.finding import Finding
-from analysis.decision import Deaths, Decision, Earlier, Rule, decide
+from analysis.decision import NONE, Deaths, Decision, Earlier, Rule, decide
 from analysis.procedure import START, Settled
 from analysis.race import Outcome, Run
 from search_spaces.stage import BASELINE, SELECTED
@@ -86,7 +86,7 @@ def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
     pairs = paired_outcomes(study)
     if not pairs:
         return Adoption(False, "not adopted: not trained under new seeds, so its gain cannot be told from luck")
-    decision = decide(Rule((len(pairs),), ERROR), pairs, manifest.metric, _worst(pairs, manifest.metric), Earlier())
+    decision = decide(Rule((len(pairs),), ERROR), pairs, manifest.metric, _worst(pairs, manifest.metric), Earlier(NONE, NONE))
     assert isinstance(decision, Decision)
     grounds = _grounds(decision, pairs, manifest)
     if not manifest.examined:  # begun before candidates were raced
