@@ -77,6 +77,7 @@ class Tally(NamedTuple):
         return Tally(self.died + other.died, self.runs + other.runs)
 
 
+NONE = Tally(0, 0)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,9 @@ def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
     pairs = paired_outcomes(study)
     if not pairs:
         return Adoption(False, "not adopted: not trained under new seeds, so its gain cannot be told from luck")
-    decision = decide(Rule((len(pairs),), ERROR), pairs, manifest.metric, _worst(pairs, manifest.metric), Earlier(NONE, NONE))
+    decision = decide(
+        Rule((len(pairs),), ERROR), pairs, manifest.metric, _worst(pairs, manifest.metric), Earlier(NONE, NONE)
+    )
     assert isinstance(decision, Decision)
     grounds = _grounds(decision, pairs, manifest)
     if not manifest.examined:  # begun before candidates were raced
