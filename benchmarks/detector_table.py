@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.checks.boundary import falling_side
+from analysis.checks.density import SPREADS, lost_by_half
 from analysis.checks.evidence import LN2, TOP, Evidence, Pairs, with_the_dead
 from analysis.checks.finding import Finding, Widen
 from analysis.checks.late_variance import LATE, NOISY
 from analysis.checks.training_length import LAST, STILL
 from analysis.checks.trend import late, trend
 from analysis.checks.unstable_edge import RATE
-from search_spaces.domain import LogUniform, Uniform
+from search_spaces.domain import Domain, LogUniform, Uniform
 from trainables.result import Metric
 
 LOSS = Metric("val_loss", "min")
-RANGES = {
+RANGES: dict[str, LogUniform | Uniform] = {
     RATE: LogUniform(2e-4, 2e-2),
     "schedule.gamma": Uniform(0.7, 0.99),
     "schedule.floor": Uniform(0.0, 0.2),
@@ -33,7 +33,7 @@ PAIRS = Pairs(640, 0.4875)
 
 @dataclass(frozen=True)
 class Table:
-    """Runs of configs (C) under seeds (S) over epochs (E): `val`, `train`, `accuracy` (C, S, E); `varied` a row a config."""
+    """Configs (C) under seeds (S) over epochs (E): `val`, `train`, `accuracy` (C, S, E); `varied`: a row a config."""
 
     varied: pd.DataFrame
     val: NDArray[np.float64]
@@ -52,12 +52,12 @@ class Table:
     @property
     def configs(self) -> int:
         """Return how many configs there are."""
-        return self.val.shape[0]
+        return int(self.val.shape[0])
 
     @property
     def seeds(self) -> int:
         """Return under how many seeds each was trained."""
-        return self.val.shape[1]
+        return int(self.val.shape[1])
 
     def study(self, rng: np.random.Generator, trials: int) -> Evidence:
         """Return a study of random configs, config 0 among them, a run each; new seeds of the best are its other runs.
@@ -74,7 +74,7 @@ class Table:
         new = rng.choice(np.setdiff1d(np.arange(self.seeds), seeds[best]), NEW_SEEDS, replace=False)
         config = np.full(NEW_SEEDS, picked[best])
         runs, run_epochs = self._runs(config, new, np.arange(NEW_SEEDS), ["selected"] * NEW_SEEDS)
-        ranges = {path: domain for path, domain in RANGES.items() if path in self.varied}
+        ranges: dict[str, Domain] = {path: domain for path, domain in RANGES.items() if path in self.varied}
         return Evidence(
             LOSS,
             with_the_dead(rows, epochs, PAIRS, {}, LN2),
@@ -125,13 +125,14 @@ class Table:
             floor, gamma = float(row.get("schedule.floor", 0) or 0), float(row.get("schedule.gamma", 1) or 1)
             cosine = floor + (1 - floor) * (1 + np.cos(np.pi * time / len(time))) / 2
             shapes.append({"cosine": cosine, "exponential": gamma**time}.get(str(row["arm"]), np.ones(len(time))))
-        return np.array(shapes)
+        return np.array(shapes, dtype=float)
 
     def truth(self, check: str, study: Evidence, findings: Sequence[Finding]) -> bool | None:
         """Return whether a warning is true of the configs' means over all seeds; None where the table cannot say.
 
-        A range is too narrow if it is by the same rule on the means of all configs; training too short, or loss rising,
-        if the mean curves of the study's leading trials say so; an edge is one if configs die more often at high rates.
+        A range is too narrow if the means of all configs, runs that died included, fall over the outer half of it;
+        training is too short if the mean curves of the study's leading trials fall by half of what asks for more; loss
+        rises if theirs does; the best stands alone if its mean does; configs die more often at high rates, or not.
         Deaths, and counts of them, are facts.
         """
         leading = study.alive.head(TOP)["trial"].to_numpy(int)
@@ -142,7 +143,7 @@ class Table:
                 return all(self._falls_to(remedy) for remedy in widened)
             case "training length":
                 line = trend(curves, late(curves.shape[1], LAST))
-                return line is not None and line.change < -STILL
+                return line is not None and line.change < -STILL / 2
             case "overfitting" | "training loss":
                 return bool(np.any(curves[:, -1] > 1.1 * curves.min(1)))
             case "late variance":
@@ -151,6 +152,9 @@ class Table:
             case "unstable edge":
                 died = (self.val.min(2) > 0.99 * LN2).mean(1)
                 return bool(np.corrcoef(died, np.log(self.varied[RATE].to_numpy(float)))[0, 1] > 0.3)
+            case "density":
+                mine = np.log(self._alive(study.trials["trial"].to_numpy(int)).min(2))
+                return lost_by_half(mine.mean(1)) > SPREADS * float(mine.std(1, ddof=1).mean())
             case "feasibility" | "retraining":
                 return True
             case _:
@@ -158,7 +162,7 @@ class Table:
 
     def _alive(self, configs: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
         """The curves (configs, seeds, epochs) with dead runs replaced by the mean of those that live."""
-        curves = self.val[np.asarray(configs)].copy()
+        curves: NDArray[np.float64] = self.val[np.asarray(configs)].copy()
         for own in curves:
             died = own.min(1) > 0.99 * LN2
             own[died] = np.exp(np.log(own[~died]).mean(0))
@@ -168,7 +172,7 @@ class Table:
         domain, values = RANGES[remedy.path], self.varied[remedy.path]
         known = values.notna().to_numpy()
         places = np.array([domain.position(value) for value in values[known]])
-        inside = (places >= 0) & (places <= 1)
-        true = self._alive(np.flatnonzero(known)).min(2).mean(1)
-        side = falling_side(places[inside], true[inside], 1)
-        return side == int(remedy.high > domain.high)
+        inwards = places if remedy.high > domain.high else 1 - places
+        outer = (inwards > 0.5) & (inwards <= 1)
+        true = np.log(self.val[known].min(2)).mean(1)
+        return bool(np.polyfit(inwards[outer], true[outer], 1)[0] < 0)

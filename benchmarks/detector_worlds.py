@@ -23,7 +23,7 @@ RATE, DECAY = "optimiser.lr", "optimiser.weight_decay"
 RANGES = {RATE: LogUniform(2e-4, 2e-2), DECAY: LogUniform(1e-5, 3e-2)}
 ARMS: dict[str, dict[str, str]] = {name: {"schedule.kind": name} for name in ("constant", "exponential", "cosine")}
 BUDGETS = {"12x5": (12, 5), "15x10": (15, 10), "24x20": (24, 20)}
-LEVEL, SEED_SD = 0.30, 0.15
+LEVEL, SEED_SD = 0.20, 0.15
 PAIRS = Pairs(600, 0.5)
 
 Places = NDArray[np.float64]
@@ -40,8 +40,8 @@ def best_at(optimum: float, sds: float = 6.0, column: int = 0) -> Callable[[Plac
     def effect(places: Places) -> NDArray[np.float64]:
         far = max(optimum, 1 - optimum) ** 2
         near = max(0.0, -optimum, optimum - 1) ** 2
-        squared: NDArray[np.float64] = (places[:, column] - optimum) ** 2
-        return sds * SEED_SD * (squared - near) / (far - near)
+        squared = (places[:, column] - optimum) ** 2
+        return np.asarray(sds * SEED_SD * (squared - near) / (far - near))
 
     return effect
 
@@ -66,9 +66,9 @@ class World:
     """One kind of study; `fault`: whether it has what its check looks for (`clear`, or `weak`), or not (`none`).
 
     `effect` and `death` go by the places of rate and decay (trials, 2) in their ranges. Curves settle at the share
-    `settled` of the epochs; from half of them on they change by `late` in all, the training loss by `late_train`, where
-    `late_arms` says so. `noise` is the relative SD of an epoch. An `annealed` study's rate follows a cosine: losses
-    fall by another 15 % in the last third, and noise shrinks with the rate. `gap` (seed SDs) sets the best trial, or
+    `settled` of the epochs; from the share `late_from` on they change by `late` in all, the training loss by
+    `late_train`, in the arms `late_arms`. `noise` is the relative SD of an epoch. An `annealed` study's rate follows a
+    cosine: losses fall by another 15 % in the last third, and noise shrinks with the rate. `gap` (seed SDs) sets the best trial, or
     with `arm_gap` the best arm's candidate, apart; `lucky` is how far (seed SDs) the chosen config is truly worse than
     the median trial, and `fragile` the share of its runs that die; `seeds` how many new ones it has.
     """
@@ -80,6 +80,7 @@ class World:
     noise: float = 0.05
     settled: float = 0.4
     late: float = 0.0
+    late_from: float = 0.5
     late_train: float = 0.0
     late_arms: tuple[str, ...] = tuple(ARMS)
     annealed: bool = False
@@ -96,10 +97,9 @@ class World:
         places = np.column_stack([(rng.permutation(trials) + rng.random(trials)) / trials for _ in range(2)])
         arm = np.array(list(ARMS))[np.arange(trials) % len(ARMS)]
         true = self.effect(places)
-        levels = true + SEED_SD * rng.normal(size=trials)
         if self.gap:
-            needle = int(rng.integers(trials))
-            levels[needle] = levels.min() - self.gap * SEED_SD
+            true[rng.integers(trials)] = true.min() - self.gap * SEED_SD
+        levels = true + SEED_SD * rng.normal(size=trials)
         dead = rng.random(trials) < self.death(places)
         curves = self._curves(rng, levels, dead, arm, epochs, self.late)
         train = self._curves(rng, levels, dead, arm, epochs, self.late_train)
@@ -138,13 +138,14 @@ class World:
         """Loss curves (trials, epochs) round floors LEVEL exp(levels)."""
         time = np.arange(1, epochs + 1) / epochs
         shape = np.log1p(1.3 * np.exp(-5 * time / self.settled))
-        after = np.clip((time - 0.5) / 0.5, 0, 1)
+        after = np.clip((time - self.late_from) / (1 - self.late_from), 0, 1)
         change = np.where(np.isin(arm, self.late_arms), np.log1p(late), 0.0)
         noise = self.noise * rng.normal(size=(len(levels), epochs)) * np.sqrt(self._rates(epochs))
         if self.annealed:
             shape = shape - 0.15 * np.clip((time - 2 / 3) * 3, 0, 1)
         alive = np.log(LEVEL) + levels[:, None] + shape + change[:, None] * after + noise
-        return np.where(dead[:, None], LN2 + rng.normal(0, 3e-4, alive.shape), np.minimum(np.exp(alive), 0.68))
+        died = LN2 + rng.normal(0, 3e-4, alive.shape)
+        return np.asarray(np.where(dead[:, None], died, np.minimum(np.exp(alive), 0.68)))
 
     def _new_seeds(
         self, rng: np.random.Generator, true: NDArray[np.float64], best: int, arm: NDArray[np.str_], epochs: int
@@ -216,14 +217,15 @@ WORLDS: dict[str, tuple[World, ...]] = {
         *RANDOM_DEATHS,
     ),
     "boundary": (
-        World("clear", "best rate 0.3 beyond the end", effect=best_at(1.3)),
-        World("weak", "the same, 4 SDs", effect=best_at(1.3, 4)),
+        World("clear", "best rate 0.3 beyond the end, 8 seed SDs", effect=best_at(1.3, 8)),
+        World("weak", "the same, 6 SDs", effect=best_at(1.3)),
         World("weak", "best rate at the end", effect=best_at(1.0)),
         World("none", "nothing matters"),
         World("none", "best rate in the middle", effect=best_at(0.5)),
         World("none", "best rate at 0.6", effect=best_at(0.6)),
         World("none", "best rate at 0.7", effect=best_at(0.7)),
         World("none", "best rate at 0.7, 3 SDs", effect=best_at(0.7, 3)),
+        World("none", "best rate at 0.7, 9 SDs", effect=best_at(0.7, 9)),
         World("none", "best rate in the middle, 10 % die", effect=best_at(0.5), death=everywhere(0.1)),
     ),
     "density": (
@@ -254,16 +256,18 @@ WORLDS: dict[str, tuple[World, ...]] = {
         World("weak", "converged, noise 5 %", budgets=LONG),
         World("none", "falls by 7 % in the second half, noise 3 %", late=-0.07, noise=0.03),
         World("none", "falls by 10 % in the second half", late=-0.10),
-        World("none", "rises by 10 %", late=0.10),
         World("none", "cosine, noise 5 %", annealed=True),
     ),
     "early best epochs": (
-        World("clear", "rises by half from the start", late=0.5, settled=0.05, budgets=LONG, noise=0.02),
+        World(
+            "clear", "doubles from the first epoch on", late=1.0, late_from=0.0, settled=0.05, noise=0.03, budgets=LONG
+        ),
         *CONVERGED,
     ),
     "late variance": (
-        World("clear", "noise 20 %", noise=0.20),
-        World("weak", "noise 15 %", noise=0.15),
+        World("clear", "noise 30 %", noise=0.30),
+        World("weak", "noise 25 %", noise=0.25),
+        World("none", "noise 12 %", noise=0.12),
         *CONVERGED,
     ),
     "separation": (

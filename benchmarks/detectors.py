@@ -2,17 +2,17 @@
 
     python -m benchmarks.detectors [--studies 400] [--seed 0] [--check NAME] [--table lr_table.csv.gz]
 
-Each row simulates studies of a world (benchmarks/detector_worlds.py) and asks the product's own check, as a report does:
-`clear` worlds have the fault that the check looks for, `none` worlds do not, whatever else they have. A rate is the
+Each row simulates studies of a world (benchmarks/detector_worlds.py) and asks the product's own check, as a report
+does: `clear` worlds have the fault that it looks for, `weak` ones a smaller one, `none` have not. A rate is the
 share of studies in which the check warns or fails (of saturation: in which it says that half the epochs would do; of
 separation: in which it says that two arms differ), with Wilson's 95 % interval. The last line is one JSON object: for
 each check `detection`, the rate in its clear world at the `lr` stage's default budget (24 trials of 20 epochs),
 `false_alarms`, the highest rate of all its worlds without the fault and all budgets, and `worlds` with every rate.
 
 With `--table`, a table of real runs (columns trial, arm, the varied paths, seed, epoch, train_loss, val_loss,
-val_accuracy), studies of 12 and 24 of its configs are drawn instead, a run each and five new seeds of the best, and the
-share in which each check warns is printed. Where the table knows the truth (the mean of all seeds of a config) so is the
-share of the warnings that are true.
+val_accuracy), studies of 12 and 24 of its configs are drawn instead, a run each and five new seeds of the best, and
+the share in which each check warns is printed. Where the table knows the truth (the mean of all seeds of a config) so
+is the share of the warnings that are true.
 """
 
 from __future__ import annotations

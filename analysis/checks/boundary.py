@@ -13,9 +13,11 @@ from analysis.checks.ranges import ends, value_at
 ID = "boundary"
 FEWEST = 8  # trials that a parabola and its noise can be fitted to
 LEVEL = 0.05
-EDGE = 0.10  # of the sampling scale: a best value this close to an end may lie beyond it
+EDGE = 0.20  # of the sampling scale: a fitted best value this close to an end may lie beyond it
+OUTER = 0.60  # of the sampling scale: the part that tells how the metric behaves towards an end
+FEWEST_OUTER = 4  # trials in it
 BEYOND = 0.30  # of the sampling scale: how much further a widened range goes
-DEADLY = 0.20  # of the sampling scale: an end this close to which runs die is no end to go beyond
+DEADLY = 0.25  # of the sampling scale: an end this close to which runs die is no end to go beyond
 
 
 def boundary(evidence: Evidence) -> list[Finding]:
@@ -26,13 +28,12 @@ def boundary(evidence: Evidence) -> list[Finding]:
     if not judged:
         few = f"no range was searched by {FEWEST} trials that learned something"
         return [not_judged(ID, few)] if evidence.ranges else []
-    sign = 1.0 if evidence.metric.goal == "min" else -1.0
     found = []
     for path, own in judged.items():
         domain = evidence.ranges[path]
         places = np.array([domain.position(value) for value in own[path]])
         inside = (places >= 0) & (places <= 1)  # a start may lie outside
-        side = falling_side(places[inside], sign * own[evidence.metric.name].to_numpy(float)[inside], len(judged))
+        side = falling_side(places[inside], evidence.losses(own)[inside], len(judged))
         if side is None or ends(domain)[side] in evidence.limits.get(path, ()) or _deadly(evidence, path, side):
             continue
         low, high = ends(domain)
@@ -54,10 +55,11 @@ def boundary(evidence: Evidence) -> list[Finding]:
 
 
 def falling_side(places: NDArray[np.float64], losses: NDArray[np.float64], tests: int) -> int | None:
-    """Return the end (0 low, 1 high) at which `losses` are lowest and still falling; None if neither is.
+    """Return the end (0 low, 1 high) towards which `losses` fall until it is reached; None if towards neither.
 
-    A straight line must fall towards it (t-test, two-sided 5 % shared out over the `tests` parameters), and the fitted
-    parabola must have its minimum within `EDGE` of that end, beyond it, or nowhere.
+    Three things must hold: a straight line falls towards it (t-test, two-sided 5 % shared out over the `tests`
+    parameters); one through the outer `OUTER` of the range does (one-sided 5 %), since far from the best value a loss
+    falls whatever comes; and the fitted parabola is lowest within `EDGE` of that end, beyond it, or nowhere.
     """
     if len(places) < FEWEST:
         return None
@@ -65,14 +67,21 @@ def falling_side(places: NDArray[np.float64], losses: NDArray[np.float64], tests
     if not line.pvalue < LEVEL / tests:
         return None
     side = int(line.slope < 0)
-    curve, slope, _ = np.polyfit(places, losses, 2)
-    lowest = -slope / (2 * curve) if curve > 0 else float(side)
-    inside = EDGE < lowest < 1 - EDGE or (lowest <= EDGE if side else lowest >= 1 - EDGE)
-    return None if inside else side
+    inwards = places if side else 1 - places  # the end is at 1
+    outer = inwards > 1 - OUTER
+    if outer.sum() < FEWEST_OUTER or np.ptp(inwards[outer]) == 0:
+        return None
+    if stats.linregress(inwards[outer], losses[outer], alternative="less").pvalue >= LEVEL:
+        return None
+    curve, slope, _ = np.polyfit(inwards, losses, 2)
+    return side if curve <= 0 or -slope / (2 * curve) >= 1 - EDGE else None
 
 
 def _deadly(evidence: Evidence, path: str, side: int) -> bool:
-    bad = evidence.ended
-    domain = evidence.ranges[path]
-    places = np.array([domain.position(value) for value in bad.loc[bad["infeasible"], path].dropna()])
+    """Whether a run died at that end: a trial, or the config to use under a new seed."""
+    trials, domain = evidence.ended, evidence.ranges[path]
+    runs = evidence.new_seeds("selected")
+    died = bool((runs["dead"] | (runs["status"] == "infeasible")).any())
+    bad = trials["infeasible"] | (died & (trials["trial"] == evidence.used))
+    places = np.array([domain.position(value) for value in trials.loc[bad, path].dropna()])
     return bool(np.any(places > 1 - DEADLY if side else places < DEADLY))

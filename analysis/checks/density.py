@@ -27,15 +27,17 @@ def density(evidence: Evidence) -> list[Finding]:
         return [Finding(ID, "warn", f"fewer than two trials with a result in {', '.join(thin)}", remedy.words, remedy)]
     if len(trials) < FEWEST:
         return [not_judged(ID, f"{len(trials)} trials with a result")]
-    spread = seed_spread([evidence.values(role) for role in sorted(set(evidence.runs["arm"]))])
+    spread = seed_spread([evidence.losses(evidence.learned(role)) for role in sorted(set(evidence.runs["arm"]))])
     if spread is None:
         return [not_judged(ID, "no config was trained under three seeds, so what a seed changes is unknown")]
-    sign = 1.0 if evidence.metric.goal == "min" else -1.0
-    gap = lost_by_half(sign * trials[evidence.metric.name].to_numpy(float))
-    said = (
-        f"half of the {len(trials)} trials would have found a best {evidence.metric.name} worse by {gap:.4f} on average"
-    )
-    said += f"; seeds alone change it by {spread:.4f} (SD)"
+    losses = evidence.losses(trials)
+    again = evidence.losses(evidence.learned("selected"))
+    if len(again):  # what new seeds say of the config to use, without the luck of its trial
+        losses[(trials["trial"] == evidence.used).to_numpy()] = again.mean()
+    gap, name = lost_by_half(losses), evidence.metric.name
+    worse, alone = (f"{value:.1%}" if name.endswith("loss") else f"{value:.4f}" for value in (gap, spread))
+    said = f"half of the {len(trials)} trials would have found a {name} worse by {worse} on average"
+    said += f"; seeds alone change it by {alone} (SD)"
     if gap <= SPREADS * spread:
         return [Finding(ID, "ok", said)]
     remedy = MoreTrials(2)

@@ -85,14 +85,19 @@ class Evidence:
         """Return the finished trials that learned something, best first."""
         return ranked(self.trials[(self.trials["status"] == "finished") & ~self.trials["dead"]], self.metric)
 
+    def losses(self, runs: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the metric of runs on a scale where less is better and seeds matter alike: a loss's logarithm."""
+        values = runs[self.metric.name].to_numpy(float)
+        return np.log(np.maximum(values, 1e-12)) if self.metric.name.endswith("loss") else -values
+
     def new_seeds(self, role: str) -> pd.DataFrame:
         """Return the new-seed runs of a finalist that say something of it: a lost machine does not."""
         return self.runs[(self.runs["arm"] == role) & (self.runs["status"] != "failed")]
 
-    def values(self, role: str) -> NDArray[np.float64]:
-        """Return the metric of a finalist's new-seed runs that learned something."""
+    def learned(self, role: str) -> pd.DataFrame:
+        """Return a finalist's new-seed runs that learned something."""
         runs = self.new_seeds(role)
-        return runs.loc[(runs["status"] == "finished") & ~runs["dead"], self.metric.name].to_numpy(float)
+        return runs[(runs["status"] == "finished") & ~runs["dead"]]
 
     def curves(self, trials: Iterable[int], column: str) -> NDArray[np.float64]:
         """Return the curves (trials, epochs) of trials by number; those of another length than most are left out."""
@@ -100,9 +105,7 @@ class Evidence:
 
     def run_curves(self, role: str, column: str) -> NDArray[np.float64]:
         """Return the curves (runs, epochs) of a finalist's new-seed runs that learned something."""
-        runs = self.new_seeds(role)
-        alive = runs[(runs["status"] == "finished") & ~runs["dead"]]
-        return _curves(self.run_epochs, alive.get("trial", []), column)
+        return _curves(self.run_epochs, self.learned(role).get("trial", []), column)
 
 
 def _curves(epochs: pd.DataFrame, trials: Iterable[int], column: str) -> NDArray[np.float64]:

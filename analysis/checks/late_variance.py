@@ -8,12 +8,12 @@ from analysis.checks.trend import late, trend
 
 ID = "late variance"
 LATE = 0.40  # of the epochs
-NOISY = 0.10  # relative SD of an epoch's validation loss round its trend (ours)
+NOISY = 0.15  # relative SD of an epoch's validation loss round its trend (ours)
 LEVEL = 0.95
 
 
 def late_variance(evidence: Evidence) -> list[Finding]:
-    """Warn if the validation loss of the leading trials surely jumps by more than 10 % from epoch to epoch, late."""
+    """Warn if the validation loss of the leading trials surely jumps by more than 15 % from epoch to epoch, late."""
     curves = evidence.curves(evidence.alive.head(TOP)["trial"], "val_loss")
     line = trend(curves, late(curves.shape[1], LATE)) if curves.size else None
     if line is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -14,6 +16,7 @@ from analysis.intervals import wilson
 ID = "retraining"
 START = 0  # the trial that is the start, which nobody has chosen for its value
 LEVEL = 0.05
+MEDIAN_ERROR = 1.2533  # of a normal sample, in standard errors of its mean
 
 
 def retraining(evidence: Evidence) -> list[Finding]:
@@ -28,9 +31,9 @@ def retraining(evidence: Evidence) -> list[Finding]:
         return []
     if len(runs) < 2 or alive.empty:
         return [not_judged(ID, "the selected config was not trained under new seeds")]
-    values, name = evidence.values("selected"), evidence.metric.name
+    learned, name = evidence.learned("selected"), evidence.metric.name
+    values = learned[name].to_numpy(float)
     died = len(runs) - len(values)
-    sign = 1.0 if evidence.metric.goal == "min" else -1.0
     typical = float(alive[name].median())
     own = alive.loc[alive["trial"] == evidence.used, name]
     said = f"the selected trial reached {own.iloc[0]:.4f} {name}" if len(own) else "the selected config"
@@ -43,15 +46,19 @@ def retraining(evidence: Evidence) -> list[Finding]:
         remedy: Remedy | None = WarmUp() if RATE in evidence.ranges else None
         advice = f"unstable: {remedy.words}" if remedy else "unstable: prefer another config"
         return [Finding(ID, "warn", said, advice, remedy)]
-    if evidence.used != START and worse_than(sign * values, sign * typical):
+    if evidence.used != START and worse_than(evidence.losses(learned), evidence.losses(alive)):
         lucky = "a lucky trial: judge by the new seeds, or search again"
         return [Finding(ID, "warn", f"{said}; the median trial reached {typical:.4f}", lucky)]
     return [Finding(ID, "ok", said)]
 
 
-def worse_than(losses: NDArray[np.float64], typical: float) -> bool:
-    """Return whether the mean of `losses` is surely above `typical` (t-test, one-sided 5 %)."""
-    if len(losses) < 2:
+def worse_than(losses: NDArray[np.float64], trials: NDArray[np.float64]) -> bool:
+    """Return whether the mean of `losses` is surely above the median of `trials` (t-test, one-sided 5 %).
+
+    The median of n normal values has the standard error 1.2533 SD / sqrt(n), which is part of the doubt.
+    """
+    if len(losses) < 2 or len(trials) < 2:
         return False
-    error = max(float(stats.sem(losses)), 1e-12)
-    return bool((losses.mean() - typical) / error > stats.t.ppf(1 - LEVEL, len(losses) - 1))
+    error = math.hypot(float(stats.sem(losses)), MEDIAN_ERROR * float(stats.sem(trials)))
+    gap = float(losses.mean() - np.median(trials))
+    return gap > float(stats.t.ppf(1 - LEVEL, len(losses) - 1)) * error

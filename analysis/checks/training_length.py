@@ -15,7 +15,7 @@ from analysis.checks.trend import late, trend
 ID = "training length"
 LATE = 0.75  # of the epochs (playbook): where best epochs that ask for more begin; drawn, not tested
 LAST = 0.40  # of the epochs: the part in which a trend is looked for
-LEVEL = 0.05
+LEVEL = 0.025  # below 5 %, since leading trials are those with lucky late epochs
 ANNEALED = 0.5  # a last rate below this share of the highest makes losses fall at the end whatever is left to learn
 STILL = 0.05  # relative: a part of training that brings less than this is not worth its time (ours)
 SAVED = 0.5  # of the epochs are left where the second half brought less

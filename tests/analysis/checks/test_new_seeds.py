@@ -16,9 +16,14 @@ from tests.build import LOSS, study
 
 
 def test_a_best_trial_that_stands_alone_asks_for_more_trials():
-    """One trial better than all others by ten seed SDs warns; a dense front does not; without seeds it is not judged."""
-    losses = [0.0101 if number == 13 else ... for number in range(27)]
-    finding = found(study(val_loss=losses, repeats=SEEDS), "density")
+    """A trial that is far better, under new seeds too, warns; if these do not confirm it, it does not.
+
+    Nor does a dense front; and without new seeds it is not judged.
+    """
+    losses = [0.05 if number == 13 else ... for number in range(27)]
+    assert severities(study(val_loss=losses, repeats=SEEDS))["density"] == "ok"
+    confirmed = [("selected", "finished", value) for value in (0.045, 0.05, 0.055)]
+    finding = found(study(val_loss=losses, repeats=confirmed), "density")
     assert (finding.severity, finding.remedy) == ("warn", MoreTrials(2))
     assert severities(study(repeats=SEEDS))["density"] == "ok"
     assert severities(study())["density"] == "note"
