@@ -68,22 +68,23 @@ def read_table(path: Path) -> Table:
     lacking = [column for column in COLUMNS if column not in epochs]
     if lacking:
         raise InputError(f"{path}: no column {', '.join(lacking)}; a row is an epoch of a run ({', '.join(COLUMNS)})")
-    runs = epochs.groupby(["trial", "seed"])
-    diverged = runs["val_loss"].agg(lambda losses: bool(losses.isna().any())).unstack()
-    best = epochs.dropna(subset="val_loss").sort_values("val_loss", kind="stable").groupby(["trial", "seed"]).first()
-    loss = best["val_loss"].unstack().reindex_like(diverged).mask(diverged.astype(bool))
-    if START not in diverged.index or diverged.isna().to_numpy().any():
+    run = ["trial", "seed"]
+    diverged = epochs["val_loss"].isna().groupby([epochs["trial"], epochs["seed"]]).max()
+    best = epochs.sort_values("val_loss", kind="stable").drop_duplicates(run).set_index(run).sort_index()
+    trials, seeds = epochs["trial"].unique(), epochs["seed"].unique()
+    if START not in trials or len(best) != len(trials) * len(seeds):
         raise InputError(f"{path}: every trial, {START} among them, must have a run of every seed")
-    accuracy = best["test_accuracy"].unstack().reindex_like(diverged).mask(diverged.astype(bool), CHANCE_ACCURACY)
-    order = [START, *(trial for trial in loss.index if trial != START)]
-    values = loss.loc[order].to_numpy()
-    # a loss on another scale: a network that learned nothing is no better than the start's typical run
-    chance = max(CHANCE, float(np.nanmedian(values[0])) if np.isfinite(values[0]).any() else CHANCE)
+    order = [START, *sorted(trial for trial in trials if trial != START)]
+    loss = best["val_loss"].mask(diverged).unstack().loc[order].to_numpy(dtype=float)
+    accuracy = best["test_accuracy"].mask(diverged, CHANCE_ACCURACY).unstack().loc[order].to_numpy(dtype=float)
+    # on another scale a network that learned nothing is no better than the start's typical run
+    living = loss[0][np.isfinite(loss[0])]
+    chance = max(CHANCE, float(np.median(living))) if len(living) else CHANCE
     return Table(
-        outcomes=tuple(tuple(outcome(float(value), chance) for value in row) for row in values),
+        outcomes=tuple(tuple(outcome(value, chance) for value in row) for row in loss.tolist()),
         arms=tuple(epochs.groupby("trial")["arm"].first().astype(str).loc[order]),
-        val_loss=np.nan_to_num(values, nan=chance).mean(1),
-        test_accuracy=accuracy.loc[order].to_numpy(dtype=float).mean(1),
+        val_loss=np.nan_to_num(loss, nan=chance).mean(1),
+        test_accuracy=accuracy.mean(1),
         chance=chance,
     )
 
@@ -91,6 +92,15 @@ def read_table(path: Path) -> Table:
 def outcome(loss: float, chance: float) -> Outcome:
     """Return how a run of this best loss ended; not a number is a diverged one."""
     return Outcome(None, False) if math.isnan(loss) else Outcome(loss, loss < chance - LEARNED)
+
+
+def seeds_of_study(count: int, first: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the table's seeds in the order of a study's: `first` for search and race, then all `count` for decisions.
+
+    A race longer than the table goes round again.
+    """
+    seeds = rng.permutation(count)
+    return np.concatenate([np.resize(seeds, first), seeds[first:], seeds[:first][::-1]])
 
 
 @dataclass(frozen=True)
@@ -106,14 +116,13 @@ class Study:
 def simulate(table: Table, procedure: Procedure, trials: int, null: bool, rng: np.random.Generator) -> Study:
     """Draw a study from the table and carry it out."""
     drawn = np.concatenate([[START], 1 + rng.permutation(len(table.outcomes) - 1)[: trials - 1]])
-    first = 1 + procedure.race.seeds  # the decision's first, behind the search's one and the race's
-    seeds = rng.permutation(table.seeds)
-    order = np.concatenate([seeds[:first], seeds[first:], seeds[:first][::-1]])
-    draws = rng.integers(table.seeds, size=(trials, len(order))) if null else order[None].repeat(trials, 0)
-    rows = np.full(trials, START) if null else drawn
+    order = seeds_of_study(table.seeds, 1 + procedure.race.seeds, rng)
+    lots = rng.integers(table.seeds, size=(trials, len(order))) if null else None
 
     def look_up(trial: int, seed: int) -> Outcome:
-        return table.outcomes[int(rows[trial])][int(draws[trial, seed])]
+        if lots is not None:
+            return table.outcomes[START][int(lots[trial, seed])]
+        return table.outcomes[int(drawn[trial])][int(order[seed])]
 
     search = {trial: look_up(trial, 0) for trial in range(trials)}
     arms = {trial: table.arms[drawn[trial]] for trial in range(trials)}
