@@ -12,29 +12,28 @@ Exit status: 0 done, 1 no trial finished or the run had to halt, 2 wrong usage o
 from __future__ import annotations
 
 import argparse
+import functools
 import os
-import re
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 # before NumPy loads: its matrices here are small, and on busy cores its threads mostly wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from search_spaces.stage import Stage
 from search_spaces.stages import STAGES, stage_named
-from search_spaces.study import SAMPLERS, SCHEDULERS, Start
+from search_spaces.study import SAMPLERS, SCHEDULERS
 from storage.source import BY_FOLDER, SYNTHETIC, Source
 from studies import stop
+from studies.arguments import amount, check_encodable, folder, grouping, positive, seed
+from studies.command import plans, run_all, run_resumed, run_stage
 from studies.mirror import MIRROR_MODES
-from studies.request import SMOKE, Request, check_unchanged, plan
+from studies.request import SMOKE, Request
 from studies.resources import Resources
 from trainables.errors import InputError, what_happened
 from trainables.images.files import user_path
-from trainables.images.layout import group_by
 
 if TYPE_CHECKING:
     from studies.workshop import Where
@@ -96,7 +95,7 @@ def parser() -> Parser:
     )
     data.add_argument(
         "--group-by",
-        type=_group_by,
+        type=grouping,
         default=BY_FOLDER,
         metavar="WHAT",
         help="what is kept on one side of the split: folders inside a class folder (folder, default), files whose "
@@ -109,18 +108,18 @@ def parser() -> Parser:
     data.add_argument("--skip-bad", action="store_true", help="go on without unreadable images, and list them")
     search = p.add_argument_group("search")
     search.add_argument(
-        "--trials", type=_positive, metavar="N", help="trials in all arms together (default: the stage's)"
+        "--trials", type=positive, metavar="N", help="trials in all arms together (default: the stage's)"
     )
-    search.add_argument("--epochs", type=_positive, metavar="N", help="epochs of every trial (default: the stage's)")
+    search.add_argument("--epochs", type=positive, metavar="N", help="epochs of every trial (default: the stage's)")
     search.add_argument(
         "--repeats",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="new seeds with which both finalists are trained again (default: the stage's)",
     )
     search.add_argument(
         "--seed",
-        type=_seed,
+        type=seed,
         default=0,
         metavar="N",
         help="seed of suggestions and training; split and pairs stay (default: 0)",
@@ -132,28 +131,28 @@ def parser() -> Parser:
     where = p.add_argument_group("where")
     where.add_argument(
         "--results-dir",
-        type=_folder,
+        type=folder,
         default=Path("results"),
         metavar="DIR",
         help="where study folders go (default: results)",
     )
     where.add_argument("--study", metavar="NAME", help="name of the study folder (default: the time)")
     where.add_argument("--address", metavar="ADDR", help="join this Ray cluster (default: this machine)")
-    where.add_argument("--cpus-per-trial", type=_amount, default=1.0, metavar="X", help="default: 1")
+    where.add_argument("--cpus-per-trial", type=amount, default=1.0, metavar="X", help="default: 1")
     where.add_argument(
         "--gpus-per-trial",
-        type=_amount,
+        type=amount,
         metavar="X",
         help="a part of one, or whole ones (default: as many trials a GPU as CPUs allow, four at most)",
     )
     where.add_argument(
         "--save-every",
-        type=_amount,
+        type=amount,
         default=5.0,
         metavar="S",
         help="seconds between the checkpoints of a running trial (default: 5)",
     )
-    where.add_argument("--max-concurrent", type=_positive, metavar="N", help="trials at once (default: as many as fit)")
+    where.add_argument("--max-concurrent", type=positive, metavar="N", help="trials at once (default: as many as fit)")
     shown = p.add_argument_group("shown")
     shown.add_argument(
         "--wandb",
@@ -164,63 +163,17 @@ def parser() -> Parser:
     return p
 
 
-def _positive(text: str) -> int:
-    if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 999999999")
-    return int(text)
-
-
-def _amount(text: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return float(text)
-
-
-def _group_by(text: str) -> str:
-    try:
-        return group_by(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _folder(text: str) -> Path:
-    path = user_path(text)
-    try:
-        path.exists()
-    except OSError as error:  # too long a name, or a folder above it that may not be entered
-        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no folder that can be used ({error.strerror})") from error
-    return path
-
-
 def request(args: argparse.Namespace) -> Request:
     """Return what the arguments ask for."""
+    given = vars(args)
+    read = ("split", "drop_small_classes", "skip_bad", "ship_class", "group_by", "merge_splits")
+    asked = ("start", "trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke")
     return Request(
-        source=Source(
-            args.data,
-            args.split,
-            args.drop_small_classes,
-            args.skip_bad,
-            args.ship_class,
-            args.group_by,
-            args.merge_splits,
-        ),
+        source=Source(args.data, **{name: given[name] for name in read}),
         results=args.results_dir,
         name=args.study,
-        start=args.start,
-        trials=args.trials,
-        epochs=args.epochs,
-        repeats=args.repeats,
-        seed=args.seed,
-        sampler=args.sampler,
-        scheduler=args.scheduler,
-        smoke=args.smoke,
         chain=args.stage == ALL,
+        **{name: given[name] for name in asked},
     )
 
 
@@ -232,66 +185,11 @@ def where(args: argparse.Namespace) -> Where:
     return Where(args.results_dir, args.address, resources, args.wandb)
 
 
-def run_stage(asked: Request, args: argparse.Namespace, stage: Stage) -> int:
-    """Run one stage, or print its plan; return the exit status."""
-    start = asked.starting_config(stage)
-    study = asked.study(stage, start, asked.study_name())
-    if args.dry_run:
-        print(plan(study, start))
-        return 0
-    from studies.conduct import conduct  # torch and Ray load only now: wrong usage answers at once
-
-    status, report = conduct(study, start.origin, asked.source, where(args))
-    print(report)
-    return status
-
-
-def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
-    """Go on with a study as it was started; return the exit status."""
-    from storage.folder import newest_study
-
-    if args.dry_run:
-        raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
-    folder = args.results_dir / args.stage / args.study if args.study else newest_study(args.results_dir, args.stage)
-    typed = _typed(argv)
-    source = check_unchanged(typed, folder)
-    from studies.conduct import resume_study
-    from studies.workshop import open_workshop
-
-    with open_workshop(replace(source, path=typed["data"] or source.path), where(args)) as workshop:
-        status, report = resume_study(folder, args.trials, workshop)
-    print(report)
-    return status
-
-
 def _typed(argv: Sequence[str] | None) -> dict[str, Any]:
     """What was typed, by option; None where nothing was."""
     p = parser()
     p.set_defaults(**dict.fromkeys(vars(p.parse_args([]))))
     return vars(p.parse_args(argv))
-
-
-def run_all(asked: Request, args: argparse.Namespace) -> int:
-    """Run the chain of stages, or print their plans; return the exit status."""
-    start = asked.typed_start() or Start()
-    name = asked.study_name()
-    if args.dry_run:
-        print("\n\n".join(plan(asked.study(stage, start, name), start) for stage in STAGES))
-        return 0
-    from studies.chain import Chain, run_chain
-
-    rounds = not (args.smoke or args.epochs)  # how long to train is the user's word, or the lr stage's to find out
-    settings = asked.settings() | {"cpus_per_trial": args.cpus_per_trial}
-    return run_chain(Chain(asked.study, start, asked.name, rounds, settings), asked.source, where(args))
-
-
-def _check_encodable(words: Sequence[str]) -> None:
-    """Refuse a path whose bytes are no UTF-8: a study's files are JSON, and name what it was started with."""
-    for word in words:
-        try:
-            word.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise InputError(f"{word}: not UTF-8, so the study's files could not name it; rename it") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -318,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
-    _check_encodable(sys.argv[1:] if argv is None else argv)
+    check_encodable(sys.argv[1:] if argv is None else argv)
     if args.list:
         print("\n".join(f"{stage.name:16s} {stage.question}" for stage in STAGES))
         print(f"{ALL:16s} All of them in turn, each from what the ones before adopted; resumes where it stopped.")
@@ -327,9 +225,18 @@ def _main(argv: Sequence[str] | None) -> int:
         raise InputError(f"--stage is missing; the stages are {', '.join(STAGE_NAMES)}")
     if args.stage not in STAGE_NAMES:
         raise InputError(f"unknown stage {args.stage!r}; the stages are {', '.join(STAGE_NAMES)}")
-    if args.stage == ALL:
-        return run_all(request(args), args)
-    return run_resumed(argv, args) if args.resume else run_stage(request(args), args, stage_named(args.stage))
+    asked, stage = request(args), None if args.stage == ALL else stage_named(args.stage)
+    if args.dry_run:
+        if args.resume and stage:
+            raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
+        print(plans(asked, stage))
+        return 0
+    if stage is None:
+        return run_all(asked, where(args))
+    resumed = functools.partial(run_resumed, typed=_typed(argv)) if args.resume else run_stage
+    status, report = resumed(asked, where(args), stage)
+    print(report)
+    return status
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ class Contest:
 
     def ranking(self) -> tuple[int, ...]:
         """Return the candidates, best first, as far as the race has come."""
-        procedure, keep = self.procedure, self.procedure.race.rounds[0].keep if self.procedure.race.rounds else 0
+        procedure = self.procedure
+        keep = procedure.race.entrants
         entered = entrants(self.search, self.arms, START, keep, procedure.metric, procedure.chance)
         raced = next_in_race(procedure.race, self.search, entered, self.known, procedure.metric, procedure.chance)
         return raced.order if isinstance(raced, Ranking) else entered

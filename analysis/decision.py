@@ -7,7 +7,9 @@ Two demands, each of which must be met (an intersection-union test, Berger 1982,
 2. The gain would survive the deaths that so few runs may have missed. Gains with rare deaths are skewed, and a t over
    runs that happened to live knows nothing of it: a config that dies under a fifth of all seeds passed in a fifth of
    studies. So its share of deaths is taken at the upper end of its exact interval (Clopper and Pearson 1934, one-sided
-   95 %), and its mean with that share of runs at guessing must still be better than the start's mean.
+   at `error`), and its mean with that share of runs at guessing must still be better than the start's mean. Only where
+   deaths are rare in the whole study may its earlier runs count here too, and a share below a fifth is enough: a race
+   among many configs that die picks one that happened not to, and then its earlier runs say nothing.
 
 A run that diverged has the metric of a network that learned nothing, so that one diverged run of the start widens the
 spread as much as it raises the gain. The decision gives up early where the gain is below zero; that can only lower the
@@ -19,9 +21,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -30,7 +32,9 @@ from analysis.race import Outcome
 from trainables.result import Metric
 
 SIMULATIONS, SIMULATION_SEED = 400_000, 7
-ASSURANCE = 0.95  # one-sided, of the share of runs that may die
+RARE, RARE_ASSURANCE = 0.08, 0.95  # deaths are rare if the other configs' share is surely below this
+TOLERATED = 0.2  # share of runs that may die where deaths are rare
+REPEATED = 1.5  # so much smaller is the level of one look at the deaths than that of all looks
 POWER = 0.8
 FIRST_LOOK, WIDE_STEPS_FROM, WIDE_STEP = 4, 10, 2
 FEWEST = 3  # seeds, below which a spread is no spread
@@ -40,14 +44,10 @@ Stop = Literal["proven", "no better", "spent", "too few seeds"]
 
 @dataclass(frozen=True)
 class Rule:
-    """When to look, counted in seeds, and the one-sided error of all looks together.
-
-    `tolerated`: a share of deaths below which a gain among the runs that live is enough.
-    """
+    """When to look, counted in seeds, and the one-sided error of all looks together."""
 
     looks: tuple[int, ...]
     error: float
-    tolerated: float = 0.0
 
     @property
     def most(self) -> int:
@@ -58,6 +58,34 @@ class Rule:
     def level(self) -> float:
         """Return the one-sided nominal level of every look."""
         return nominal_level(self.looks, self.error) if self.most >= FEWEST else 0.0
+
+
+class Tally(NamedTuple):
+    """How many runs died, of how many."""
+
+    died: int
+    runs: int
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> Tally:
+        """Count them."""
+        died = [outcome.died for outcome in outcomes]
+        return cls(sum(died), len(died))
+
+    def plus(self, other: Tally) -> Tally:
+        """Return both together."""
+        return Tally(self.died + other.died, self.runs + other.runs)
+
+
+NONE = Tally(0, 0)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What search and race, which chose the candidate, say of deaths: its `own` runs, and those of all `others`."""
+
+    own: Tally
+    others: Tally
 
 
 @dataclass(frozen=True)
@@ -72,7 +100,7 @@ class Deaths:
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> Deaths:
         """Count them; without any run the share may be anything."""
-        died, runs = sum(outcome.died for outcome in outcomes), len(outcomes)
+        died, runs = Tally.of(outcomes)
         low = float(stats.beta.ppf(0.025, died, runs - died + 1)) if died else 0.0
         return cls(died, runs, low, most_deaths(died, runs, 0.975))
 
@@ -111,7 +139,7 @@ class Decision:
 
 
 def looks_up_to(repeats: int) -> tuple[int, ...]:
-    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, 14, ... and the last."""
+    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, ... and the last; below three, never."""
     if repeats < FEWEST:
         return (repeats,)
     often = range(FIRST_LOOK, min(repeats, WIDE_STEPS_FROM) + 1)
@@ -143,7 +171,7 @@ def nominal_level(looks: tuple[int, ...], error: float) -> float:
 
 
 @functools.lru_cache(maxsize=4096)
-def most_deaths(died: int, runs: int, assurance: float = ASSURANCE) -> float:
+def most_deaths(died: int, runs: int, assurance: float) -> float:
     """Return the upper end of the share of runs that may die (Clopper and Pearson 1934), one-sided."""
     return 1.0 if died >= runs else float(stats.beta.ppf(assurance, died + 1, runs - died))
 
@@ -153,7 +181,9 @@ def _quantile(level: float, seeds: int) -> float:
     return float(stats.t.isf(level, seeds - 1))
 
 
-def decide(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float) -> Decision | int:
+def decide(
+    rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float, earlier: Earlier
+) -> Decision | int:
     """Return the decision that these pairs (candidate, start) come to, or how many seeds the next look needs.
 
     `pairs` are in the order of their seeds; those beyond the look at which the rule stops change nothing.
@@ -161,13 +191,15 @@ def decide(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric,
     for look in rule.looks:
         if len(pairs) < look:
             return look
-        decision = _look(rule, pairs[:look], metric, chance)
+        decision = _look(rule, pairs[:look], metric, chance, earlier)
         if decision is not None:
             return decision
     return Decision("too few seeds", 0, Deaths.of(()), Deaths.of(()))
 
 
-def _look(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float) -> Decision | None:
+def _look(
+    rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float, earlier: Earlier
+) -> Decision | None:
     """Return what one look decides; None if the next one shall."""
     seeds = len(pairs)
     gains = np.array([metric.gain(ours.worth(chance), start.worth(chance)) for ours, start in pairs])
@@ -176,13 +208,13 @@ def _look(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, 
         return Decision("too few seeds", seeds, deaths, start_deaths, gain=float(gains.mean()))
     mean, error = float(gains.mean()), float(gains.std(ddof=1)) / math.sqrt(seeds)
     critical = _quantile(rule.level, seeds)
-    passes = mean > critical * error
-    safe = passes and survives(pairs, metric, chance, rule.tolerated)
-    no_better = mean <= 0 and seeds > rule.looks[0]
-    if not (safe or no_better or seeds == rule.most):
+    safe = survives(rule, pairs, metric, chance, earlier)
+    proven, no_better = safe and mean > critical * error, mean <= 0 and seeds > rule.looks[0]
+    if not (proven or no_better or seeds == rule.most):
         return None
+    penalty = metric.gain(float(np.mean([start.worth(chance) for _, start in pairs])), chance)
     return Decision(
-        stop="proven" if safe else "no better" if no_better else "spent",
+        stop="proven" if proven else "no better" if no_better else "spent",
         seeds=seeds,
         deaths=deaths,
         start_deaths=start_deaths,
@@ -192,22 +224,37 @@ def _look(rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, 
         confidence=1 - 2 * rule.error,
         level=rule.level,
         p=float(stats.t.sf(mean / error, seeds - 1)) if error > 0 else float(mean <= 0),
-        survives=safe or survives(pairs, metric, chance, rule.tolerated),
-        detectable=detectable(rule, error * math.sqrt(seeds)),
+        survives=safe,
+        detectable=detectable(rule, error * math.sqrt(seeds), penalty, earlier),
     )
 
 
-def survives(pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float, tolerated: float = 0.0) -> bool:
+def survives(
+    rule: Rule, pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric, chance: float, earlier: Earlier
+) -> bool:
     """Return whether the candidate's mean is better than the start's even with the deaths that were perhaps missed."""
     living = [ours.worth(chance) for ours, _ in pairs if not ours.died]
     if not living:
         return False
-    share = most_deaths(len(pairs) - len(living), len(pairs))
+    start = Tally.of(start for _, start in pairs)
+    share, tolerated = missed_deaths(rule, Tally.of(ours for ours, _ in pairs), start, earlier)
     worst = (1 - share) * float(np.mean(living)) + share * chance
-    start = float(np.mean([start.worth(chance) for _, start in pairs]))
-    return share <= tolerated or metric.gain(worst, start) > 0
+    return share <= tolerated or metric.gain(worst, float(np.mean([start.worth(chance) for _, start in pairs]))) > 0
 
 
-def detectable(rule: Rule, spread: float) -> float:
-    """Return the gain that the rule's last look proves with 80 % power, where gains spread by `spread` (SD)."""
-    return (_quantile(rule.level, rule.most) + _quantile(1 - POWER, rule.most)) * spread / math.sqrt(rule.most)
+def missed_deaths(rule: Rule, ours: Tally, start: Tally, earlier: Earlier) -> tuple[float, float]:
+    """Return the share of its runs that the candidate may die in after all, and up to which that is no objection."""
+    rare = most_deaths(*earlier.others.plus(start), RARE_ASSURANCE) <= RARE
+    counted = ours.plus(earlier.own) if rare else ours
+    return most_deaths(*counted, 1 - rule.error / REPEATED), TOLERATED if rare else 0.0
+
+
+def detectable(rule: Rule, spread: float, penalty: float, earlier: Earlier) -> float:
+    """Return the gain that all of the rule's seeds prove with 80 % power.
+
+    Gains spread by `spread` (SD), no run dies, and the start is better than guessing by `penalty`.
+    """
+    error = spread / math.sqrt(rule.most)
+    share, tolerated = missed_deaths(rule, Tally(0, rule.most), Tally(0, rule.most), earlier)
+    needed = 0.0 if share <= tolerated else share / (1 - share) * max(penalty, 0.0)
+    return max(_quantile(rule.level, rule.most) * error, needed) + _quantile(1 - POWER, rule.most) * error

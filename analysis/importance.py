@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -20,7 +21,8 @@ def importances(
     Optuna's PED-ANOVA (Watanabe, Bansal and Hutter 2023). Every trial has a value in the domain of each parameter.
     """
     space = {path: distribution(domain) for path, domain in domains.items()}
-    study = optuna.create_study(direction="minimize" if goal == "min" else "maximize")
+    with _quiet():
+        study = optuna.create_study(direction="minimize" if goal == "min" else "maximize")
     for values, value in zip(trials, metric, strict=True):
         params = {path: values[path] for path in space}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=value))
@@ -30,3 +32,14 @@ def importances(
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(share) for name, share in shares.items()}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna from telling of a study that is none of the user's."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -8,17 +8,16 @@ runner-up meet the start under the same seeds, so the start's runs serve both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.decision import Decision, Rule, decide, looks_up_to
+from analysis.decision import Decision, Earlier, Rule, Tally, decide, looks_up_to
 from analysis.race import Known, Outcome, RacePlan, Ranking, Run, entrants, next_in_race, plan_race
 from trainables.result import Metric
 
 START = 0  # trial 0 is the start's config
 REPEATS = 20
-ERRORS = 0.02, 0.02  # one-sided, of winner and runner-up
-TOLERATED = 0.14
+ERRORS = 0.036, 0.009  # one-sided, of winner and runner-up: together 4.5 %
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Settled:
 def plan(trials: int, arms: int, metric: Metric, chance: float, repeats: int = REPEATS) -> Procedure:
     """Return the procedure for a search of so many trials and arms; `repeats` bounds the decision's seeds."""
     looks = looks_up_to(repeats)
-    rules = tuple(Rule(looks, error, TOLERATED) for error in ERRORS)
+    rules = tuple(Rule(looks, error) for error in ERRORS)
     return Procedure(plan_race(trials, arms), rules, metric, chance)
 
 
@@ -63,13 +62,13 @@ def next_runs(
     `search` has the outcome of every trial, `arms` its arm, `known` the runs under new seeds as far as they have ended.
     """
     race, metric, chance = procedure.race, procedure.metric, procedure.chance
-    keep = race.rounds[0].keep if race.rounds else 0
-    ranking = next_in_race(race, search, entrants(search, arms, START, keep, metric, chance), known, metric, chance)
+    candidates = entrants(search, arms, START, race.entrants, metric, chance)
+    ranking = next_in_race(race, search, candidates, known, metric, chance)
     if not isinstance(ranking, Ranking):
         return ranking
     decisions: list[tuple[int, Decision]] = []
     for trial, rule in zip(ranking.order, procedure.decisions, strict=False):
-        decision = _decide(procedure, rule, trial, known)
+        decision = _decide(procedure, rule, trial, known, _earlier(race, trial, search, known))
         if not isinstance(decision, Decision):
             return decision
         decisions.append((trial, decision))
@@ -78,7 +77,15 @@ def next_runs(
     return _settle(ranking, decisions)
 
 
-def _decide(procedure: Procedure, rule: Rule, trial: int, known: Known) -> tuple[Run, ...] | Decision:
+def _earlier(race: RacePlan, trial: int, search: Mapping[int, Outcome], known: Known) -> Earlier:
+    """Count the deaths in search and race, `trial`'s and the others'."""
+    raced = {run: outcome for run, outcome in known.items() if run.seed < race.seeds}
+    own = Tally.of([search[trial], *(outcome for run, outcome in raced.items() if run.trial == trial)])
+    everything = Tally.of([*search.values(), *raced.values()])
+    return Earlier(own, Tally(everything.died - own.died, everything.runs - own.runs))
+
+
+def _decide(procedure: Procedure, rule: Rule, trial: int, known: Known, earlier: Earlier) -> tuple[Run, ...] | Decision:
     first = procedure.race.seeds
     pairs: list[tuple[Outcome, Outcome]] = []
     for seed in range(first, first + rule.most):
@@ -86,16 +93,16 @@ def _decide(procedure: Procedure, rule: Rule, trial: int, known: Known) -> tuple
         if ours not in known or start not in known:
             break
         pairs.append((known[ours], known[start]))
-    decision = decide(rule, pairs, procedure.metric, procedure.chance)
+    decision = decide(rule, pairs, procedure.metric, procedure.chance, earlier)
     if isinstance(decision, Decision):
         return decision
     needed = (Run(side, first + seed) for seed in range(decision) for side in (trial, START))
     return tuple(run for run in needed if run not in known)
 
 
-def _settle(ranking: Ranking, decisions: list[tuple[int, Decision]]) -> Settled:
-    for trial, decision in reversed(decisions[-1:]):
-        if decision.proven:
-            return Settled(trial, True, ranking, tuple(decisions))
+def _settle(ranking: Ranking, decisions: Sequence[tuple[int, Decision]]) -> Settled:
+    """Use what is proven, else the first for which the fresh seeds speak, else the start."""
+    proven = [trial for trial, decision in decisions if decision.proven]
     better = [trial for trial, decision in decisions if decision.better]
-    return Settled(better[0] if better else START, False, ranking, tuple(decisions))
+    use = next(iter([*proven, *better]), START)
+    return Settled(use, bool(proven), ranking, tuple(decisions))

@@ -1,4 +1,4 @@
-"""The race: the search's best candidates under new seeds common to all, the worse half dropped after every round.
+"""The race: the search's best candidates under new seeds common to all, the worse ones dropped after every seed.
 
 One run a trial ranks luck as much as configs, so the best of a search is not the best config (Schneider, Bischl and
 Feurer 2025 call it overtuning). Successive halving (Jamieson and Talwalkar 2016) over seeds in place of epochs spends
@@ -20,8 +20,9 @@ import numpy as np
 
 from trainables.result import Metric
 
-ENTRANTS = 3  # a third of the trials enter: the best config's single run is seldom worse than that
-LEFT = 2  # the last round's: a winner and a runner-up
+SHARE = 3  # one trial of three enters: the best config's single run is seldom worse than that
+HALVED_TO = 4  # so many or fewer candidates are near each other, and leave one by one
+FINALISTS = 2  # the last round's: a winner and a runner-up
 
 
 class Run(NamedTuple):
@@ -52,28 +53,25 @@ Known = Mapping[Run, Outcome]
 
 
 @dataclass(frozen=True)
-class Round:
-    """How many candidates are left, and under how many new seeds each of them is trained."""
-
-    keep: int
-    seeds: int
-
-
-@dataclass(frozen=True)
 class RacePlan:
-    """The rounds in order; `seeds` numbers 0 and on are theirs."""
+    """How many candidates are left in each round; each round trains them under one new seed, round 0 under seed 0."""
 
-    rounds: tuple[Round, ...]
+    left: tuple[int, ...]
+
+    @property
+    def entrants(self) -> int:
+        """Return how many candidates enter."""
+        return self.left[0] if self.left else 0
 
     @property
     def seeds(self) -> int:
         """Return how many new seeds the race takes."""
-        return sum(round_.seeds for round_ in self.rounds)
+        return len(self.left)
 
     @property
     def runs(self) -> int:
         """Return how many runs the race takes."""
-        return sum(round_.keep * round_.seeds for round_ in self.rounds)
+        return sum(self.left)
 
 
 @dataclass(frozen=True)
@@ -84,16 +82,16 @@ class Ranking:
 
 
 def plan_race(trials: int, arms: int) -> RacePlan:
-    """Return the rounds for a search of so many trials: one seed for all who enter, then two, each round half as many.
+    """Return the rounds for a search of so many trials: half as many each time, and one less each time at the end.
 
     A third of the trials enter, and at least one an arm; the start is not among them (it meets the winner later).
     """
-    keep = min(max(-(-trials // ENTRANTS), arms, LEFT), trials - 1)
-    rounds = [Round(keep, 1)] if keep > 0 else []
-    while keep > LEFT:
-        keep = -(-keep // 2)
-        rounds.append(Round(keep, 2))
-    return RacePlan(tuple(rounds))
+    keep = min(max(-(-trials // SHARE), arms, FINALISTS), trials - 1)
+    left = [keep] if keep > 0 else []
+    while keep > FINALISTS:
+        keep = -(-keep // 2) if keep > HALVED_TO else keep - 1
+        left.append(keep)
+    return RacePlan(tuple(left))
 
 
 def entrants(
@@ -119,18 +117,17 @@ def next_in_race(
     `candidates` are those of `entrants`, best first. A round ranks by the mean of all that its candidates have, the
     search's run included: all of them were chosen by it, and under one common seed its luck is partly shared.
     """
-    order, used = list(candidates), 0
+    order = list(candidates)
     values = {trial: [search[trial].worth(chance)] for trial in order}
-    for round_ in plan.rounds:
-        alive, seeds = order[: round_.keep], range(used, used + round_.seeds)
-        needed = [Run(trial, seed) for seed in seeds for trial in alive]
+    for seed, left in enumerate(plan.left):
+        alive = order[:left]
+        needed = [Run(trial, seed) for trial in alive]
         missing = tuple(run for run in needed if run not in known)
         if missing:
             return missing
         for run in needed:
             values[run.trial].append(known[run].worth(chance))
-        order = [*_by_mean({trial: values[trial] for trial in alive}, metric), *order[round_.keep :]]
-        used += round_.seeds
+        order = [*_by_mean({trial: values[trial] for trial in alive}, metric), *order[left:]]
     return Ranking(tuple(order))
 
 

@@ -100,7 +100,7 @@ def write_report(
     study = read_study(folder)
     metric, called = study.manifest.metric, by_role(study)
     findings = diagnose(study, metric)
-    report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED}
+    report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED, "intervals": "95 %"}
     if study.finished.empty:
         report |= {
             "selected": None,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.candidates import Contest, contest, is_raced, settled
 from analysis.checks.finding import Finding
-from analysis.decision import Deaths, Decision, Rule, decide
+from analysis.decision import NONE, Deaths, Decision, Earlier, Rule, decide
 from analysis.procedure import START, Settled
 from analysis.race import Outcome, Run
 from search_spaces.stage import BASELINE, SELECTED
@@ -66,7 +66,7 @@ def _chance(findings: Sequence[Finding]) -> str:
 
 def _by_the_runs(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
     manifest = study.manifest
-    if not manifest.domains:
+    if not is_raced(study):
         return _measured(study, findings)
     answer = settled(study)
     if answer is None:
@@ -75,19 +75,25 @@ def _by_the_runs(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
 
 
 def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
-    """Of a stage that searches nothing: beside its rival on the same seeds, or better than chance."""
+    """Of a study without a race: beside its rival on the same seeds, or better than chance."""
     manifest = study.manifest
     if BASELINE not in (manifest.finalists or set(study.repeats["arm"])):
         if manifest.examined and manifest.finalists:
             return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
+        if manifest.domains:
+            return Adoption(False, "not adopted: the best trial is the starting config; keep it")
         return CHANCE[_chance(findings)]
     pairs = paired_outcomes(study)
     if not pairs:
-        return Adoption(False, "on validation: not trained under new seeds")
-    decision = decide(Rule((len(pairs),), ERROR), pairs, manifest.metric, chance=_worst(pairs, manifest.metric))
+        return Adoption(False, "not adopted: not trained under new seeds, so its gain cannot be told from luck")
+    decision = decide(
+        Rule((len(pairs),), ERROR), pairs, manifest.metric, _worst(pairs, manifest.metric), Earlier(NONE, NONE)
+    )
     assert isinstance(decision, Decision)
     grounds = _grounds(decision, pairs, manifest)
-    return replace(grounds, adopted=decision.proven, why=f"on validation: {grounds.why.partition(': ')[2]}")
+    if not manifest.examined:  # begun before candidates were raced
+        return grounds
+    return replace(grounds, why=f"on validation: {grounds.why.partition(': ')[2]}")
 
 
 def _worst(pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric) -> float:

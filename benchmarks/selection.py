@@ -12,10 +12,10 @@ val_loss diverged, and counts in a config's true quality as guessing. Seeds of a
 search, race and decision have different ones as long as there are any left; then the decision goes on with those that
 were used before it, the latest first, never with the same seed twice; so its seeds are bounded by the table's.
 
-The last line is a JSON object, means over studies: `trials`, `runs` (search included), `adopted` (share of studies whose
-answer is proven), `val_loss` and `test_accuracy` (true quality of the config one ends with, proven or not: mean over
-seeds), `worse` (share that ends with a config truly worse than the start), `start_val_loss`, `start_test_accuracy`,
-`best_val_loss` (of the best among the N).
+The last line is a JSON object, means over studies: `trials`, `runs` (search included), `adopted` (share of studies
+whose answer is proven), `val_loss` and `test_accuracy` (true quality of the config one ends with, proven or not: mean
+over seeds), `worse` (share that ends with a config truly worse than the start), `start_val_loss`,
+`start_test_accuracy`, `best_val_loss` (of the best among the N).
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def read_table(path: Path) -> Table:
     if lacking:
         raise InputError(f"{path}: no column {', '.join(lacking)}; a row is an epoch of a run ({', '.join(COLUMNS)})")
     runs = epochs.groupby(["trial", "seed"])
-    diverged = runs["val_loss"].agg(lambda losses: losses.isna().any()).unstack()
+    diverged = runs["val_loss"].agg(lambda losses: bool(losses.isna().any())).unstack()
     best = epochs.dropna(subset="val_loss").sort_values("val_loss", kind="stable").groupby(["trial", "seed"]).first()
-    loss = best["val_loss"].unstack().reindex_like(diverged).mask(diverged != False)  # noqa: E712
+    loss = best["val_loss"].unstack().reindex_like(diverged).mask(diverged.astype(bool))
     if START not in diverged.index or diverged.isna().to_numpy().any():
         raise InputError(f"{path}: every trial, {START} among them, must have a run of every seed")
     accuracy = best["test_accuracy"].unstack().reindex_like(diverged).mask(diverged.astype(bool), CHANCE_ACCURACY)
@@ -109,12 +109,11 @@ def simulate(table: Table, procedure: Procedure, trials: int, null: bool, rng: n
     first = 1 + procedure.race.seeds  # the decision's first, behind the search's one and the race's
     seeds = rng.permutation(table.seeds)
     order = np.concatenate([seeds[:first], seeds[first:], seeds[:first][::-1]])
-    lots = rng.integers(table.seeds, size=(trials, len(order))) if null else None
+    draws = rng.integers(table.seeds, size=(trials, len(order))) if null else order[None].repeat(trials, 0)
+    rows = np.full(trials, START) if null else drawn
 
     def look_up(trial: int, seed: int) -> Outcome:
-        if lots is not None:
-            return table.outcomes[START][lots[trial, seed]]
-        return table.outcomes[drawn[trial]][order[seed]]
+        return table.outcomes[int(rows[trial])][int(draws[trial, seed])]
 
     search = {trial: look_up(trial, 0) for trial in range(trials)}
     arms = {trial: table.arms[drawn[trial]] for trial in range(trials)}

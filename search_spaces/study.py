@@ -60,10 +60,14 @@ class Study:
         return arms[number % len(arms)]
 
     def trial(self, number: int, suggested: Mapping[str, Any]) -> Trial:
-        """Return trial `number`: the start config with its arm's values and the suggested nuisance values."""
+        """Return trial `number`: the start config with its arm's values and the suggested nuisance values.
+
+        All trials of a search share a seed, so that the best of them is less a matter of luck (docs/evidence.md).
+        Trials of one config, where nothing is searched, each have their own.
+        """
         arm = self.arm_of(number)
         overrides = {**arm.values, **suggested}
-        own = {"epochs": self.budget.epochs, "seed": trial_seed(self.seed, number)}
+        own = {"epochs": self.budget.epochs, "seed": trial_seed(self.seed, 0 if self.stage.varied else number)}
         config = self.start.override({**overrides, **own})
         return Trial(number, arm.name, {p.path: config.value(p.path) for p in self.varied(arm)}, config)
 
@@ -88,7 +92,10 @@ class Study:
         return finalists
 
     def repeats(self, finalists: Mapping[str, TrialConfig]) -> list[Trial]:
-        """Return each finalist once for each repeat seed: all share these, and no trial or other study has them."""
+        """Return each finalist once for each repeat seed: all share these, and no trial or other study has them.
+
+        For a stage that searches nothing; where something is searched, candidates are raced instead.
+        """
         limit = {rival.role: rival.seeds for rival in self.stage.rivals if rival.seeds}
         runs = [
             (role, config.override({"seed": self.repeat_seed(repeat)}))
@@ -115,7 +122,7 @@ def repeat_seed(study_seed: int, stage: str, start: TrialConfig, repeat: int) ->
 
 
 def trial_seed(study_seed: int, number: int) -> int:
-    """Return the training seed of a trial: a function of study seed and trial number alone."""
+    """Return the training seed of a trial: a function of study seed and number alone."""
     return _seed(study_seed, 0, number)
 
 

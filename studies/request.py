@@ -95,7 +95,7 @@ def plan(study: Study, start: Start) -> str:
         f"stage {study.stage.name}: {study.stage.question}",
         f"start: {start.origin}",
         f"budget: {study.budget.trials} trials of {study.budget.epochs} epochs; "
-        f"finalists again with {study.budget.repeats} new seeds",
+        f"then a race of the best, and at most {study.budget.repeats} fresh seeds to decide",
         "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
     ]
     for parameter in study.stage.parameters:

@@ -37,7 +37,7 @@ MANIFEST = Manifest(
     arms=tuple(ARMS),
     arm_values={arm: {"schedule.kind": arm} for arm in ARMS},
     examined=False,
-    budget=Budget(24, 20, 5),
+    budget=Budget(24, 20, 20),
     seed=0,
     sampler="qmc",
     scheduler="none",
@@ -90,7 +90,8 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
         trials[column] = [value if value is not ... else old for value, old in zip(values, before, strict=True)]
     data = replace(DATA, notes=tuple(notes))
     manifest = replace(MANIFEST, data=data)
-    runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"]).assign(seed=range(len(repeats)))
+    runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"]).reindex(columns=list(TRIAL_COLUMNS))
+    runs = runs.assign(seed=range(len(repeats)))
     return StudyRecord(
         None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, pd.DataFrame(), {}
     )

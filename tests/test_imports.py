@@ -46,7 +46,8 @@ def test_no_package_is_most_of_the_house():
         lines[path.relative_to(ROOT).parts[0]] += len(path.read_text(encoding="utf-8").splitlines())
     images = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if path.parent.name == "images")
     rooms = {**lines, "trainables": lines["trainables"] - images, "trainables.images": images}
-    assert max(rooms.values()) < 0.3 * sum(rooms.values())
+    rest = len((ROOT / "run_search.py").read_text(encoding="utf-8").splitlines())
+    assert max(rooms.values()) < 0.3 * (sum(rooms.values()) + rest)
 
 
 @pytest.mark.parametrize("name", ["config", "result", "errors", "plain"])

@@ -344,7 +344,7 @@ class TestSmoke:
             "threshold",
         }
         assert test["tp"] + test["tn"] + test["fp"] + test["fn"] == test["pairs"] == 5 * study["data"]["split"]["test"]
-        assert report["next"].startswith("python run_search.py --stage lr ")
+        assert report["next"].startswith("python run_search.py --stage ")
         assert "--data chips" in report["next"]
         assert len((smoke[0] / "results" / "test_ledger.jsonl").read_text().splitlines()) == 1
 
@@ -371,13 +371,15 @@ class TestSmoke:
         assert "offline runs for Weights & Biases: wandb sync results/lr/s/wandb/offline-run-*" in done.stderr
         assert "ended early" not in done.stderr
 
-    def test_selection_is_the_best_validation_loss(self, smoke):
-        """best.json is the finished row of lowest val_loss, which is the lowest of that trial's epochs."""
+    def test_the_config_to_use_is_one_that_was_trained(self, smoke):
+        """best.json is a finished trial, the start or a candidate; its val_loss is the lowest of that trial's epochs."""
         folder = smoke[0] / "results" / "lr" / "s"
         trials, epochs = pd.read_csv(folder / "trials.csv"), pd.read_csv(folder / "epochs.csv")
         best = json.loads((folder / "best.json").read_text())
         assert trials["status"].tolist() == ["finished"] * 3
-        assert best["trial"] == trials.loc[trials["val_loss"].idxmin(), "trial"]
+        repeats = pd.read_csv(folder / "repeats.csv")
+        assert ("baseline" if best["trial"] == 0 else f"trial {best['trial']}") in set(repeats["arm"])
+        assert best["val"]["loss"] == trials["val_loss"][best["trial"]]
         for _, trial in trials.iterrows():
             own = epochs[epochs["trial"] == trial["trial"]]
             assert own["epoch"].tolist() == [1, 2]
@@ -400,11 +402,11 @@ class TestSmoke:
         assert min(losses) == best["val"]["loss"]
 
     def test_the_page_stands_alone_and_shows_names_as_text(self, smoke):
-        """The page refers to nothing outside itself, has six pictures, and shows a class name with markup as text."""
+        """The page refers to nothing outside itself, has seven pictures, and shows a class name with markup as text."""
         page = Page()
         text = (smoke[0] / "results/lr/s/report.html").read_text(encoding="utf-8")
         page.feed(text)
-        assert len(page.links) == 6
+        assert len(page.links) == 7
         assert all(link.startswith("data:image/png;base64,") for link in page.links)
         assert "<b>cat & co 30" in page.text
         assert "b" not in page.tags[page.tags.index("dl") :]  # the data section: no tag made of a name

@@ -9,17 +9,12 @@ import pytest
 from analysis.checks import Finding, training_length
 from analysis.commands import next_command
 from analysis.report import (
-    _adoption,
     _baseline_config,
-    _on_the_test_pairs,
     _tested,
-    _with_a_dead_test,
-    _with_doubts,
-    _with_own_repeats,
-    selected_trial,
     trial_config,
 )
 from analysis.scores import TestScore
+from analysis.verdict import adoption, on_the_test_pairs, with_a_dead_test, with_doubts
 from run_search import parser, request
 from search_spaces.domain import Choice
 from search_spaces.stage import Budget, Parameter
@@ -133,27 +128,27 @@ def runs(selected, baseline):
     ("selected", "baseline", "adopted", "said"),
     [
         ([0.2, 0.3, 0.25], [0.4, 0.5, 0.46], True, "over 3 new seeds"),
-        ([0.2, None, 0.25], [0.4, 0.5, 0.46], False, "selected config did not finish under 1 of 3"),
-        ([0.2, 0.3, 0.25], [None, None, None], True, "starting config did not finish under 3 of 3"),
-        ([0.2, 0.3, 0.25], [0.4, 0.5], True, "over 2 new seeds"),
-        ([], [], False, "not retrained"),
+        ([0.2, None, 0.25], [0.4, 0.5, 0.46], False, "it dies under 1 of 3 seeds"),
+        ([0.2, 0.3, 0.25], [None, None, None], False, "the starting config under 3 of 3 seeds"),
+        ([0.2, 0.3, 0.25], [0.4, 0.5], False, "over 2 new seeds; the spread between seeds is unknown"),
+        ([], [], False, "not compared under new seeds"),
     ],
 )
 def test_adoption_looks_at_every_new_seed(selected, baseline, adopted, said):
     """Runs are paired by seed; one that died decides, one that Ctrl-C left out is passed over."""
     made = record(repeats=runs(selected, baseline))
-    adoption = _adoption(made, LOSS, best=12, findings=[])
-    assert adoption.adopted == adopted
-    assert said in adoption.why
+    grounds = adoption(made, findings=[])
+    assert grounds.adopted == adopted
+    assert said in grounds.why
 
 
 def test_runs_that_a_machine_lost_say_nothing_of_a_config():
     """A seed under which either side failed for want of memory or of a machine is left out of the comparison."""
-    made = record(repeats=runs([0.2, 0.22, 0.21, 0.9], [0.4, 0.41, 0.43, 0.1]))
-    made.repeats.loc[3, "status"] = made.repeats.loc[4, "status"] = "failed"
-    adoption = _adoption(made, LOSS, best=3, findings=[])
-    assert adoption.adopted
-    assert "over 2 new seeds" in adoption.why
+    made = record(repeats=runs([0.2, 0.22, 0.21, 0.2, 0.9], [0.4, 0.41, 0.43, 0.42, 0.1]))
+    made.repeats.loc[4, "status"] = made.repeats.loc[5, "status"] = "failed"
+    grounds = adoption(made, findings=[])
+    assert grounds.adopted
+    assert "over 3 new seeds" in grounds.why
 
 
 def score(accuracy):
@@ -209,7 +204,7 @@ def test_switches_and_whole_numbers_survive_the_csv(tmp_path):
     [
         ("final", runs([0.2, 0.3, 0.25], [0.4, 0.5, 0.46]), True, "over 3 new seeds"),
         ("final", runs([0.2, 0.3], []), False, "the report's baseline itself"),
-        ("ensemble", runs([0.2, 0.3], []), False, "with as many networks"),
+        ("ensemble", runs([0.2, 0.3], []), False, "the best trial is the starting config"),
     ],
 )
 def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, said):
@@ -219,9 +214,9 @@ def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, s
     made = saying(made, examined=stage == "final", finalists=finalists)
     if stage == "final":
         made = saying(made, parameters=())
-    adoption = _adoption(made, LOSS, best=0 if stage == "final" else 3, findings=[])
-    assert adoption.adopted == adopted
-    assert said in adoption.why
+    grounds = adoption(made, findings=[])
+    assert grounds.adopted == adopted
+    assert said in grounds.why
 
 
 @pytest.mark.parametrize(
@@ -235,9 +230,12 @@ def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, s
 )
 def test_the_rival_is_called_what_it_is(stage, epochs, rival):
     """What did not finish is the start, in an ensemble several of it, in the final stage the report's baseline."""
-    made = record(repeats=runs([0.2, 0.3], [None, None]), stage=stage)
-    made = saying(made, examined=stage == "final", reference=TrialConfig().override({"epochs": epochs}))
-    assert f"{rival} did not finish under 2 of 2 new seeds" in _adoption(made, LOSS, best=3, findings=[]).why
+    made = record(repeats=runs([0.2, 0.3, 0.2], [None, None, None]), stage=stage)
+    matching = ("ensemble.members",) if stage == "ensemble" else ()
+    made = saying(
+        made, examined=stage == "final", matching=matching, reference=TrialConfig().override({"epochs": epochs})
+    )
+    assert f"{rival} under 3 of 3 seeds" in adoption(made, findings=[]).why
 
 
 @pytest.mark.parametrize(
@@ -247,36 +245,35 @@ def test_the_rival_is_called_what_it_is(stage, epochs, rival):
 def test_an_untuned_network_is_a_start_unless_it_learned_nothing(severity, adopted, said):
     """Nothing searched, no rival: the check against chance decides, and where it cannot, the reason says so."""
     made = saying(record(), parameters=(), finalists={"selected": TrialConfig()})
-    adoption = _adoption(made, LOSS, best=0, findings=[Finding("chance", severity, "")])
-    assert adoption.adopted == adopted
-    assert said in adoption.why
+    grounds = adoption(made, findings=[Finding("chance", severity, "")])
+    assert grounds.adopted == adopted
+    assert said in grounds.why
 
 
 @pytest.mark.parametrize(("severity", "adopted"), [("ok", True), ("note", False), ("fail", False)])
 def test_what_is_not_shown_to_be_better_than_chance_is_never_adopted(severity, adopted):
     """However much a config gains under new seeds: at chance, or where chance cannot be told, the start is kept."""
     made = record(repeats=runs([0.2, 0.21, 0.2], [0.4, 0.41, 0.4]))
-    adoption = _adoption(made, LOSS, best=3, findings=[Finding("chance", severity, "")])
-    assert adoption.adopted == adopted
-    assert "val_loss 0.4033 to 0.2033" in adoption.why
+    grounds = adoption(made, findings=[Finding("chance", severity, "")])
+    assert grounds.adopted == adopted
+    assert "val_loss 0.4033 to 0.2033" in grounds.why
 
 
 def test_every_check_passed_is_said_where_every_check_could_judge():
     """A check that had to leave something open is named; a note about the data is no check."""
     ok, note = Finding("density", "ok", ""), Finding("data", "note", "small set")
-    assert _with_doubts("keep", [ok, note]) == "keep; every check passed"
-    assert _with_doubts("keep", [ok, note, Finding("chance", "note", "")]) == "keep; not settled: chance"
-    assert _with_doubts("keep", [*warn("density"), Finding("chance", "note", "")]) == "keep, with doubts: density"
+    assert with_doubts("keep", [ok, note]) == "keep; every check passed"
+    assert with_doubts("keep", [ok, note, Finding("chance", "note", "")]) == "keep; not settled: chance"
+    assert with_doubts("keep", [*warn("density"), Finding("chance", "note", "")]) == "keep, with doubts: density"
 
 
 def test_a_jaccard_of_zero_on_the_test_pairs_is_in_the_verdict():
     """A network that calls no similar test pair similar passed no check; others keep their verdict."""
     passed = "adopt the selected config; every check passed"
     assert (
-        _with_a_dead_test(passed, {"jaccard": 0.0})
-        == "adopt the selected config; it calls no similar test pair similar"
+        with_a_dead_test(passed, {"jaccard": 0.0}) == "adopt the selected config; it calls no similar test pair similar"
     )
-    assert _with_a_dead_test(passed, {"jaccard": 0.1}) == _with_a_dead_test(passed, None) == passed
+    assert with_a_dead_test(passed, {"jaccard": 0.1}) == with_a_dead_test(passed, None) == passed
 
 
 @pytest.mark.parametrize("roles", [[], ["selected"], ["selected", "baseline"]])
@@ -297,7 +294,7 @@ def test_the_baseline_s_config_trained_as_long_as_its_figures_say(roles):
 )
 def test_the_test_pairs_verdict_needs_an_interval_and_a_second_seed(gain, said):
     """Better is said where the whole interval of the gain lies above zero, and never of single networks."""
-    assert said in _on_the_test_pairs(gain)
+    assert said in on_the_test_pairs(gain)
 
 
 @pytest.mark.parametrize(("pace", "answer", "epochs"), [(0.03, "longer", 40), (0.4, "enough", 20), (1.0, "fewer", 20)])
@@ -328,19 +325,9 @@ def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, dem
         assert trial_config(read, row) == trial.config
 
 
-def test_retrainings_of_another_config_are_no_evidence():
-    """Trials added since may have a new best one: what was retrained before says nothing about it, until it is too."""
-    made = record(repeats=runs([0.2, 0.3], [0.4, 0.5]))
-    finalists = {"selected": TrialConfig(), "baseline": TrialConfig()}
-    made = saying(made, finalists=finalists)
-    assert _with_own_repeats(made).repeats.empty
-    made = saying(made, finalists=finalists | {"selected": selected_trial(made)[1]})
-    assert len(_with_own_repeats(made).repeats) == 4
-
-
 def test_a_study_cut_off_in_its_retraining_says_no_more_than_it_knows():
     """With a rival still to be retrained nothing is called the same config as another; it is not retrained, or not whole."""
     made = record(repeats=runs([0.2], []), stage="final")
     both = {"selected": TrialConfig(), "baseline": TrialConfig()}
     made = saying(made, examined=True, parameters=(), finalists=both)
-    assert "not retrained" in _adoption(made, LOSS, best=0, findings=[]).why
+    assert "not trained under new seeds" in adoption(made, findings=[]).why
