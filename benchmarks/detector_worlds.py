@@ -68,9 +68,9 @@ class World:
     `effect` and `death` go by the places of rate and decay (trials, 2) in their ranges. Curves settle at the share
     `settled` of the epochs; from the share `late_from` on they change by `late` in all, the training loss by
     `late_train`, in the arms `late_arms`. `noise` is the relative SD of an epoch. An `annealed` study's rate follows a
-    cosine: losses fall by another 15 % in the last third, and noise shrinks with the rate. `gap` (seed SDs) sets the best trial, or
-    with `arm_gap` the best arm's candidate, apart; `lucky` is how far (seed SDs) the chosen config is truly worse than
-    the median trial, and `fragile` the share of its runs that die; `seeds` how many new ones it has.
+    cosine: losses fall by another 15 % in the last third, and noise shrinks with the rate. `gap` (seed SDs) sets the
+    best trial, or with `arm_gap` the best arm's candidate, apart; `lucky` is how far (seed SDs) the chosen config is
+    truly worse than the median trial, and `fragile` the share of its runs that die; `seeds` how many new ones it has.
     """
 
     fault: Literal["clear", "weak", "none"]
@@ -229,8 +229,8 @@ WORLDS: dict[str, tuple[World, ...]] = {
         World("none", "best rate in the middle, 10 % die", effect=best_at(0.5), death=everywhere(0.1)),
     ),
     "density": (
-        World("clear", "the best stands alone by 4 seed SDs", gap=4),
-        World("weak", "by 3 seed SDs", gap=3),
+        World("clear", "the best stands alone by 6 seed SDs", gap=6),
+        World("weak", "by 5 seed SDs", gap=5),
         World("none", "nothing matters"),
         World("none", "best rate in the middle", effect=best_at(0.5)),
         World("none", "best rate in the middle, 5 % die", effect=best_at(0.5), death=everywhere(0.05)),

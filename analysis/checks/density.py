@@ -12,11 +12,11 @@ from analysis.checks.finding import Finding, MoreTrials, not_judged
 
 ID = "density"
 FEWEST = 4  # trials of which a half says something
-SPREADS = 1.0  # seed SDs that the second half of the trials may still bring
+SPREADS = 1.25  # seed SDs that the second half of the trials may still bring
 
 
 def density(evidence: Evidence) -> list[Finding]:
-    """Warn if the best of half the trials is expected to be more than a seed's SD worse than the best of all."""
+    """Warn if the best of half the trials is expected to be more than 1.25 SDs of a seed worse than the best of all."""
     trials = evidence.ended
     trials = trials[trials["status"].isin(["finished", "stopped"])]
     if not evidence.ranges:

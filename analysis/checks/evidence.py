@@ -101,24 +101,36 @@ class Evidence:
 
     def curves(self, trials: Iterable[int], column: str) -> NDArray[np.float64]:
         """Return the curves (trials, epochs) of trials by number; those of another length than most are left out."""
-        return _curves(self.epochs, trials, column)
+        values = self.epochs[column].to_numpy(float)
+        return _of_usual_length([values[self._rows[trial]] for trial in trials if trial in self._rows])
+
+    @cached_property
+    def _rows(self) -> dict[int, NDArray[np.intp]]:
+        return _rows_by_trial(self.epochs)
 
     def run_curves(self, role: str, column: str) -> NDArray[np.float64]:
         """Return the curves (runs, epochs) of a finalist's new-seed runs that learned something."""
-        return _curves(self.run_epochs, self.learned(role).get("trial", []), column)
+        rows = _rows_by_trial(self.run_epochs)
+        runs = [run for run in self.learned(role).get("trial", []) if run in rows]
+        return _of_usual_length([self.run_epochs[column].to_numpy(float)[rows[run]] for run in runs])
 
 
-def _curves(epochs: pd.DataFrame, trials: Iterable[int], column: str) -> NDArray[np.float64]:
+def _rows_by_trial(epochs: pd.DataFrame) -> dict[int, NDArray[np.intp]]:
+    """The places of each trial's rows, in the order of its epochs."""
     if epochs.empty:
+        return {}
+    trials = epochs["trial"].to_numpy()
+    order = np.lexsort((epochs["epoch"].to_numpy(), trials))
+    found, starts = np.unique(trials[order], return_index=True)
+    return {int(trial): rows for trial, rows in zip(found, np.split(order, starts[1:]), strict=True)}
+
+
+def _of_usual_length(curves: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    if not curves:
         return np.empty((0, 0))
-    by_trial = epochs.sort_values(["trial", "epoch"]).groupby("trial")[column]
-    groups = dict(iter(by_trial))
-    found = [groups[trial].to_numpy(float) for trial in trials if trial in groups]
-    if not found:
-        return np.empty((0, 0))
-    lengths = [len(curve) for curve in found]
+    lengths = [len(curve) for curve in curves]
     usual = max(set(lengths), key=lengths.count)
-    return np.array([curve for curve in found if len(curve) == usual])
+    return np.array([curve for curve in curves if len(curve) == usual])
 
 
 def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
@@ -158,13 +170,13 @@ def with_the_dead(
 
     `at_chance` is the validation loss of a network that tells nothing apart by arm, `usual` that of other runs.
     """
-    last = epochs.sort_values("epoch").groupby("trial")["val_loss"].last() if len(epochs) else pd.Series(dtype=float)
+    last = {trial: float(epochs["val_loss"].iloc[rows[-1]]) for trial, rows in _rows_by_trial(epochs).items()}
     died = []
     for run in runs.to_dict("records"):
         best, accuracy = float(run.get("val_loss", math.nan)), float(run.get("val_accuracy", math.nan))
         if run["status"] not in ("finished", "stopped") or math.isnan(best):
             died.append(False)
             continue
-        ended = float(last.get(run.get("trial"), best))
+        ended = last.get(run.get("trial", -1), best)
         died.append(dead(best, ended, accuracy, pairs.chance, at_chance.get(str(run["arm"]), usual)))
     return runs.assign(dead=np.array(died, dtype=bool))

@@ -9,7 +9,7 @@ from analysis.checks.trend import late, trend
 ID = "late variance"
 LATE = 0.40  # of the epochs
 NOISY = 0.15  # relative SD of an epoch's validation loss round its trend (ours)
-LEVEL = 0.95
+LEVEL = 0.99
 
 
 def late_variance(evidence: Evidence) -> list[Finding]:
