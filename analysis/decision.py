@@ -146,7 +146,7 @@ class Decision:
 
 
 def looks_up_to(repeats: int) -> tuple[int, ...]:
-    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, ... and the last; below three, never."""
+    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, 14, ... and the last."""
     if repeats < FEWEST:
         return (repeats,)
     often = range(FIRST_LOOK, min(repeats, WIDE_STEPS_FROM) + 1)
