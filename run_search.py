@@ -14,34 +14,33 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import re
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 # before NumPy loads: its matrices here are small, and on busy cores its threads mostly wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from analysis.mirror import MIRROR_MODES
-from search_spaces import stop
-from search_spaces.stage import Budget, Stage
-from search_spaces.stages import STAGES, stage_named, stages_before
-from search_spaces.study import SAMPLERS, SCHEDULERS, Resources, Start, Study, name_by_time
-from trainables.config import TrialConfig
+from search_spaces.stages import STAGES, stage_named
+from search_spaces.study import SAMPLERS, SCHEDULERS
+from storage.source import BY_FOLDER, SYNTHETIC, Source
+from studies import stop
+from studies.arguments import amount, check_encodable, folder, grouping, positive, seed
+from studies.command import plans, run_all, run_resumed, run_stage
+from studies.mirror import MIRROR_MODES
+from studies.request import SMOKE, Request
+from studies.resources import Resources
 from trainables.errors import InputError, what_happened
-from trainables.files import user_path
-from trainables.layout import BY_FOLDER, BY_NOTHING, group_by
+from trainables.images.files import user_path
 
 if TYPE_CHECKING:
-    from analysis.workshop import Source, Where
+    from studies.workshop import Where
 
-SYNTHETIC = "synthetic"
 ALL = "all"
 STAGE_NAMES = (*(stage.name for stage in STAGES), ALL)
 INTERRUPTED = 130  # what a study returns; which signal it was is the process's to say
-SMOKE = Budget(trials=3, epochs=2, repeats=1)
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,7 +95,7 @@ def parser() -> Parser:
     )
     data.add_argument(
         "--group-by",
-        type=_group_by,
+        type=grouping,
         default=BY_FOLDER,
         metavar="WHAT",
         help="what is kept on one side of the split: folders inside a class folder (folder, default), files whose "
@@ -109,18 +108,18 @@ def parser() -> Parser:
     data.add_argument("--skip-bad", action="store_true", help="go on without unreadable images, and list them")
     search = p.add_argument_group("search")
     search.add_argument(
-        "--trials", type=_positive, metavar="N", help="trials in all arms together (default: the stage's)"
+        "--trials", type=positive, metavar="N", help="trials in all arms together (default: the stage's)"
     )
-    search.add_argument("--epochs", type=_positive, metavar="N", help="epochs of every trial (default: the stage's)")
+    search.add_argument("--epochs", type=positive, metavar="N", help="epochs of every trial (default: the stage's)")
     search.add_argument(
         "--repeats",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="new seeds with which both finalists are trained again (default: the stage's)",
     )
     search.add_argument(
         "--seed",
-        type=_seed,
+        type=seed,
         default=0,
         metavar="N",
         help="seed of suggestions and training; split and pairs stay (default: 0)",
@@ -132,28 +131,28 @@ def parser() -> Parser:
     where = p.add_argument_group("where")
     where.add_argument(
         "--results-dir",
-        type=_folder,
+        type=folder,
         default=Path("results"),
         metavar="DIR",
         help="where study folders go (default: results)",
     )
     where.add_argument("--study", metavar="NAME", help="name of the study folder (default: the time)")
     where.add_argument("--address", metavar="ADDR", help="join this Ray cluster (default: this machine)")
-    where.add_argument("--cpus-per-trial", type=_amount, default=1.0, metavar="X", help="default: 1")
+    where.add_argument("--cpus-per-trial", type=amount, default=1.0, metavar="X", help="default: 1")
     where.add_argument(
         "--gpus-per-trial",
-        type=_amount,
+        type=amount,
         metavar="X",
         help="a part of one, or whole ones (default: as many trials a GPU as CPUs allow, four at most)",
     )
     where.add_argument(
         "--save-every",
-        type=_amount,
+        type=amount,
         default=5.0,
         metavar="S",
         help="seconds between the checkpoints of a running trial (default: 5)",
     )
-    where.add_argument("--max-concurrent", type=_positive, metavar="N", help="trials at once (default: as many as fit)")
+    where.add_argument("--max-concurrent", type=positive, metavar="N", help="trials at once (default: as many as fit)")
     shown = p.add_argument_group("shown")
     shown.add_argument(
         "--wandb",
@@ -164,215 +163,33 @@ def parser() -> Parser:
     return p
 
 
-def _positive(text: str) -> int:
-    if not re.fullmatch(r"0*[1-9]\d{0,8}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 999999999")
-    return int(text)
-
-
-def _amount(text: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return float(text)
-
-
-def _group_by(text: str) -> str:
-    try:
-        return group_by(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _folder(text: str) -> Path:
-    path = user_path(text)
-    try:
-        path.exists()
-    except OSError as error:  # too long a name, or a folder above it that may not be entered
-        raise argparse.ArgumentTypeError(f"{text[:60]!r} is no folder that can be used ({error.strerror})") from error
-    return path
-
-
-def make_study(args: argparse.Namespace, stage: Stage, start: Start, name: str, epochs: int | None = None) -> Study:
-    """Return the study that the arguments ask for; `epochs`, if None, is the user's, the start's or the stage's."""
-    demo = args.data == SYNTHETIC
-    stage, default = (stage.for_demo(), stage.demo) if demo else (stage, stage.budget)
-    own_trials = args.trials if stage.varied or args.stage != ALL else None
-    epochs = epochs or args.epochs or (start.config.epochs if start.found and stage.keeps_epochs else default.epochs)
-    budget = Budget(own_trials or default.trials, epochs, args.repeats or default.repeats)
-    report = TrialConfig()  # as long as the report trained it, but in --smoke
-    if args.smoke:
-        budget = Budget(
-            own_trials or min(SMOKE.trials, default.trials), args.epochs or SMOKE.epochs, args.repeats or SMOKE.repeats
-        )
-        report = report.override({"epochs": budget.epochs})
-    return Study(stage, name, start.config, budget, args.seed, args.sampler, args.scheduler, report)
-
-
-def study_name(args: argparse.Namespace) -> str:
-    """Return --study, or the time; raise InputError for anything that is no plain name."""
-    name: str = args.study or name_by_time()
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise InputError(f"--study {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit")
-    return name
-
-
-def starting_config(args: argparse.Namespace, stage: Stage) -> Start:
-    """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
-    from analysis.store import adopted_config, read_config, read_json
-
-    if args.start:
-        return Start(read_config(args.start), str(args.start), found=True)
-    for before in stages_before(stage):
-        best = adopted_config(args.results_dir, before.name, smoke=args.smoke)
-        if best:
-            options = read_json(best.with_name("study.json")).get("data", {}).get("options", [])
-            return Start(read_config(best), str(best), found=parser().parse_args(options).data == args.data)
-    return Start()
-
-
-def plan(study: Study, start: Start) -> str:
-    """Return what would be run, for --dry-run."""
-    arms = study.arms()
-    share = [len(range(index, study.budget.trials, len(arms))) for index in range(len(arms))]
-    lines = [
-        f"stage {study.stage.name}: {study.stage.question}",
-        f"start: {start.origin}",
-        f"budget: {study.budget.trials} trials of {study.budget.epochs} epochs; "
-        f"finalists again with {study.budget.repeats} new seeds",
-        "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
-    ]
-    for parameter in study.stage.parameters:
-        lines.append(f"  {parameter.role:10s} {parameter.path:24s} {parameter.domain or ''!s:32s} {parameter.because}")
-    return "\n".join(lines)
-
-
-def run_stage(args: argparse.Namespace, stage: Stage) -> int:
-    """Run one stage, or print its plan; return the exit status."""
-    start = starting_config(args, stage)
-    study = make_study(args, stage, start, study_name(args))
-    if args.dry_run:
-        print(plan(study, start))
-        return 0
-    from analysis.conduct import conduct  # torch and Ray load only now: wrong usage answers at once
-
-    status, report = conduct(study, start.origin, source(args), where(args))
-    print(report)
-    return status
-
-
-def run_resumed(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
-    """Go on with a study as it was started; return the exit status."""
-    from analysis.store import newest_study, read_study
-
-    if args.dry_run:
-        raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
-    folder = args.results_dir / args.stage / args.study if args.study else newest_study(args.results_dir, args.stage)
-    described = read_study(folder).manifest
-    _check_unchanged(argv, folder, described)
-    started = _started(described)
-    started.data = _typed(argv, ["data"])["data"] or started.data
-    from analysis.conduct import resume_study
-    from analysis.workshop import open_workshop
-
-    with open_workshop(source(started), where(args)) as workshop:
-        status, report = resume_study(folder, args.trials, workshop)
-    print(report)
-    return status
-
-
-def _check_unchanged(argv: Sequence[str] | None, folder: Path, described: Mapping[str, Any]) -> None:
-    """Refuse what was typed if the study was started with something else; what was not typed is as it was started."""
-    started = _started(described)
-    own = ("ship_class", "skip_bad", "drop_small_classes", "group_by", "merge_splits")
-    before = {
-        "start": described["start_from"],
-        **{name: getattr(started, name) for name in own},
-        **{name: described["budget"][name] for name in ("epochs", "repeats")},
-        **{name: described[name] for name in ("seed", "sampler", "scheduler")},
-        "split": described["data"]["split"]["kind"],
-    }
-    for name, value in _typed(argv, before).items():
-        if value is not None and str(value) != str(before[name]):
-            option = f"--{name.replace('_', '-')} {value}"
-            raise InputError(
-                f"{option}: {folder} was started with {before[name]}; leave it out, or choose another --study"
-            )
-
-
-def _started(described: Mapping[str, Any]) -> argparse.Namespace:
-    """The data's options of a study; before groups were known, folders without an image were passed over as well."""
-    started = parser().parse_args(described["data"]["options"])
-    if "grouping" not in described["data"]:
-        started.group_by, started.drop_small_classes = BY_NOTHING, True
-    return started
-
-
-def _typed(argv: Sequence[str] | None, names: Iterable[str]) -> dict[str, Any]:
-    """What was typed for the options of these names; None where nothing was."""
-    p = parser()
-    p.set_defaults(**dict.fromkeys(names))
-    typed = vars(p.parse_args(argv))
-    return {name: typed[name] for name in names}
-
-
-def run_all(args: argparse.Namespace) -> int:
-    """Run the chain of stages, or print their plans; return the exit status."""
-    from analysis.store import read_config
-
-    start = Start(read_config(args.start), str(args.start), found=True) if args.start else Start()
-    name = study_name(args)
-    if args.dry_run:
-        print("\n\n".join(plan(make_study(args, stage, start, name), start) for stage in STAGES))
-        return 0
-    from analysis.chain import Chain, run_chain
-
-    rounds = not (args.smoke or args.epochs)  # how long to train is the user's word, or the lr stage's to find out
-    chain = Chain(functools.partial(make_study, args), start, name if args.study else None, rounds, _settings(args))
-    return run_chain(chain, source(args), where(args))
-
-
-def _check_encodable(words: Sequence[str]) -> None:
-    """Refuse a path whose bytes are no UTF-8: a study's files are JSON, and name what it was started with."""
-    for word in words:
-        try:
-            word.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise InputError(f"{word}: not UTF-8, so the study's files could not name it; rename it") from error
-
-
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """What must be equal for a chain to be gone on with: everything that decides its figures."""
-    names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke", "ship_class", "cpus_per_trial")
-    return {name: getattr(args, name) for name in names} | {"start": str(args.start) if args.start else None}
-
-
-def source(args: argparse.Namespace) -> Source:
-    """Return which chips the arguments name."""
-    from analysis.workshop import Source
-
-    return Source(
-        args.data,
-        args.split,
-        args.drop_small_classes,
-        args.skip_bad,
-        args.ship_class,
-        args.group_by,
-        args.merge_splits,
+def request(args: argparse.Namespace) -> Request:
+    """Return what the arguments ask for."""
+    given = vars(args)
+    read = ("split", "drop_small_classes", "skip_bad", "ship_class", "group_by", "merge_splits")
+    asked = ("start", "trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke")
+    return Request(
+        source=Source(args.data, **{name: given[name] for name in read}),
+        results=args.results_dir,
+        name=args.study,
+        chain=args.stage == ALL,
+        **{name: given[name] for name in asked},
     )
 
 
 def where(args: argparse.Namespace) -> Where:
     """Return where results go and trials run."""
-    from analysis.workshop import Where
+    from studies.workshop import Where
 
     resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent, args.save_every)
     return Where(args.results_dir, args.address, resources, args.wandb)
+
+
+def _typed(argv: Sequence[str] | None) -> dict[str, Any]:
+    """What was typed, by option; None where nothing was."""
+    p = parser()
+    p.set_defaults(**dict.fromkeys(vars(p.parse_args([]))))
+    return vars(p.parse_args(argv))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -399,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
-    _check_encodable(sys.argv[1:] if argv is None else argv)
+    check_encodable(sys.argv[1:] if argv is None else argv)
     if args.list:
         print("\n".join(f"{stage.name:16s} {stage.question}" for stage in STAGES))
         print(f"{ALL:16s} All of them in turn, each from what the ones before adopted; resumes where it stopped.")
@@ -408,9 +225,18 @@ def _main(argv: Sequence[str] | None) -> int:
         raise InputError(f"--stage is missing; the stages are {', '.join(STAGE_NAMES)}")
     if args.stage not in STAGE_NAMES:
         raise InputError(f"unknown stage {args.stage!r}; the stages are {', '.join(STAGE_NAMES)}")
-    if args.stage == ALL:
-        return run_all(args)
-    return run_resumed(argv, args) if args.resume else run_stage(args, stage_named(args.stage))
+    asked, stage = request(args), None if args.stage == ALL else stage_named(args.stage)
+    if args.dry_run:
+        if args.resume and stage:
+            raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
+        print(plans(asked, stage))
+        return 0
+    if stage is None:
+        return run_all(asked, where(args))
+    resumed = functools.partial(run_resumed, typed=_typed(argv)) if args.resume else run_stage
+    status, report = resumed(asked, where(args), stage)
+    print(report)
+    return status
 
 
 if __name__ == "__main__":

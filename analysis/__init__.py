@@ -1,1 +1,1 @@
-"""WHAT we learned: the study folder, selection, the playbook's checks, figures, the test split, the report."""
+"""WHAT was learned: from a study's record to selection, findings, verdict, figures and the page."""

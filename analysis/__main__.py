@@ -6,10 +6,10 @@ import argparse
 import sys
 
 from analysis.report import write_report
-from analysis.store import reading
 from analysis.summary import write_summary
+from storage.folder import reading
 from trainables.errors import InputError
-from trainables.files import user_path
+from trainables.images.files import user_path
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.selection import ranked
-from analysis.store import StudyRecord
+from storage.folder import StudyRecord
 from trainables.result import Metric
 
 MOST = 100  # curves that an eye can still tell apart, and a page still carries
@@ -65,7 +65,7 @@ def curve_chart(study: StudyRecord, metric: Metric, varied: Sequence[str]) -> Ch
     low, high = np.percentile(values, worst)
     low, high = (low - 1e-6, high + 1e-6) if high - low < 1e-9 else (low, high)
     last = max(2.0, max(curve[-1, 0] for curve in curves.values()))
-    arms = {str(arm): place % COLOURS for place, arm in enumerate(study.manifest["arms"])}
+    arms = {str(arm): place % COLOURS for place, arm in enumerate(study.manifest.arms)}
 
     def x(epoch: float) -> float:
         return float(LEFT + (epoch - 1) / (last - 1) * (WIDTH - LEFT - RIGHT))

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.importance import importances
 from analysis.selection import ranked
-from analysis.store import StudyRecord
 from search_spaces.domain import Choice, Domain, IntRange
-from search_spaces.suggest import importances
+from storage.folder import StudyRecord
 from trainables.result import Metric
 
 ENOUGH = 10  # finished trials before importance is worth a look
@@ -136,7 +136,7 @@ def importance_shares(study: StudyRecord, metric: Metric, domains: Mapping[str, 
     Empty where fewer than `ENOUGH` trials say something, or less than two parameters are common to all arms.
     """
     finished = study.finished
-    fixed = {path for values in study.manifest["arm_values"].values() for path in values}
+    fixed = {path for values in study.manifest.arm_values.values() for path in values}
     common = [path for path in domains if path not in fixed and finished[path].notna().all()]
     searched = finished[[all(domains[path].contains(row[path]) for path in common) for _, row in finished.iterrows()]]
     arms = tuple(dict.fromkeys(searched["arm"]))

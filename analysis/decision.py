@@ -84,6 +84,9 @@ class Tally(NamedTuple):
         return Tally(self.died + other.died, self.runs + other.runs)
 
 
+NONE = Tally(0, 0)
+
+
 @dataclass(frozen=True)
 class Earlier:
     """What search and race, which chose the candidate, say of deaths: its `own` runs, and those of all `others`."""
@@ -143,9 +146,9 @@ class Decision:
 
 
 def looks_up_to(repeats: int) -> tuple[int, ...]:
-    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, ... and the last; below three, never."""
+    """Return when to look with at most so many seeds: after 4, 5, ... 10, 12, 14, ... and the last."""
     if repeats < FEWEST:
-        return ()
+        return (repeats,)
     often = range(FIRST_LOOK, min(repeats, WIDE_STEPS_FROM) + 1)
     rarely = range(WIDE_STEPS_FROM + WIDE_STEP, repeats + 1, WIDE_STEP)
     return tuple(sorted({*often, *rarely, repeats}))
@@ -248,6 +251,9 @@ def _look(
     """Return what one look decides; None if the next one shall."""
     seeds = len(pairs)
     gains = np.array([metric.gain(ours.worth(chance), start.worth(chance)) for ours, start in pairs])
+    deaths, start_deaths = (Deaths.of(side) for side in zip(*pairs, strict=True))
+    if seeds < FEWEST:
+        return Decision("too few seeds", seeds, deaths, start_deaths, gain=float(gains.mean()))
     mean, error = float(gains.mean()), float(gains.std(ddof=1)) / math.sqrt(seeds)
     critical = _quantile(rule.level, seeds)
     safe = survives(rule, pairs, metric, chance, earlier)
@@ -258,8 +264,8 @@ def _look(
     return Decision(
         stop="proven" if proven else "no better" if no_better else "spent",
         seeds=seeds,
-        deaths=Deaths.of([ours for ours, _ in pairs]),
-        start_deaths=Deaths.of([start for _, start in pairs]),
+        deaths=deaths,
+        start_deaths=start_deaths,
         gain=mean,
         low=mean - critical * error,
         high=mean + critical * error,

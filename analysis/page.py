@@ -12,8 +12,6 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from search_spaces.domain import from_dict
-
 _HERE = Path(__file__).parent
 
 _ENVIRONMENT = jinja2.Environment(
@@ -64,4 +62,4 @@ def _number(value: object) -> str:
     return "" if value is None else str(value)
 
 
-_ENVIRONMENT.filters |= {"percent": _percent, "number": _number, "domain": from_dict}
+_ENVIRONMENT.filters |= {"percent": _percent, "number": _number}

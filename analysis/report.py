@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 
+from analysis.candidates import by_role, settled
+from analysis.checks import LATE, TOP, Finding, diagnose, training_length
+from analysis.commands import is_cut_off, next_command, sync_command
 from analysis.curve_chart import curve_chart
 from analysis.curves import (
     axis_points,
@@ -23,32 +24,43 @@ from analysis.curves import (
     parallel_points,
     run_curves,
 )
-from analysis.diagnose import LATE, TOP, Finding, diagnose, training_length
-from analysis.evaluate import TestScore
-from analysis.mirror import sync_command
 from analysis.page import embedded, render_page
 from analysis.plots import (
     draw_axes,
     draw_best_epochs,
     draw_best_so_far,
+    draw_candidates,
     draw_importance,
     draw_losses,
-    draw_pairs,
     draw_parallel,
     draw_runs,
 )
 from analysis.published import PUBLISHED
+from analysis.scores import TestScore
 from analysis.seen import seen_in_figures
-from analysis.selection import Adoption, judge, ranked
-from analysis.store import BEST_COLUMNS, SCHEMA, StudyRecord, read_study, write_json, write_text
-from search_spaces.domain import from_dict
-from search_spaces.stages import STAGES, stage_after, stage_named
-from trainables.augment import draw_views, gather
-from trainables.config import Augmentation, TrialConfig
-from trainables.data import PreparedData
+from analysis.selection import ranked
+from analysis.verdict import (
+    adoption,
+    candidate_runs,
+    candidates,
+    on_the_test_pairs,
+    overtuning,
+    rival_name,
+    verdict,
+    with_a_dead_test,
+    with_doubts,
+)
+from search_spaces.stage import BASELINE, SELECTED
+from storage.folder import StudyRecord, read_study
+from storage.manifest import SCHEMA, Manifest
+from storage.tables import BEST_COLUMNS
+from storage.whole import write_json, write_text
+from trainables.config import TrialConfig
 from trainables.result import Metric
 
 FIGURES = {
+    "candidates.png": "Every run under a new seed of the start and of the candidates that were raced, best first. "
+    "The race's runs chose; those under fresh seeds decide.",
     "losses.png": "Loss of the best trials and of the starting config (trial 0). "
     "Thin: as measured; thick: moving average over 3 epochs.",
     "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring the selected one.",
@@ -64,16 +76,7 @@ FIGURES = {
     "pairs.png": "Five training pairs as the report's augmentation changes them: flips and greyscale at random, "
     "theta 0.7 (a stage that does not augment trains on them unchanged).",
 }
-REPORT_AUGMENTATION = Augmentation(theta=0.7)
 
-
-PASSED = "; every check passed"
-
-CHANCE = {  # whether the untuned network is worth starting from, by what the check says
-    "ok": Adoption(True, "adopted: the starting point, better than chance"),
-    "note": Adoption(False, "not adopted: too few images or groups to tell it from chance"),
-    "fail": Adoption(False, "not adopted: no better than chance"),
-}
 
 RUN_TITLES = {
     "baseline": "the report's baseline",
@@ -94,10 +97,10 @@ def write_report(
     test figures are kept as they are: nothing here looks at the test split. A study without a finished trial gets a
     report that says so, and no best.json.
     """
-    study = _with_own_repeats(read_study(folder))
-    metric = Metric(**study.manifest["metric"])
+    study = read_study(folder)
+    metric, called = study.manifest.metric, by_role(study)
     findings = diagnose(study, metric)
-    report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED}
+    report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED, "intervals": "95 %"}
     if study.finished.empty:
         report |= {
             "selected": None,
@@ -107,136 +110,110 @@ def write_report(
             "gain": None,
             "tests": None,
             "training_length": None,
+            "candidates": [],
+            "overtuning": None,
         }
     else:
-        report |= _judged(study, metric, findings)
-        report |= _tested(study, report, scores, gain, tests)
-        if study.manifest["examined"] and report["gain"]:
-            report["verdict"] = _with_doubts(_on_the_test_pairs(report["gain"]), findings)
-        report["verdict"] = _with_a_dead_test(report["verdict"], report["test"])
+        report |= _judged(study, findings)
+        report |= _tested(called, report, scores, gain, tests)
+        if study.manifest.examined and report["gain"]:
+            report["verdict"] = with_doubts(on_the_test_pairs(report["gain"]), findings)
+        report["verdict"] = with_a_dead_test(report["verdict"], report["test"])
         report["training_length"] = training_length(study, metric)
-        _draw(study, metric, int(report["selected"]["trial"]))
-    if _is_cut_off(study):
-        trials = study.manifest["budget"]["trials"]
+        runs = candidate_runs(study)
+        if len(runs):
+            draw_candidates(runs, f"best {metric.name} of a run", study.path / "figures" / "candidates.png")
+        _draw(called, metric, int(report["selected"]["trial"]))
+    if is_cut_off(study):
+        trials = study.manifest.budget.trials
         report["verdict"] = f"not finished: {len(study.evidence)} of {trials} trials have ended"
-    report["findings"] = [asdict(finding) for finding in findings]
+    report["findings"] = [finding.to_dict() for finding in findings]
     report["next"] = next_command(study, findings, bool(report["selected"] and report["selected"]["adopted"]))
     write_json(folder / "report.json", report)
-    write_text(folder / "report.html", _page(study, metric, report))
+    write_text(folder / "report.html", _page(called, metric, report))
     return folder / "report.html"
 
 
-def _is_cut_off(study: StudyRecord) -> bool:
-    """Whether there is something to go on with: the study was not measured yet, and its trials do not all fail."""
-    return not study.manifest["finished"] and (study.evidence.empty or not study.finished.empty)
-
-
-def _with_own_repeats(study: StudyRecord) -> StudyRecord:
-    """Return the study without retrainings of another config: trials may have been added since."""
-    retrained = study.manifest.get("finalists", {}).get("selected")
-    if study.finished.empty or retrained is None or retrained == selected_trial(study)[1].to_dict():
-        return study
-    return replace(study, repeats=study.repeats.head(0), repeat_epochs=study.repeat_epochs.head(0))
-
-
 def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
-    """Return number and config of the best finished trial by validation."""
-    best = ranked(study.finished, Metric(**study.manifest["metric"])).iloc[0]
+    """Return number and config of the trial to use; before that is settled, of the best finished one by validation."""
+    answer = settled(study)
+    if answer is not None:
+        return answer.use, study.manifest.finalists.get(SELECTED) or _config_of(study, answer.use)
+    best = ranked(study.finished, study.manifest.metric).iloc[0]
     return int(best["trial"]), trial_config(study, best)
+
+
+def _config_of(study: StudyRecord, trial: int) -> TrialConfig:
+    row = study.trials[study.trials["trial"] == trial]
+    return trial_config(study, row.iloc[0]) if len(row) else study.manifest.start
 
 
 def trial_config(study: StudyRecord, row: pd.Series[Any]) -> TrialConfig:
     """Return the full config of a row of trials.csv: the study's start with its arm's and the row's values."""
-    start = TrialConfig.from_dict(study.manifest["start"])
-    varied = [p["path"] for p in study.manifest["parameters"] if p["domain"] and pd.notna(row[p["path"]])]
+    start = study.manifest.start
+    varied = [path for path in study.manifest.domains if pd.notna(row[path])]
     # a column with empty cells holds whole numbers as floats, and switches as objects
     values = {path: type(start.value(path))(row[path]) for path in varied}
-    own = {"seed": int(row["seed"]), "epochs": int(study.manifest["budget"]["epochs"])}
-    return start.override({**study.manifest["arm_values"][row["arm"]], **values, **own})
+    own = {"seed": int(row["seed"]), "epochs": study.manifest.budget.epochs}
+    return start.override({**study.manifest.arm_values[row["arm"]], **values, **own})
 
 
-def _judged(study: StudyRecord, metric: Metric, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Write best.json, and return what report.json says about the selected and the starting config."""
-    best = ranked(study.finished, metric).iloc[0]
-    config = trial_config(study, best)
-    adoption = _adoption(study, metric, int(best["trial"]), findings)
-    val = {name.removeprefix("val_"): float(best[name]) for name in BEST_COLUMNS}
+def _judged(study: StudyRecord, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Write best.json, and return what report.json says about the config to use and the start."""
+    trial, config = selected_trial(study)
+    called = by_role(study)
+    grounds = adoption(study, findings)
+    val, arm = _val(study, trial), _arm(study, trial)
     write_json(
         study.path / "best.json",
         {
             "config": config.to_dict(),
-            "trial": int(best["trial"]),
-            "arm": best["arm"],
-            "val": {name: val[name] for name in ("loss", "accuracy", "jaccard")},
-            "adopted": adoption.adopted,
-            "why": adoption.why,
+            "trial": trial,
+            "arm": arm,
+            "val": val and {name: val[name] for name in ("loss", "accuracy", "jaccard")},
+            "adopted": grounds.adopted,
+            "why": grounds.why,
         },
     )
-    start = study.finished[study.finished["trial"] == 0]
     compared = _baseline_config(study.manifest)
-    if not (len(start) and _same_but_seed(trial_config(study, start.iloc[0]).to_dict(), compared)):
-        start = start.head(0)  # no trial of this study was the report's baseline, or the start with more networks
+    start = study.finished[study.finished["trial"] == 0]
+    # no trial of this study was the report's baseline, or the start with more networks
+    seen = len(start) and _same_but_seed(trial_config(study, start.iloc[0]), compared)
     baseline = {
-        "config": compared,
-        "val": {n.removeprefix("val_"): float(start.iloc[0][n]) for n in BEST_COLUMNS} if len(start) else None,
-        "runs": _runs(study, "baseline"),
+        "config": compared.to_dict(),
+        "val": _val(study, 0) if seen else None,
+        "runs": _runs(called, BASELINE),
     }
-    selected = {"trial": int(best["trial"]), "arm": best["arm"], "config": config.to_dict(), "val": val}
-    selected |= {"runs": _runs(study, "selected"), **asdict(adoption)}
-    return {"selected": selected, "baseline": baseline, "verdict": _verdict(study, adoption, findings)}
+    selected = {"trial": trial, "arm": arm, "config": config.to_dict(), "val": val}
+    selected |= {"runs": _runs(called, SELECTED), **asdict(grounds)}
+    return {
+        "selected": selected,
+        "baseline": baseline,
+        "candidates": candidates(study),
+        "overtuning": overtuning(study),
+        "verdict": verdict(study, grounds, trial, findings),
+    }
 
 
-def _adoption(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
-    """What the retrained runs say, but for one thing: what was not shown to be better than chance is never adopted."""
-    adoption = _by_the_runs(study, metric, best, findings)
-    chance = next((finding.severity for finding in findings if finding.id == "chance"), "ok")
-    if adoption.adopted and chance != "ok":
-        gained = adoption.why.partition(": ")[2]
-        return replace(adoption, adopted=False, why=f"{CHANCE[chance].why}, whatever it gains ({gained})")
-    return adoption
+def _val(study: StudyRecord, trial: int) -> dict[str, float] | None:
+    """The best epoch of a trial of the search, None where it has none."""
+    row = study.finished[study.finished["trial"] == trial]
+    return {name.removeprefix("val_"): float(row.iloc[0][name]) for name in BEST_COLUMNS} if len(row) else None
 
 
-def _by_the_runs(study: StudyRecord, metric: Metric, best: int, findings: Sequence[Finding]) -> Adoption:
-    finalists = study.manifest.get("finalists")
-    rival = "baseline" in (set(study.repeats["arm"]) if finalists is None else finalists)
-    if not rival and study.manifest["examined"] and finalists:
-        return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
-    if not rival and not any(p["domain"] for p in study.manifest["parameters"]):
-        return CHANCE[next(finding.severity for finding in findings if finding.id == "chance")]
-    if best == 0 and not study.manifest["examined"]:
-        return Adoption(False, "not adopted: no trial beat the starting config; keep it")
-    if not rival and finalists and len(study.repeats):
-        return Adoption(False, "not adopted: the best trial is the starting config with as many networks; keep it")
-    both = study.repeats[study.repeats["arm"].isin(["selected", "baseline"])]
-    both = both[both["status"] != "failed"]  # lost workers and full memories say nothing about a config
-    runs = both.assign(value=both[metric.name].where(both["status"] == "finished"))
-    by_seed = runs.pivot(index="seed", columns="arm", values="value").reindex(columns=["selected", "baseline"])
-    whole = by_seed.loc[runs.groupby("seed")["arm"].nunique() == 2]  # Ctrl-C may have left one side of a seed
-    pairs = whole.astype(object).where(whole.notna(), None).itertuples(index=False, name=None)
-    adoption = judge(metric, list(pairs), rival_name(study.manifest))
-    if study.manifest["examined"]:  # the question is the test split's; validation is told beside it
-        return replace(adoption, why=f"on validation: {adoption.why.partition(': ')[2]}")
-    return adoption
+def _arm(study: StudyRecord, trial: int) -> str:
+    row = study.trials[study.trials["trial"] == trial]
+    return str(row.iloc[0]["arm"]) if len(row) else study.manifest.arms[0]
 
 
-def _baseline_config(manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _baseline_config(manifest: Manifest) -> TrialConfig:
     """What stands beside the selected config: its rival, itself where it has none, the start if none was retrained."""
-    finalists = manifest.get("finalists", {})
-    start = {**manifest["start"], "epochs": manifest["budget"]["epochs"]}
-    return dict(finalists.get("baseline") or finalists.get("selected") or start)
+    start = manifest.start.override({"epochs": manifest.budget.epochs})
+    return manifest.finalists.get(BASELINE) or manifest.finalists.get(SELECTED) or start
 
 
-def _same_but_seed(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return {**one, "seed": None} == {**other, "seed": None}
-
-
-def rival_name(manifest: Mapping[str, Any]) -> str:
-    """Return what the selected config is measured beside."""
-    if manifest["examined"]:
-        epochs = manifest["reference"]["epochs"]
-        return "the report's baseline" + (f" ({epochs} epochs)" if epochs != TrialConfig().epochs else "")
-    matched = any(rival.matching for rival in stage_named(manifest["stage"]).rivals)
-    return "the starting config" + (" with as many networks" if matched else "")
+def _same_but_seed(one: TrialConfig, other: TrialConfig) -> bool:
+    return one == other.override({"seed": one.seed})
 
 
 def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
@@ -244,35 +221,6 @@ def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
     runs = study.repeats[(study.repeats["arm"] == role) & (study.repeats["status"] == "finished")]
     columns = ["seed", "best_epoch", *BEST_COLUMNS]
     return [{str(name): value for name, value in row.items()} for row in runs[columns].to_dict("records")]
-
-
-def _verdict(study: StudyRecord, adoption: Adoption, findings: Sequence[Finding]) -> str:
-    head = "adopt the selected config" if adoption.adopted else "keep the starting config"
-    if study.manifest["examined"]:
-        head = "the adopted config was not measured beside the report's baseline"
-    return _with_doubts(head, findings)
-
-
-def _on_the_test_pairs(gain: Mapping[str, float]) -> str:
-    if gain["seeds"] < 2:
-        return "with one seed nothing tells the adopted config from the report's baseline"
-    better = "better than" if gain["low"] > 0 else "not shown to be better than"
-    return f"on the test pairs the adopted config is {better} the report's baseline"
-
-
-def _with_doubts(head: str, findings: Sequence[Finding]) -> str:
-    """Add which checks raised a doubt, else which could not judge: a note about the data is neither."""
-    doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
-    open_ = [finding.id for finding in findings if finding.severity == "note" and finding.id != "data"]
-    if doubts:
-        return f"{head}, with doubts: {', '.join(doubts)}"
-    return head + (f"; not settled: {', '.join(open_)}" if open_ else PASSED)
-
-
-def _with_a_dead_test(verdict: str, test: Mapping[str, Any] | None) -> str:
-    """Say of a network that calls no test pair similar that it does: its accuracy is the share of different pairs."""
-    dead = test is not None and test["jaccard"] == 0
-    return verdict.removesuffix(PASSED) + "; it calls no similar test pair similar" if dead else verdict
 
 
 def _tested(
@@ -304,47 +252,9 @@ def _tested(
 
 def _with_mean(test: Mapping[str, Any] | None) -> Any:
     """Test figures with the mean of all seeds, which the page shows: what is shown stands in the file."""
-    return dict(test) | {"mean_accuracy": fmean(test["runs_accuracy"])} if test else None
-
-
-def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
-    """Return the command that goes on: with what is left, this study with one thing changed, or the next stage."""
-    manifest, budget = study.manifest, study.manifest["budget"]
-    warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
-    later = stage_after(stage_named(manifest["stage"]))
-    start = str(study.path / "best.json") if adopted and not manifest["examined"] else manifest["start_from"]
-    results = study.path.parent.parent
-    cut_off, longer = _is_cut_off(study), bool(warned & {"chance", "training length"})
-    if later is None and not (cut_off or longer):
-        return shlex.join(["python", "-m", "analysis", str(results)])
-    options = {
-        "--stage": manifest["stage"],
-        "--start": start if start.endswith(".json") else None,
-        "--trials": budget["trials"],
-        "--epochs": budget["epochs"],
-        "--repeats": budget["repeats"],
-        "--seed": manifest["seed"] or None,
-        "--sampler": manifest["sampler"] if manifest["sampler"] != "qmc" else None,
-        "--scheduler": manifest["scheduler"] if manifest["scheduler"] != "none" else None,
-    }
-    more = {"--stage": manifest["stage"], "--resume": True, "--study": manifest["name"]}
-    if cut_off:
-        options = more
-    elif study.finished.empty:  # nothing trained: find out whether the plain baseline does
-        options = {"--stage": STAGES[0].name}
-    elif longer:
-        options["--epochs"] = 2 * budget["epochs"]
-    elif warned & {"boundary", "feasibility"}:  # ranges are changed first, which makes another study of it
-        options["--trials"] = 2 * budget["trials"]
-    elif warned & {"density", "retraining", "early best epochs"}:
-        options = {**more, "--trials": 2 * budget["trials"]}
-    elif later:  # finds what was adopted by itself
-        kept = {"--start": options["--start"], "--epochs": budget["epochs"]}
-        options = {"--stage": later.name, **({} if adopted else kept)}
-    options["--results-dir"] = None if results == Path("results") else results
-    given = [(option, value) for option, value in options.items() if value is not None]
-    words = [str(word) for option, value in given for word in ((option,) if value is True else (option, value))]
-    return shlex.join(["python", "run_search.py", *words, *manifest["data"]["options"]])
+    if not test:
+        return None
+    return dict(test) | {f"mean_{name}": fmean(test[f"runs_{name}"]) for name in ("accuracy", "jaccard")}
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -353,7 +263,7 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
 def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
     figures = study.path / "figures"
     draw_losses(loss_curves(study, metric), figures / "losses.png")
-    domains = {p["path"]: from_dict(p["domain"]) for p in study.manifest["parameters"] if p["domain"]}
+    domains = study.manifest.domains
     if domains:
         points = axis_points(study, metric, list(domains))
         draw_axes(points, domains, f"best {metric.name}", best, figures / "axes.png")
@@ -364,24 +274,8 @@ def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
         if shares:
             draw_importance(shares, figures / "importance.png")
         draw_best_epochs(best_epoch_counts(study, metric, TOP), LATE, figures / "best_epochs.png")
-    if study.manifest["examined"] and len(study.repeats):
+    if study.manifest.examined and len(study.repeats):
         draw_runs(run_curves(study, RUN_TITLES), figures / "runs.png")
-
-
-def draw_training_pairs(data: PreparedData, path: Path, count: int = 5) -> None:
-    """Draw five training pairs under the report's augmentation, each chip stretched to full range for the eye."""
-    part = data.part("train", data.split.train)
-    pairs = part.pairs
-    each = np.unique(pairs.first, return_index=True)[1][:count]  # five chips, each in its first pair
-    shown = len(each)
-    chips = np.concatenate([part.images[pairs.first[each]], part.images[pairs.second[each]]]).astype(np.float32)
-    low, high = chips.min((1, 2), keepdims=True), chips.max((1, 2), keepdims=True)
-    scaled = torch.from_numpy((chips - low) / np.maximum(high - low, 1e-12)).permute(0, 3, 1, 2)
-    views = draw_views(2 * shown, REPORT_AUGMENTATION, torch.Generator().manual_seed(data.seed))
-    drawn = gather(scaled, torch.arange(2 * shown), views)
-    images = drawn.permute(0, 2, 3, 1).clamp(0, 1).numpy()
-    titles = ["similar" if target == 0 else "different" for target in pairs.target[each]]
-    draw_pairs(images[:shown], images[shown:], titles, path)
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
@@ -393,8 +287,8 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
         order = list(ranked(study.finished, metric)["trial"])
         rest = [trial for trial in trials["trial"] if trial not in set(order)]
         trials = trials.set_index("trial").loc[[*order, *rest]].reset_index()
-    domains = {p["path"]: from_dict(p["domain"]) for p in study.manifest["parameters"] if p["domain"]}
-    seen = seen_in_figures(study, metric, domains, RUN_TITLES if study.manifest["examined"] else {})
+    domains = study.manifest.domains
+    seen = seen_in_figures(study, metric, domains, RUN_TITLES if study.manifest.examined else {})
     return render_page(
         "report.html.jinja",
         manifest=study.manifest,
@@ -406,7 +300,7 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
         figures=embedded(study.path / "figures", FIGURES, seen),
         path=study.path,
         rival=rival_name(study.manifest),
-        command=shlex.join(study.manifest["argv"]),
+        command=shlex.join(study.manifest.argv),
         sync=sync_command(study.path),
         chart=curve_chart(study, metric, list(domains)),
     )
@@ -418,7 +312,7 @@ def chosen_values(study: StudyRecord, report: Mapping[str, Any]) -> dict[str, An
         return {}
     config = TrialConfig.from_dict(report["selected"]["config"])
     return {
-        p["path"]: config.value(p["path"])
-        for p in study.manifest["parameters"]
-        if p["domain"] and all(config.value(path) == value for path, value in p.get("only_if", {}).items())
+        p.path: config.value(p.path)
+        for p in study.manifest.parameters
+        if p.domain and all(config.value(path) == value for path, value in p.only_if.items())
     }

@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis.curves import best_epoch_counts, best_so_far, importance_shares, loss_curves, parallel_points, run_curves
 from analysis.selection import ranked
-from analysis.store import StudyRecord
 from search_spaces.domain import Domain
+from storage.folder import StudyRecord
 from trainables.result import Metric
 
 LEADING = 4  # trials; a quarter of them where there are more

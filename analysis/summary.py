@@ -10,8 +10,10 @@ from typing import Any
 from analysis.page import embedded, render_page
 from analysis.published import PUBLISHED
 from analysis.report import chosen_values
-from analysis.store import SCHEMA, StudyRecord, read_study, write_json, write_text
 from search_spaces.stages import STAGES
+from storage.folder import StudyRecord, read_study
+from storage.manifest import SCHEMA
+from storage.whole import write_json, write_text
 from trainables.errors import InputError
 
 FIGURES = {
@@ -50,16 +52,16 @@ def newest_studies(results: Path) -> dict[str, StudyRecord]:
     newest = {}
     for stage in STAGES:
         studies = [read_study(path.parent) for path in sorted((results / stage.name).glob("*/report.json"))]
-        finished = [study for study in studies if study.manifest["finished"] and study.report.get("selected")]
+        finished = [study for study in studies if study.manifest.finished and study.report.get("selected")]
         if finished:
-            newest[stage.name] = max(finished, key=lambda study: str(study.manifest["finished"]))
+            newest[stage.name] = max(finished, key=lambda study: str(study.manifest.finished))
     return newest
 
 
 def _with_earlier_rounds(study: StudyRecord) -> list[StudyRecord]:
     """The studies of the same stage that led to this one, each having adopted what the next started from, and it."""
     rounds = [study]
-    while (best := Path(rounds[0].manifest["start_from"])).parent.parent.name == study.manifest["stage"]:
+    while (best := Path(rounds[0].manifest.start_from)).parent.parent.name == study.manifest.stage:
         folder = study.path.parent / best.parent.name  # wherever the results folder lies today
         if not (folder / "report.json").exists() or folder in [earlier.path for earlier in rounds]:
             break
@@ -79,7 +81,7 @@ def _beside(published: Mapping[str, Any], final: StudyRecord | None) -> dict[str
     ]
     if not ours or final is None:
         return {**published, "ours": None}
-    row, data = ours[0], final.manifest["data"]
+    row, data = ours[0], final.manifest.data
     names = ("accuracy", "accuracy_interval", "jaccard", "jaccard_interval", "pairs")
     return {
         **published,
@@ -87,11 +89,11 @@ def _beside(published: Mapping[str, Any], final: StudyRecord | None) -> dict[str
         | {
             "task": row["task"],
             "seeds": len(row["runs_accuracy"]),
-            "epochs": final.manifest["finalists"].get(row["role"], final.manifest["finalists"]["selected"])["epochs"],
+            "epochs": final.manifest.finalists.get(row["role"], final.manifest.finalists["selected"]).epochs,
             "mean_accuracy": fmean(row["runs_accuracy"]),
             "mean_jaccard": fmean(row["runs_jaccard"]),
-            "data": data["source"],
-            "split": data["split"]["kind"],
+            "data": data.source,
+            "split": data.split.kind,
             "study": f"{final.path.parent.name}/{final.path.name}",
         },
     }
@@ -100,33 +102,33 @@ def _beside(published: Mapping[str, Any], final: StudyRecord | None) -> dict[str
 def _stage_row(study: StudyRecord, results: Path) -> dict[str, Any]:
     manifest, report = study.manifest, study.report
     selected, why = report["selected"], report["selected"]["why"]
-    if manifest["examined"] and report.get("gain"):
+    if manifest.examined and report.get("gain"):
         low, value, high = (100 * report["gain"][name] for name in ("low", "value", "high"))
         points = f"{value:+.2f} points over {report['gain']['seeds']} seeds (95 % {low:+.2f} to {high:+.2f})"
         why = f"{report['verdict']}: {points}"
     return {
-        "stage": manifest["stage"],
-        "study": manifest["name"],
-        "question": manifest["question"],
+        "stage": manifest.stage,
+        "study": manifest.name,
+        "question": manifest.question,
         "arm": selected["arm"],
         "values": chosen_values(study, report),
-        "adopted": None if manifest["examined"] else selected["adopted"],
+        "adopted": None if manifest.examined else selected["adopted"],
         "verdict": report["verdict"],
         "why": why,
-        "metric": manifest["metric"]["name"],
+        "metric": manifest.metric.name,
         "gain": {name: selected[name] for name in ("gain", "low", "high")},
         "trials": len(study.trials),
-        "epochs": manifest["budget"]["epochs"],
-        "repeats": manifest["budget"]["repeats"],
+        "epochs": manifest.budget.epochs,
+        "repeats": manifest.budget.repeats,
         "training_length": report.get("training_length"),
-        "data": manifest["data"]["source"],
-        "finished": manifest["finished"],
+        "data": manifest.data.source,
+        "finished": manifest.finished,
         "page": str((study.path / "report.html").relative_to(results)),
     }
 
 
 def _notes(studies: Mapping[str, StudyRecord]) -> Sequence[str]:
-    digests = {study.manifest["data"]["digest"]: study.manifest["data"]["source"] for study in studies.values()}
+    digests = {study.manifest.data.digest: study.manifest.data.source for study in studies.values()}
     if len(digests) == 1:
         return []
     return [f"the stages below were not all run on the same data: {', '.join(digests.values())}"]

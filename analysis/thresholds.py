@@ -8,47 +8,45 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from sklearn.metrics import confusion_matrix_at_thresholds, roc_auc_score
 
 Floats = NDArray[np.float64]
 
 
 def best_f1(score: Floats, target: Floats) -> float:
     """Return the threshold of highest F1 = 2 TP / (2 TP + FP + FN); of equals, the one nearest to 0.5."""
-    threshold, tp, fp = _claims(score, target)
-    similar = int((target == 0).sum())
-    return _nearest_to_half(threshold, 2 * tp / np.maximum(tp + fp + similar, 1))
+    threshold, _, fp, fn, tp = _claims(score, target)
+    return _nearest_to_half(threshold, 2 * tp / np.maximum(2 * tp + fp + fn, 1))
 
 
 def best_roc(score: Floats, target: Floats) -> float:
     """Return the threshold of highest TPR - FPR, the ROC curve's point furthest above the diagonal (Youden 1950)."""
-    threshold, tp, fp = _claims(score, target)
-    similar = int((target == 0).sum())
-    return _nearest_to_half(threshold, tp / max(similar, 1) - fp / max(len(target) - similar, 1))
+    threshold, tn, fp, fn, tp = _claims(score, target)
+    return _nearest_to_half(threshold, tp / np.maximum(tp + fn, 1) - fp / np.maximum(fp + tn, 1))
 
 
 def area_under_roc(score: Floats, target: Floats) -> float | None:
     """Return the chance that a similar pair has a lower score than a different one, ties counted half.
 
-    This is Mann and Whitney's U over the number of such couples; None without any couple.
+    None where there are no similar pairs, or no different ones.
     """
-    similar = target == 0
-    couples = int(similar.sum()) * int((~similar).sum())
-    if not couples:
+    if len(np.unique(target)) < 2:
         return None
-    ranks = stats.rankdata(score)
-    different = int((~similar).sum())
-    return float((ranks[~similar].sum() - different * (different + 1) / 2) / couples)
+    return float(roc_auc_score(target, score))
 
 
-def _claims(score: Floats, target: Floats) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """Every threshold that makes a difference, with the true and false claims of "similar" below it."""
-    values = np.unique(score)
+def _claims(score: Floats, target: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Every threshold that makes a difference, and TN, FP, FN, TP of claiming "similar" below it.
+
+    scikit-learn claims from a score upwards, so it is asked with the signs turned, and never about claiming nothing.
+    """
+    tn, fp, fn, tp, values = confusion_matrix_at_thresholds(target, -score, pos_label=0)
+    nothing = [[tn[0] + fp[0]], [0.0], [fn[0] + tp[0]], [0.0]]
+    tn, fp, fn, tp = np.concatenate([nothing, [tn, fp, fn, tp]], axis=1)
+    values = -values
     # half way between neighbouring scores, so that rounding elsewhere cannot push a pair over the edge
     threshold = np.concatenate([values[:1], (values[:-1] + values[1:]) / 2, np.nextafter(values[-1:], 2)])
-    tp = np.searchsorted(np.sort(score[target == 0]), threshold)
-    fp = np.searchsorted(np.sort(score[target == 1]), threshold)
-    return threshold, tp, fp
+    return threshold, tn, fp, fn, tp
 
 
 def _nearest_to_half(threshold: Floats, merit: Floats) -> float:

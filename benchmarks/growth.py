@@ -35,25 +35,26 @@ from typing import Any
 
 import numpy as np
 
-import search_spaces.cluster  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
-from analysis.manifest import manifest
-from analysis.record import Files, Record
+import studies.cluster  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
 from analysis.report import write_report
-from analysis.store import write_json
 from benchmarks.study import ROOT, positive, write_chips
 from benchmarks.worker import hand_over, peak_bytes
-from search_spaces.resources import Cluster, Node
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from search_spaces.suggest import Suggester
+from storage.folder import write_manifest
+from storage.record import Files, Record
+from storage.source import Source
+from studies.manifest import manifest
+from studies.resources import Cluster, Node
+from studies.suggest import Suggester
 from trainables.config import TrialConfig
 from trainables.data import MIN_CHIPS_PER_CLASS, ChipSet, prepare
 from trainables.errors import InputError
+from trainables.images.readers import read_chips
+from trainables.images.synthetic import simulate
 from trainables.native import encoder_path
-from trainables.readers import read_chips
 from trainables.result import EpochMetrics, trial_result
-from trainables.synthetic import simulate
 
 
 def in_fresh_process(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -156,8 +157,8 @@ def by_trials(trials: int, epochs: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         data = prepare(simulate(60), "grouped")
-        described = manifest(study, data, data.for_trials(), [], "", Cluster((Node(1),)), encoder_path())
-        write_json(folder / "study.json", described)
+        described = manifest(study, data, data.for_trials(), Source(), "", Cluster((Node(1),)), encoder_path())
+        write_manifest(folder, described)
         files = Files.of_search(folder)
         rng, record = np.random.default_rng(seed), Record(files, study.stage.metric, paths)
         suggester = Suggester(study, folder / "optuna.journal")

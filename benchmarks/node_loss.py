@@ -20,18 +20,18 @@ import pandas as pd
 import ray
 from ray.cluster_utils import Cluster as RayCluster
 
-from analysis.record import Files, Record
-from search_spaces.cluster import ray_cluster
-from search_spaces.resources import fit_resources
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
-from search_spaces.study import Resources, Study
-from search_spaces.suggest import Suggester
-from search_spaces.tuner import Phase, TrialRun, run_trials
+from search_spaces.study import Study
+from storage.record import Files, Record
+from studies.cluster import ray_cluster
+from studies.resources import Resources, fit_resources
+from studies.suggest import Suggester
+from studies.tuner import Phase, TrialRun, run_trials
 from trainables.config import TrialConfig
 from trainables.data import prepare
+from trainables.images.synthetic import simulate
 from trainables.siamese import Keeper, SiameseTrial
-from trainables.synthetic import simulate
 
 
 class Located(SiameseTrial):

@@ -31,12 +31,12 @@ from typing import Any
 
 import torch
 
-import search_spaces.cluster  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
+import studies.cluster  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
 from benchmarks.study import chips_of, parser, positive, run_study
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.errors import Diverged, InputError
-from trainables.readers import read_chips
+from trainables.images.readers import read_chips
 from trainables.result import History
 from trainables.training import DeviceData, train
 
@@ -98,12 +98,12 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "bare_cpu_s": sum(run.cpu_seconds for run in bare[: len(search)]),
         "same_losses": all([epoch.val_loss for epoch in run.epochs] == again.losses for run, again in pairs),
         "cores": cores,
-        "chips": sum(study.manifest["data"]["counts"].values()),
+        "chips": sum(study.manifest.data.counts.values()),
         "trials": args.trials,
         "epochs": args.epochs,
         "repeats": len(repeats),
         "seed": args.seed,
-        "hardware": study.manifest["hardware"],
+        "hardware": study.manifest.hardware,
     }
 
 

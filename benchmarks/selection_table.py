@@ -25,25 +25,25 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.evaluate import test_pairs
 from benchmarks.growth import first_chips
 from benchmarks.study import positive
 from search_spaces.stage import Budget, Stage
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from search_spaces.suggest import Suggester
+from studies.evaluate import test_pairs
+from studies.suggest import Suggester
 from trainables.compiled import share_threads
 from trainables.config import TrialConfig
 from trainables.data import PreparedData, prepare
 from trainables.ensemble import mean_score
 from trainables.errors import Diverged
+from trainables.images.readers import read_chips
+from trainables.images.synthetic import simulate
 from trainables.losses import make_loss
 from trainables.metrics import confusion
 from trainables.native import encoder_path
-from trainables.readers import read_chips
 from trainables.result import Trial
 from trainables.stored import Tensors, load
-from trainables.synthetic import simulate
 from trainables.training import DeviceData, Run, train, validate
 
 FIRST_SEED = 1000  # of training: a table's seed 0 stands for it

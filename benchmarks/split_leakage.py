@@ -20,11 +20,12 @@ import torch
 from safetensors.torch import save_file
 from scipy import stats
 
-from analysis.evaluate import Finalist, evaluate
+from analysis.scores import Finalist
+from studies.evaluate import evaluate
 from trainables.config import TrialConfig
 from trainables.data import ChipSet, prepare
 from trainables.ensemble import pack
-from trainables.synthetic import simulate
+from trainables.images.synthetic import simulate
 from trainables.training import DeviceData, Run, train
 
 TUNED = {"optimiser.lr": 0.005, "schedule.kind": "cosine"}

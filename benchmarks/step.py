@@ -37,11 +37,11 @@ from trainables.compiled import share_threads
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.errors import InputError
+from trainables.images.readers import read_chips
+from trainables.images.synthetic import simulate
 from trainables.losses import make_loss
 from trainables.native import SWITCH, encoder_path
-from trainables.readers import read_chips
 from trainables.stored import Tensors
-from trainables.synthetic import simulate
 from trainables.training import DeviceData, Member, train_epoch
 
 

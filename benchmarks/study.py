@@ -13,16 +13,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from analysis.record import Files, read_histories
-from analysis.store import read_json
+from storage.folder import read_manifest
+from storage.manifest import Manifest
+from storage.record import Files, read_histories
 from trainables.data import ChipSet
 from trainables.errors import InputError
-from trainables.result import History, Metric
-from trainables.synthetic import simulate
+from trainables.images.synthetic import simulate
+from trainables.result import History
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,23 +68,23 @@ class StudyRun:
     whole_s: float  # the command's return, the report written
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Return study.json."""
-        return read_json(self.folder / "study.json")
+        return read_manifest(self.folder)
 
     @property
     def search(self) -> dict[int, History]:
         """Return the trials of the search, by number."""
-        return read_histories(Files.of_search(self.folder).record, Metric(**self.manifest["metric"]))
+        return read_histories(Files.of_search(self.folder).record, self.manifest.metric)
 
     @property
     def repeats(self) -> dict[int, History]:
         """Return the finalists' runs under new seeds, by number."""
-        return read_histories(Files.of_repeats(self.folder).record, Metric(**self.manifest["metric"]))
+        return read_histories(Files.of_repeats(self.folder).record, self.manifest.metric)
 
     def at_once(self, asked: int | None) -> int:
         """Return how many trials ran at once, each on one CPU, where `asked` were."""
-        cpus = int(self.manifest["hardware"]["CPUs"])
+        cpus = int(self.manifest.hardware["CPUs"])
         return min(asked or cpus, cpus)
 
 

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.store import write_json
 from benchmarks.study import StudyRun, chips_of, parser, positive, run_study, timed
+from storage.whole import write_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
@@ -47,11 +47,11 @@ def tutorial(args: argparse.Namespace, data: Path, at_once: int, storage: Path, 
 
 def same_config(run: StudyRun) -> tuple[TrialConfig, list[int], list[float]]:
     """Return the study's starting config, the seeds with which it was retrained, and the last validation losses."""
-    finalists = run.manifest["finalists"]
+    finalists = run.manifest.finalists
     role = "baseline" if "baseline" in finalists else "selected"  # one config where no trial was better
     runs = [history for history in run.repeats.values() if history.trial.arm == role and history.epochs]
     losses = [history.epochs[-1].val_loss for history in runs]
-    return TrialConfig.from_dict(finalists[role]), [history.trial.config.seed for history in runs], losses
+    return finalists[role], [history.trial.config.seed for history in runs], losses
 
 
 def spread(losses: Sequence[float]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     again = ("--config", json.dumps(values), "--seeds", *map(str, seeds))
     theirs = tutorial(args, data, at_once, folder / "tutorial", *again)
     other = theirs["same_config"]
-    counts = {"chips": sum(ours.manifest["data"]["counts"].values()), "trials": args.trials, "epochs": args.epochs}
+    counts = {"chips": sum(ours.manifest.data.counts.values()), "trials": args.trials, "epochs": args.epochs}
     return {
         "ours_s": ours.search_s,
         "ours_whole_s": ours.whole_s,
@@ -92,7 +92,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "theta": args.theta,
         "seed": args.seed,
         "val_loss": {"ours": spread(losses), "tutorial": spread(other), **difference(losses, other)},
-        "hardware": ours.manifest["hardware"],
+        "hardware": ours.manifest.hardware,
     }
 
 

@@ -31,7 +31,7 @@ from torchvision import transforms
 from search_spaces.domain import Choice, LogUniform, Uniform
 from search_spaces.stages import stage_named
 from trainables.data import Part, TrialData, prepare
-from trainables.readers import read_chips
+from trainables.images.readers import read_chips
 
 
 class PairDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.synthetic import simulate
+from trainables.images.synthetic import simulate
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,1 +1,1 @@
-"""WHAT is searched, and how it is asked for: stages as data, one Optuna study an arm, one Ray Tune run a study."""
+"""WHAT is asked: stages as data, their parameters with roles and ranges, and the trials that follow from a study."""

@@ -37,7 +37,7 @@ def _section(stage: Stage) -> str:
 
 
 def _budget(budget: Budget) -> str:
-    return f"{budget.trials} trials of {budget.epochs} epochs, finalists again with {budget.repeats} new seeds"
+    return f"{budget.trials} trials of {budget.epochs} epochs, at most {budget.repeats} fresh seeds to decide"
 
 
 def _epochs(stage: Stage) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from search_spaces.domain import Choice, Domain
+from search_spaces.domain import Choice, Domain, from_dict
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
 from trainables.result import Metric
@@ -49,6 +49,29 @@ class Parameter:
                 f"parameter {self.path}: a scientific parameter is a Choice; arms are made of its options"
             )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for study.json."""
+        return (
+            {
+                "path": self.path,
+                "role": self.role,
+                "domain": self.domain.to_dict() if self.domain else None,
+                "because": self.because,
+            }
+            | ({"only_if": dict(self.only_if)} if self.only_if else {})
+            | ({"limits": list(self.limits)} if self.limits else {})
+        )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Parameter:
+        """Return the parameter that `to_dict` wrote; raise ConfigError for anything else."""
+        try:
+            domain = from_dict(values["domain"]) if values["domain"] is not None else None
+            only_if, limits = dict(values.get("only_if", {})), tuple(values.get("limits", ()))
+            return cls(values["path"], values["role"], domain, values["because"], only_if, limits)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"{values!r:.80} does not describe a parameter") from error
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -78,16 +101,20 @@ class Rival:
     seeds: int | None = None
 
 
-START = Rival("baseline", "start")
+BASELINE, SELECTED = (
+    "baseline",
+    "selected",
+)  # roles: what a study starts from (the report's, in `final`), and its answer
+START = Rival(BASELINE, "start")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Trials in all arms together, epochs of each, and seeds with which the finalists are trained again."""
+    """Trials in all arms together, epochs of each, and at most how many fresh seeds decide between winner and start."""
 
     trials: int
     epochs: int
-    repeats: int = 5
+    repeats: int = 20
 
 
 @dataclass(frozen=True)
@@ -174,14 +201,4 @@ class Stage:
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the parameters as plain values for study.json."""
-        return [
-            {
-                "path": parameter.path,
-                "role": parameter.role,
-                "domain": parameter.domain.to_dict() if parameter.domain else None,
-                "because": parameter.because,
-            }
-            | ({"only_if": dict(parameter.only_if)} if parameter.only_if else {})
-            | ({"limits": list(parameter.limits)} if parameter.limits else {})
-            for parameter in self.parameters
-        ]
+        return [parameter.to_dict() for parameter in self.parameters]

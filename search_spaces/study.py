@@ -27,16 +27,6 @@ def name_by_time() -> str:
 
 
 @dataclass(frozen=True)
-class Resources:
-    """What one trial takes, how many run at once (None: from the machine), and seconds between its checkpoints."""
-
-    cpus_per_trial: float = 1.0
-    gpus_per_trial: float | None = None
-    max_concurrent: int | None = None
-    save_every: float = 5.0
-
-
-@dataclass(frozen=True)
 class Start:
     """The config a study starts from, and where it comes from; `found`: its epochs hold for these images too."""
 
@@ -57,6 +47,7 @@ class Study:
     sampler: Sampler = "qmc"
     scheduler: Scheduler = "none"
     reference: TrialConfig = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
+    smoke: bool = False  # it goes through every part and answers nothing
 
     def arms(self) -> tuple[Arm, ...]:
         """Return the stage's arms, the incumbent's first: trial 0 is the incumbent."""
@@ -69,10 +60,14 @@ class Study:
         return arms[number % len(arms)]
 
     def trial(self, number: int, suggested: Mapping[str, Any]) -> Trial:
-        """Return trial `number`: the start config with its arm's values and the suggested nuisance values."""
+        """Return trial `number`: the start config with its arm's values and the suggested nuisance values.
+
+        All trials of a search share a seed, so that the best of them is less a matter of luck (docs/evidence.md).
+        Trials of one config, where nothing is searched, each have their own.
+        """
         arm = self.arm_of(number)
         overrides = {**arm.values, **suggested}
-        own = {"epochs": self.budget.epochs, "seed": trial_seed(self.seed, number)}
+        own = {"epochs": self.budget.epochs, "seed": trial_seed(self.seed, 0 if self.stage.varied else number)}
         config = self.start.override({**overrides, **own})
         return Trial(number, arm.name, {p.path: config.value(p.path) for p in self.varied(arm)}, config)
 
@@ -97,7 +92,10 @@ class Study:
         return finalists
 
     def repeats(self, finalists: Mapping[str, TrialConfig]) -> list[Trial]:
-        """Return each finalist once for each repeat seed: all share these, and no trial or other study has them."""
+        """Return each finalist once for each repeat seed: all share these, and no trial or other study has them.
+
+        For a stage that searches nothing; where something is searched, candidates are raced instead.
+        """
         limit = {rival.role: rival.seeds for rival in self.stage.rivals if rival.seeds}
         runs = [
             (role, config.override({"seed": self.repeat_seed(repeat)}))
@@ -108,18 +106,23 @@ class Study:
         return [Trial(number, role, {}, config) for number, (role, config) in enumerate(runs)]
 
     def repeat_seed(self, repeat: int) -> int:
-        """Return the training seed of a retraining: a function of study seed, stage and start.
+        """Return the training seed of a run under a new seed (`repeat_seed`)."""
+        return repeat_seed(self.seed, self.stage.name, self.start, repeat)
 
-        Studies that follow each other share none: what was adopted for its runs under some seeds is measured again
-        under others, else each next study would find these lucky runs once more.
-        """
-        asked = json.dumps([self.stage.name, self.start.to_dict()], sort_keys=True)
-        mark = int.from_bytes(hashlib.sha256(asked.encode("utf-8")).digest()[:8], "big")
-        return _seed(self.seed, 1, repeat, mark)
+
+def repeat_seed(study_seed: int, stage: str, start: TrialConfig, repeat: int) -> int:
+    """Return the training seed number `repeat` after the search: a function of study seed, stage and start.
+
+    Studies that follow each other share none: what was adopted for its runs under some seeds is measured again under
+    others, else each next study would find these lucky runs once more.
+    """
+    asked = json.dumps([stage, start.to_dict()], sort_keys=True)
+    mark = int.from_bytes(hashlib.sha256(asked.encode("utf-8")).digest()[:8], "big")
+    return _seed(study_seed, 1, repeat, mark)
 
 
 def trial_seed(study_seed: int, number: int) -> int:
-    """Return the training seed of a trial: a function of study seed and trial number alone."""
+    """Return the training seed of a trial: a function of study seed and number alone."""
     return _seed(study_seed, 0, number)
 
 

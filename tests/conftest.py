@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
-from trainables.synthetic import simulate
+from trainables.images.synthetic import simulate
 from trainables.training import DeviceData
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

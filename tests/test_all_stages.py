@@ -15,10 +15,10 @@ from PIL import Image
 
 from analysis.published import PUBLISHED
 from analysis.report import trial_config
-from analysis.store import read_study
 from analysis.summary import write_summary
 from run_search import main
 from search_spaces.stages import STAGES
+from storage.folder import read_study
 from tests import chromium
 from tests.chromium import CHROMIUM
 from tests.command import ROOT, images, search, start

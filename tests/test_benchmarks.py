@@ -10,7 +10,7 @@ from benchmarks import growth, overhead, tutorial
 from benchmarks.growth import first_chips
 from benchmarks.study import write_chips
 from trainables.data import ChipSet
-from trainables.synthetic import simulate
+from trainables.images.synthetic import simulate
 
 SMALL = ["--trials", "2", "--epochs", "1", "--at-once", "1"]
 

@@ -17,11 +17,12 @@ import pytest
 from PIL import Image
 
 from analysis.report import write_report
-from analysis.store import TrialLog, write_json
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from search_spaces.suggest import Suggester
+from storage.tables import TrialLog
+from storage.whole import write_json
+from studies.suggest import Suggester
 from tests.chromium import CHROMIUM, Page
 from trainables.config import TrialConfig
 from trainables.result import EpochMetrics, Trial, TrialResult, trial_result

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = [
-    path for package in ("trainables", "search_spaces", "analysis") for path in sorted((ROOT / package).glob("*.py"))
-]
-SHARED_WORDS = {"trainables.config", "trainables.result", "trainables.errors"}
+CHAIN = ("trainables", "search_spaces", "storage", "analysis", "studies")  # each may import those before it
+FILES = [path for package in CHAIN for path in sorted((ROOT / package).rglob("*.py"))]
+SHARED_WORDS = {f"trainables.{name}" for name in ("config", "result", "errors", "plain")}
 
 
 def imports(path):
@@ -25,44 +24,55 @@ def imports(path):
 
 def importers_of(package):
     return {
-        f"{path.parent.name}/{path.name}" for path in FILES for name in imports(path) if name.split(".")[0] == package
+        path.relative_to(ROOT).as_posix() for path in FILES for name in imports(path) if name.split(".")[0] == package
     }
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_form_a_chain(path):
-    """trainables imports neither other package; search_spaces of trainables only config, result, errors; no one run_search."""
+    """Each package imports only those before it; search_spaces of trainables only config, result, errors, plain; no one run_search."""
     names = set(imports(path))
-    package = path.parent.name
-    assert "run_search" not in names
-    if package == "trainables":
-        assert not [name for name in names if name.split(".")[0] in ("search_spaces", "analysis")]
-    if package == "search_spaces":
-        assert not [name for name in names if name.split(".")[0] == "analysis"]
+    package = path.relative_to(ROOT).parts[0]
+    later = CHAIN[CHAIN.index(package) + 1 :]
+    assert not [name for name in names if name.split(".")[0] in (*later, "run_search")]
+    if package in ("search_spaces", "storage"):
         assert {name for name in names if name.split(".")[0] == "trainables"} <= SHARED_WORDS
 
 
-@pytest.mark.parametrize("name", ["config", "result", "errors"])
+def test_no_package_is_most_of_the_house():
+    """The largest package has less than 30 % of the lines."""
+    lines = dict.fromkeys(CHAIN, 0)
+    for path in FILES:
+        lines[path.relative_to(ROOT).parts[0]] += len(path.read_text(encoding="utf-8").splitlines())
+    images = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if path.parent.name == "images")
+    rooms = {**lines, "trainables": lines["trainables"] - images, "trainables.images": images}
+    rest = len((ROOT / "run_search.py").read_text(encoding="utf-8").splitlines())
+    assert max(rooms.values()) < 0.3 * (sum(rooms.values()) + rest)
+
+
+@pytest.mark.parametrize("name", ["config", "result", "errors", "plain"])
 def test_the_shared_words_need_only_the_standard_library(name):
-    """config, result and errors import nothing but the standard library and each other."""
+    """config, result, errors and plain import nothing but the standard library and each other."""
     others = set(imports(ROOT / "trainables" / f"{name}.py")) - SHARED_WORDS
     assert {module.split(".")[0] for module in others} <= sys.stdlib_module_names
 
 
 def test_each_big_library_lives_in_few_files():
-    """optuna in one file, ray in four, seaborn and matplotlib in one, wandb in one; search_spaces never imports torch."""
-    assert importers_of("optuna") == {"search_spaces/suggest.py"}
-    ours = {"search_spaces/cluster.py", "search_spaces/tuner.py", "search_spaces/keeper.py"}
+    """Optuna in three files, Ray in four, each of the others in one; what is asked and kept needs no torch."""
+    assert importers_of("optuna") == {"studies/suggest.py", "storage/distributions.py", "analysis/importance.py"}
+    ours = {"studies/cluster.py", "studies/tuner.py", "studies/keeper.py"}
     assert importers_of("ray") == ours | {"trainables/siamese.py"}
     assert importers_of("seaborn") == importers_of("matplotlib") == {"analysis/plots.py"}
-    assert importers_of("wandb") == {"analysis/wandb_runs.py"}
-    assert importers_of("kagglehub") == {"trainables/fetch.py"}
-    assert not [name for name in importers_of("torch") if name.startswith("search_spaces/")]
+    assert importers_of("rich") == {"studies/progress.py"}
+    assert importers_of("sklearn") == {"analysis/thresholds.py"}
+    assert importers_of("wandb") == {"studies/wandb_runs.py"}
+    assert importers_of("kagglehub") == {"trainables/images/fetch.py"}
+    assert not [name for name in importers_of("torch") if name.startswith(("search_spaces/", "storage/"))]
 
 
 def test_the_training_core_needs_neither_ray_nor_optuna():
     """Everything that trainables.training loads runs on a machine with torch alone."""
-    seen, waiting = set(), ["trainables.training", "trainables.synthetic", "trainables.readers"]
+    seen, waiting = set(), ["trainables.training", "trainables.images.synthetic", "trainables.images.readers"]
     while waiting:
         name = waiting.pop()
         seen.add(name)
@@ -72,18 +82,26 @@ def test_the_training_core_needs_neither_ray_nor_optuna():
 
 
 def test_a_search_starts_without_what_takes_seconds_to_load():
-    """torch, SciPy's statistics and what draws figures are not loaded before Ray is started."""
-    question = "import sys, analysis.conduct, run_search; print(*sys.modules)"
+    """torch, SciPy's statistics, scikit-learn and what draws figures are not loaded before Ray is started."""
+    question = "import sys, studies.conduct, run_search; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not set(loaded.stdout.split()) & {"torch", "torchvision", "scipy.stats", "matplotlib", "seaborn", "wandb"}
+    assert not set(loaded.stdout.split()) & {
+        "torch",
+        "torchvision",
+        "scipy.stats",
+        "sklearn",
+        "matplotlib",
+        "seaborn",
+        "wandb",
+    }
 
 
 def test_only_evaluate_reads_the_test_split():
-    """No file but analysis/evaluate.py takes the test part of a split; splits.py and data.py define and count it."""
+    """No file but studies/evaluate.py takes the test part of a split; splits.py and data.py define and count it."""
     readers = {
-        f"{path.parent.name}/{path.name}"
+        path.relative_to(ROOT).as_posix()
         for path in FILES
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr == "test"
     }
-    assert readers <= {"analysis/evaluate.py", "trainables/splits.py"}
+    assert readers <= {"studies/evaluate.py", "trainables/splits.py"}

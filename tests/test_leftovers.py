@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search_spaces.cluster import ray_cluster
+from studies.cluster import ray_cluster
 from tests.command import ROOT, start
 from trainables.errors import InputError
 
@@ -154,7 +154,7 @@ def test_no_room_for_ray_is_named_before_it_starts(small, monkeypatch):
 )
 def test_what_ray_would_wait_for_without_end_is_said(before, said):
     """Too few files that may be open, and no free ports, are one line before Ray starts."""
-    question = "from search_spaces.cluster import ray_cluster\nwith ray_cluster(): pass"
+    question = "from studies.cluster import ray_cluster\nwith ray_cluster(): pass"
     asked = f"{sys.executable} -c '{question}'"
     line = before.format(asked) if "{}" in before else f"{before}; {asked}"
     done = subprocess.run(["sh", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=100)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from run_search import main
-from search_spaces.suggest import journal_states
+from studies.suggest import journal_states
 from tests.command import images, search, start
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]

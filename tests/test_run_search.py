@@ -10,19 +10,25 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 
-from run_search import _started, main, make_study, parser, source, study_name
+from run_search import main, parser, request
 from search_spaces.stages import stage_named
 from search_spaces.study import Start
-from search_spaces.suggest import journal_states
+from storage.folder import write_manifest
+from storage.manifest import Grouping
+from storage.source import Source
+from studies.suggest import journal_states
+from tests.build import DATA, MANIFEST
 from tests.command import ROOT, images, search, start
 from trainables import compare
 from trainables.config import TrialConfig
-from trainables.files import user_path
+from trainables.images.files import user_path
+from trainables.plain import from_plain, to_plain
 
 # --- wrong usage and unusable input ----------------------------------------------------------------------------------
 
@@ -98,21 +104,22 @@ def test_a_tilde_is_the_home_folder_everywhere(tmp_path, monkeypatch, capsys):
 
 def test_two_commands_in_the_same_second_have_names_of_their_own():
     """A study without --study is named by the time to the microsecond: twenty names are twenty."""
-    args = parser().parse_args(["--stage", "lr"])
-    assert len({study_name(args) for _ in range(20)}) == 20
+    asked = request(parser().parse_args(["--stage", "lr"]))
+    assert len({asked.study_name() for _ in range(20)}) == 20
 
 
 def test_the_options_of_a_set_come_back_from_a_study(tmp_path):
     """How images are grouped and splits merged is kept with the study, so that --resume and the next command say it again."""
     typed = ["--data", "x", "--group-by", "prefix:p.", "--merge-splits", "--skip-bad"]
-    made = source(parser().parse_args(["--stage", "lr", *typed]))
-    assert source(parser().parse_args(["--stage", "lr", *made.options()])) == made
+    made = request(parser().parse_args(["--stage", "lr", *typed])).source
+    assert request(parser().parse_args(["--stage", "lr", *made.options()])).source == made
+    assert Source.from_options(made.options(), grouped=True) == made
+    assert from_plain(Source, json.loads(json.dumps(to_plain(made)))) == made
 
 
 def test_a_study_from_before_groups_goes_on_without_them():
     """Its study.json knows no grouping: then folders inside a class group nothing, and empty classes are passed over."""
-    data = {"options": ["--data", "x"]}
-    before, now = _started({"data": data}), _started({"data": data | {"grouping": {"by": None}}})
+    before, now = (replace(DATA, grouping=grouping).asked for grouping in (None, Grouping()))
     assert (before.group_by, before.drop_small_classes) == ("none", True)
     assert (now.group_by, now.drop_small_classes) == ("folder", False)
 
@@ -121,7 +128,7 @@ def test_a_study_from_before_groups_goes_on_without_them():
 def test_it_starts_from_a_notebook_and_under_uv():
     """MPLBACKEND of a Jupyter or Colab kernel is no traceback; workers are started as Ray does without `uv run`."""
     code = (
-        "import analysis.report, matplotlib, search_spaces.tuner; from ray._private import ray_constants; "
+        "import analysis.report, matplotlib, studies.tuner; from ray._private import ray_constants; "
         "print(matplotlib.get_backend(), ray_constants.RAY_ENABLE_UV_RUN_RUNTIME_ENV)"
     )
     environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
@@ -209,7 +216,7 @@ def test_the_reports_baseline_trains_as_long_as_in_the_report():
     """Whatever --epochs says of the adopted config, `final` measures it beside 20 epochs of the baseline; not in --smoke."""
     stage = stage_named("final")
     for arguments, epochs, reference in ((["--epochs", "40"], 40, 20), ([], 10, 20), (["--smoke"], 2, 2)):
-        made = make_study(parser().parse_args(["--stage", "final", *arguments]), stage, Start(), "n")
+        made = request(parser().parse_args(["--stage", "final", *arguments])).study(stage, Start(), "n")
         assert (made.budget.epochs, made.reference.epochs) == (epochs, reference)
 
 
@@ -220,7 +227,7 @@ def test_a_stage_starts_from_the_newest_adopted_config_before_it(tmp_path, monke
     folder.mkdir(parents=True)
     config = TrialConfig().override({"optimiser.lr": 0.005}).to_dict()
     (folder / "best.json").write_text(json.dumps({"config": config, "adopted": True}))
-    (folder / "study.json").write_text(json.dumps({"finished": "2026-01-01T00:00:00+00:00"}))
+    write_manifest(folder, MANIFEST)
     assert main(["--stage", "lr", "--dry-run"]) == 0
     assert "start: results/baseline/b/best.json" in capsys.readouterr().out
     (tmp_path / "mine.json").write_text(json.dumps({"config": config}))
@@ -231,13 +238,13 @@ def test_a_stage_starts_from_the_newest_adopted_config_before_it(tmp_path, monke
 def test_a_start_of_a_smoke_run_or_of_other_images_decides_no_length(tmp_path, monkeypatch, capsys):
     """What --smoke adopted is a start for --smoke alone; epochs that were enough for other images are not taken over."""
     monkeypatch.chdir(tmp_path)
-    for name, epochs, argv, data in (("a", 33, [], ["--data", "mine"]), ("b", 2, ["--smoke"], ["--data", "mine"])):
+    for name, epochs, argv in (("a", 33, []), ("b", 2, ["--smoke"])):
         folder = tmp_path / "results" / "lr" / name
         folder.mkdir(parents=True)
         config = TrialConfig().override({"epochs": epochs, "optimiser.lr": 0.005}).to_dict()
         (folder / "best.json").write_text(json.dumps({"config": config, "adopted": True}))
-        described = {"finished": f"2026-01-01, {name}", "argv": argv, "data": {"options": data}}
-        (folder / "study.json").write_text(json.dumps(described))
+        data = replace(DATA, options=("--data", "mine"))
+        write_manifest(folder, replace(MANIFEST, finished=f"2026-01-01, {name}", argv=tuple(argv), data=data))
     for arguments, name, epochs in (
         (["--data", "mine"], "a", 33),
         (["--data", "others"], "a", 20),
@@ -323,7 +330,7 @@ class TestSmoke:
         assert set(best["val"]) == {"loss", "accuracy", "jaccard"}
         assert TrialConfig.from_dict(best["config"]).to_dict() == best["config"]
         assert set(report) >= {"selected", "baseline", "verdict", "findings", "test", "published", "next"}
-        assert set(report["findings"][0]) == {"id", "severity", "evidence", "advice"}
+        assert set(report["findings"][0]) == {"id", "severity", "evidence", "advice", "remedy"}
         test = report["test"]
         assert set(test) >= {
             "accuracy",
@@ -337,7 +344,7 @@ class TestSmoke:
             "threshold",
         }
         assert test["tp"] + test["tn"] + test["fp"] + test["fn"] == test["pairs"] == 5 * study["data"]["split"]["test"]
-        assert report["next"].startswith("python run_search.py --stage lr ")
+        assert report["next"].startswith("python run_search.py --stage ")
         assert "--data chips" in report["next"]
         assert len((smoke[0] / "results" / "test_ledger.jsonl").read_text().splitlines()) == 1
 
@@ -364,13 +371,15 @@ class TestSmoke:
         assert "offline runs for Weights & Biases: wandb sync results/lr/s/wandb/offline-run-*" in done.stderr
         assert "ended early" not in done.stderr
 
-    def test_selection_is_the_best_validation_loss(self, smoke):
-        """best.json is the finished row of lowest val_loss, which is the lowest of that trial's epochs."""
+    def test_the_config_to_use_is_one_that_was_trained(self, smoke):
+        """best.json is a finished trial, the start or a candidate; its val_loss is the lowest of that trial's epochs."""
         folder = smoke[0] / "results" / "lr" / "s"
         trials, epochs = pd.read_csv(folder / "trials.csv"), pd.read_csv(folder / "epochs.csv")
         best = json.loads((folder / "best.json").read_text())
         assert trials["status"].tolist() == ["finished"] * 3
-        assert best["trial"] == trials.loc[trials["val_loss"].idxmin(), "trial"]
+        repeats = pd.read_csv(folder / "repeats.csv")
+        assert ("baseline" if best["trial"] == 0 else f"trial {best['trial']}") in set(repeats["arm"])
+        assert best["val"]["loss"] == trials["val_loss"][best["trial"]]
         for _, trial in trials.iterrows():
             own = epochs[epochs["trial"] == trial["trial"]]
             assert own["epoch"].tolist() == [1, 2]
@@ -382,7 +391,7 @@ class TestSmoke:
         import torch
 
         from trainables.data import prepare
-        from trainables.readers import read_chips
+        from trainables.images.readers import read_chips
         from trainables.training import DeviceData, train
 
         root = smoke[0]
@@ -393,11 +402,11 @@ class TestSmoke:
         assert min(losses) == best["val"]["loss"]
 
     def test_the_page_stands_alone_and_shows_names_as_text(self, smoke):
-        """The page refers to nothing outside itself, has six pictures, and shows a class name with markup as text."""
+        """The page refers to nothing outside itself, has seven pictures, and shows a class name with markup as text."""
         page = Page()
         text = (smoke[0] / "results/lr/s/report.html").read_text(encoding="utf-8")
         page.feed(text)
-        assert len(page.links) == 6
+        assert len(page.links) == 7
         assert all(link.startswith("data:image/png;base64,") for link in page.links)
         assert "<b>cat & co 30" in page.text
         assert "b" not in page.tags[page.tags.index("dl") :]  # the data section: no tag made of a name

@@ -13,7 +13,7 @@ import time
 import pytest
 import yaml
 
-from search_spaces import stop
+from studies import stop
 from tests.command import ROOT, start
 from tests.test_leftovers import left, place  # noqa: F401
 

@@ -22,9 +22,9 @@ import numpy as np
 from torch import Tensor
 
 from trainables.errors import InputError, printable
-from trainables.files import Entry, alone, is_there, listing, user_path
-from trainables.pixels import STRETCHED, decode_picture
-from trainables.readers import IMAGE_ENDINGS
+from trainables.images.files import Entry, alone, is_there, listing, user_path
+from trainables.images.pixels import STRETCHED, decode_picture
+from trainables.images.readers import IMAGE_ENDINGS
 from trainables.verifier import Verifier
 
 THRESHOLD = 0.5

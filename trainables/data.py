@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.errors import InputError, listed
+from trainables.images.scale import Scale
 from trainables.pairs import PARTNERS, Pairs, draw_pairs
-from trainables.scale import Scale
 from trainables.splits import SAME_PICTURE, Split, constant, joined, near_duplicates, rarest_labels, split_chips
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
@@ -105,7 +105,7 @@ class TrialData:
 
 @dataclass(frozen=True)
 class PreparedData:
-    """A chip set, how it is split, and the seed of its pairs. `analysis.evaluate` alone makes the test part.
+    """A chip set, how it is split, and the seed of its pairs. `studies.evaluate` alone makes the test part.
 
     `groups` (N,) numbers what may not be torn apart: near-duplicates, and what the user's own groups hold together.
     `notes` are for a reader to know, `warnings` for the user to look into.

@@ -20,7 +20,7 @@ SAME_PICTURE = 0.05
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of each part, int64 and sorted. Only `analysis.evaluate` may read `test`."""
+    """Indices of each part, int64 and sorted. Only `studies.evaluate` may read `test`."""
 
     kind: str
     train: NDArray[np.int64]

@@ -22,10 +22,10 @@ from trainables.config import TrialConfig
 from trainables.data import Images, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.errors import InputError
+from trainables.images.render import is_rendered, render
+from trainables.images.scale import OF_FILES, Scale
 from trainables.losses import PairLoss, make_loss
 from trainables.model import SiameseNetwork
-from trainables.render import is_rendered, render
-from trainables.scale import OF_FILES, Scale
 from trainables.stored import StoredChips
 from trainables.training import ENCODE_BATCH
 

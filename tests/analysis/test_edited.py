@@ -4,16 +4,19 @@ import copy
 import json
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 
 import analysis.report
 from analysis.__main__ import main
-from analysis.manifest import study_of
 from analysis.report import write_report
-from analysis.store import TrialLog, read_json, read_study, reading, write_json
-from analysis.wandb_runs import main as wandb_main
-from tests.analysis.test_store import described
+from storage.folder import read_study, reading, write_manifest
+from storage.tables import TrialLog
+from storage.whole import read_json, write_json
+from studies.manifest import study_of
+from studies.wandb_runs import main as wandb_main
+from tests.storage.test_folder import described
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.result import EpochMetrics, Trial, TrialResult
@@ -28,8 +31,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(analysis.report, "_draw", lambda *_: None)
     folder = tmp_path / "results" / "lr" / "s"
     folder.mkdir(parents=True)
-    write_json(folder / "study.json", described() | {"finished": "2026-01-01T00:00:00+00:00"})
-    paths = [p["path"] for p in described()["parameters"] if p["domain"]]
+    write_manifest(folder, replace(described(), finished="2026-01-01T00:00:00+00:00"))
+    paths = list(described().domains)
     for trials, epochs, arms in (
         ("trials", "epochs", ["constant", "cosine", "constant"]),
         ("repeats", "repeat_epochs", ["selected", "baseline"]),

@@ -15,7 +15,7 @@ from analysis.curves import (
 )
 from analysis.plots import draw_axes, draw_best_so_far, draw_importance, draw_losses, draw_pairs, draw_parallel
 from search_spaces.domain import LogUniform, from_dict
-from tests.analysis.test_diagnose import LOSS, PATHS, study
+from tests.build import LOSS, PATHS, study
 
 
 def is_drawn(path):
@@ -51,7 +51,7 @@ def test_figures_are_written(tmp_path):
     """Losses, axes (with a weight decay of 0 on a log axis) and pairs become pictures, and no other file is left."""
     record = study(optimiser__weight_decay=[0.0] + [...] * 26)
     draw_losses(loss_curves(record, LOSS), tmp_path / "figures" / "losses.png")
-    domains = {p["path"]: from_dict(p["domain"]) for p in record.manifest["parameters"] if p["domain"]}
+    domains = record.manifest.domains
     draw_axes(axis_points(record, LOSS, list(domains)), domains, "val_loss", 12, tmp_path / "figures" / "axes.png")
     chips = np.random.default_rng(0).random((10, 75, 75, 3)).astype(np.float32)
     draw_pairs(chips[:5], chips[5:], ["similar"] * 5, tmp_path / "figures" / "pairs.png")
@@ -71,7 +71,7 @@ def test_a_single_trial_can_be_drawn(tmp_path):
 
 
 def domains_of(record):
-    return {p["path"]: from_dict(p["domain"]) for p in record.manifest["parameters"] if p["domain"]}
+    return record.manifest.domains
 
 
 def test_best_so_far_is_the_running_best_by_number_and_by_time_spent():

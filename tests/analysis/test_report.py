@@ -6,55 +6,39 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.diagnose import Finding, training_length
-from analysis.evaluate import TestScore
-from analysis.manifest import manifest
+from analysis.checks import Finding, training_length
+from analysis.commands import next_command
 from analysis.report import (
-    _adoption,
     _baseline_config,
-    _on_the_test_pairs,
     _tested,
-    _with_a_dead_test,
-    _with_doubts,
-    _with_own_repeats,
-    next_command,
-    selected_trial,
     trial_config,
 )
-from analysis.store import TrialLog, read_study, write_json
-from run_search import make_study, parser, starting_config
-from search_spaces.resources import Cluster, Node
-from search_spaces.stage import Budget
+from analysis.scores import TestScore
+from analysis.verdict import adoption, on_the_test_pairs, with_a_dead_test, with_doubts
+from run_search import parser, request
+from search_spaces.domain import Choice
+from search_spaces.stage import Budget, Parameter
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
-from search_spaces.suggest import Suggester
-from tests.analysis.test_diagnose import LOSS, study
+from storage.folder import read_study, write_manifest
+from storage.source import Source
+from storage.tables import TrialLog
+from studies.manifest import manifest
+from studies.resources import Cluster, Node
+from studies.suggest import Suggester
+from tests.build import LOSS, saying, study
 from trainables.config import TrialConfig
 from trainables.data import prepare
+from trainables.images.synthetic import simulate
 from trainables.native import encoder_path
 from trainables.result import TrialResult
-from trainables.synthetic import simulate
 
 
 def record(path="results/lr/s", repeats=(), start_from="the baseline's config", seed=0, stage="lr", **changes):
-    """A clean study with the manifest keys that the next command reads."""
-    made = study(**changes)
-    manifest = made.manifest | {
-        "stage": stage,
-        "name": Path(path).name,
-        "finished": "2026-01-01T00:00:00+00:00",
-        "reference": TrialConfig().to_dict(),
-        "metric": {"name": "val_loss", "goal": "min"},
-        "budget": {"trials": 24, "epochs": 20, "repeats": 5},
-        "seed": seed,
-        "sampler": "qmc",
-        "scheduler": "none",
-        "start": TrialConfig().to_dict(),
-        "start_from": start_from,
-    }
-    manifest["data"] = made.manifest["data"] | {"options": ["--data", "my chips"]}
+    """A clean study of a stage, kept in `path`, with such runs under new seeds."""
+    made = saying(study(**changes), stage=stage, name=Path(path).name, seed=seed, start_from=start_from)
     runs = pd.DataFrame(repeats, columns=["arm", "seed", "status", "val_loss"])
-    return dataclasses.replace(made, path=Path(path), manifest=manifest, repeats=runs)
+    return dataclasses.replace(made, path=Path(path), repeats=runs)
 
 
 def warn(*ids):
@@ -84,8 +68,7 @@ def test_the_next_command_changes_what_a_finding_asks(findings, adopted, expecte
 
 def test_the_next_command_keeps_the_users_settings():
     """Start, seed, sampler and results folder of a study that was not adopted stay what the user chose."""
-    made = record("elsewhere/lr/s", start_from="mine.json", seed=7)
-    made.manifest["sampler"] = "tpe"
+    made = saying(record("elsewhere/lr/s", start_from="mine.json", seed=7), sampler="tpe")
     args = parser().parse_args(shlex.split(next_command(made, warn("boundary"), False))[2:])
     assert (str(args.start), args.seed, args.sampler, str(args.results_dir)) == ("mine.json", 7, "tpe", "elsewhere")
 
@@ -105,7 +88,7 @@ def test_a_study_that_was_cut_off_goes_on(stage, ended):
     """Before its first trial has ended, among them or in the retraining: what comes next is --resume, whatever is found."""
     cut = ["finished"] * ended + ["failed"] * (27 - ended)
     made = record("elsewhere/x/s", stage=stage, status=cut, reason=[None] * ended + ["interrupted"] * (27 - ended))
-    made.manifest["finished"] = None
+    made = saying(made, finished=None)
     args = parser().parse_args(shlex.split(next_command(made, warn("training length", "density"), False))[2:])
     assert (args.stage, args.resume, args.study, str(args.results_dir)) == (stage, True, "s", "elsewhere")
     assert (args.trials, args.epochs, args.start) == (None, None, None)
@@ -116,8 +99,8 @@ def test_after_a_good_baseline_comes_the_next_stage():
     made = record("elsewhere/baseline/s", stage="baseline")
     args = parser().parse_args(shlex.split(next_command(made, [], True))[2:])
     assert (args.stage, str(args.results_dir), args.data) == ("loss", "elsewhere", "my chips")
-    stage = stage_named(args.stage)
-    assert make_study(args, stage, starting_config(args, stage), "n").stage.name == "loss"
+    asked, stage = request(args), stage_named(args.stage)
+    assert asked.study(stage, asked.starting_config(stage), "n").stage.name == "loss"
 
 
 def test_after_the_final_stage_comes_the_summary():
@@ -145,27 +128,27 @@ def runs(selected, baseline):
     ("selected", "baseline", "adopted", "said"),
     [
         ([0.2, 0.3, 0.25], [0.4, 0.5, 0.46], True, "over 3 new seeds"),
-        ([0.2, None, 0.25], [0.4, 0.5, 0.46], False, "selected config did not finish under 1 of 3"),
-        ([0.2, 0.3, 0.25], [None, None, None], True, "starting config did not finish under 3 of 3"),
-        ([0.2, 0.3, 0.25], [0.4, 0.5], True, "over 2 new seeds"),
-        ([], [], False, "not retrained"),
+        ([0.2, None, 0.25], [0.4, 0.5, 0.46], False, "it dies under 1 of 3 seeds"),
+        ([0.2, 0.3, 0.25], [None, None, None], False, "the starting config under 3 of 3 seeds"),
+        ([0.2, 0.3, 0.25], [0.4, 0.5], False, "over 2 new seeds; the spread between seeds is unknown"),
+        ([], [], False, "not compared under new seeds"),
     ],
 )
 def test_adoption_looks_at_every_new_seed(selected, baseline, adopted, said):
     """Runs are paired by seed; one that died decides, one that Ctrl-C left out is passed over."""
     made = record(repeats=runs(selected, baseline))
-    adoption = _adoption(made, LOSS, best=12, findings=[])
-    assert adoption.adopted == adopted
-    assert said in adoption.why
+    grounds = adoption(made, findings=[])
+    assert grounds.adopted == adopted
+    assert said in grounds.why
 
 
 def test_runs_that_a_machine_lost_say_nothing_of_a_config():
     """A seed under which either side failed for want of memory or of a machine is left out of the comparison."""
-    made = record(repeats=runs([0.2, 0.22, 0.21, 0.9], [0.4, 0.41, 0.43, 0.1]))
-    made.repeats.loc[3, "status"] = made.repeats.loc[4, "status"] = "failed"
-    adoption = _adoption(made, LOSS, best=3, findings=[])
-    assert adoption.adopted
-    assert "over 2 new seeds" in adoption.why
+    made = record(repeats=runs([0.2, 0.22, 0.21, 0.2, 0.9], [0.4, 0.41, 0.43, 0.42, 0.1]))
+    made.repeats.loc[4, "status"] = made.repeats.loc[5, "status"] = "failed"
+    grounds = adoption(made, findings=[])
+    assert grounds.adopted
+    assert "over 3 new seeds" in grounds.why
 
 
 def score(accuracy):
@@ -197,8 +180,7 @@ def test_a_row_gives_its_config_again():
 
 def test_a_start_with_whole_numbers_rounds_no_trial():
     """A start written by hand, with a decay of 0 and a rate of 1, gives each row's config with the row's own values."""
-    made = record()
-    made.manifest["start"] = {"optimiser": {"weight_decay": 0, "lr": 1}}
+    made = saying(record(), start=TrialConfig.from_dict({"optimiser": {"weight_decay": 0, "lr": 1}}))
     row = made.trials.iloc[4]
     config = trial_config(made, row)
     assert (config.optimiser.lr, config.optimiser.weight_decay) == (row["optimiser.lr"], 1e-3)
@@ -209,9 +191,9 @@ def test_switches_and_whole_numbers_survive_the_csv(tmp_path):
     table = tmp_path / "trials.csv"
     table.write_text("network.batch_norm,augmentation.greyscale,ensemble.members,seed\nTrue,,3,1\n,False,,2\n")
     rows = pd.read_csv(table).assign(arm="cosine")
-    made = record()
-    paths = ["network.batch_norm", "augmentation.greyscale", "ensemble.members"]
-    made.manifest["parameters"] = [{"path": path, "domain": {"kind": "choice"}} for path in paths]
+    paths = {"network.batch_norm": True, "augmentation.greyscale": False, "ensemble.members": 3}
+    own = tuple(Parameter(path, "nuisance", Choice((value, "another")), "made up") for path, value in paths.items())
+    made = saying(record(), parameters=own)
     first, second = (trial_config(made, row) for _, row in rows.iterrows())
     assert (first.network.batch_norm, first.augmentation.greyscale, first.ensemble.members) == (True, True, 3)
     assert (second.network.batch_norm, second.augmentation.greyscale, second.ensemble.members) == (False, False, 1)
@@ -222,19 +204,19 @@ def test_switches_and_whole_numbers_survive_the_csv(tmp_path):
     [
         ("final", runs([0.2, 0.3, 0.25], [0.4, 0.5, 0.46]), True, "over 3 new seeds"),
         ("final", runs([0.2, 0.3], []), False, "the report's baseline itself"),
-        ("ensemble", runs([0.2, 0.3], []), False, "with as many networks"),
+        ("ensemble", runs([0.2, 0.3], []), False, "the best trial is the starting config"),
     ],
 )
 def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, said):
     """The final stage judges against the report's baseline; where the selected config is its own rival nothing is adopted."""
     made = record(repeats=repeats, stage=stage)
-    made.manifest["examined"] = stage == "final"
-    made.manifest["finalists"] = {role: {} for role, *_ in repeats}
+    finalists = {role: TrialConfig() for role, *_ in repeats}
+    made = saying(made, examined=stage == "final", finalists=finalists)
     if stage == "final":
-        made.manifest["parameters"] = []
-    adoption = _adoption(made, LOSS, best=0 if stage == "final" else 3, findings=[])
-    assert adoption.adopted == adopted
-    assert said in adoption.why
+        made = saying(made, parameters=())
+    grounds = adoption(made, findings=[])
+    assert grounds.adopted == adopted
+    assert said in grounds.why
 
 
 @pytest.mark.parametrize(
@@ -248,9 +230,12 @@ def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, s
 )
 def test_the_rival_is_called_what_it_is(stage, epochs, rival):
     """What did not finish is the start, in an ensemble several of it, in the final stage the report's baseline."""
-    made = record(repeats=runs([0.2, 0.3], [None, None]), stage=stage)
-    made.manifest.update(examined=stage == "final", reference=TrialConfig().override({"epochs": epochs}).to_dict())
-    assert f"{rival} did not finish under 2 of 2 new seeds" in _adoption(made, LOSS, best=3, findings=[]).why
+    made = record(repeats=runs([0.2, 0.3, 0.2], [None, None, None]), stage=stage)
+    matching = ("ensemble.members",) if stage == "ensemble" else ()
+    made = saying(
+        made, examined=stage == "final", matching=matching, reference=TrialConfig().override({"epochs": epochs})
+    )
+    assert f"{rival} under 3 of 3 seeds" in adoption(made, findings=[]).why
 
 
 @pytest.mark.parametrize(
@@ -259,45 +244,44 @@ def test_the_rival_is_called_what_it_is(stage, epochs, rival):
 )
 def test_an_untuned_network_is_a_start_unless_it_learned_nothing(severity, adopted, said):
     """Nothing searched, no rival: the check against chance decides, and where it cannot, the reason says so."""
-    made = record()
-    made.manifest["parameters"], made.manifest["finalists"] = [], {"selected": {}}
-    adoption = _adoption(made, LOSS, best=0, findings=[Finding("chance", severity, "")])
-    assert adoption.adopted == adopted
-    assert said in adoption.why
+    made = saying(record(), parameters=(), finalists={"selected": TrialConfig()})
+    grounds = adoption(made, findings=[Finding("chance", severity, "")])
+    assert grounds.adopted == adopted
+    assert said in grounds.why
 
 
 @pytest.mark.parametrize(("severity", "adopted"), [("ok", True), ("note", False), ("fail", False)])
 def test_what_is_not_shown_to_be_better_than_chance_is_never_adopted(severity, adopted):
     """However much a config gains under new seeds: at chance, or where chance cannot be told, the start is kept."""
     made = record(repeats=runs([0.2, 0.21, 0.2], [0.4, 0.41, 0.4]))
-    adoption = _adoption(made, LOSS, best=3, findings=[Finding("chance", severity, "")])
-    assert adoption.adopted == adopted
-    assert "val_loss 0.4033 to 0.2033" in adoption.why
+    grounds = adoption(made, findings=[Finding("chance", severity, "")])
+    assert grounds.adopted == adopted
+    assert "val_loss 0.4033 to 0.2033" in grounds.why
 
 
 def test_every_check_passed_is_said_where_every_check_could_judge():
     """A check that had to leave something open is named; a note about the data is no check."""
     ok, note = Finding("density", "ok", ""), Finding("data", "note", "small set")
-    assert _with_doubts("keep", [ok, note]) == "keep; every check passed"
-    assert _with_doubts("keep", [ok, note, Finding("chance", "note", "")]) == "keep; not settled: chance"
-    assert _with_doubts("keep", [*warn("density"), Finding("chance", "note", "")]) == "keep, with doubts: density"
+    assert with_doubts("keep", [ok, note]) == "keep; every check passed"
+    assert with_doubts("keep", [ok, note, Finding("chance", "note", "")]) == "keep; not settled: chance"
+    assert with_doubts("keep", [*warn("density"), Finding("chance", "note", "")]) == "keep, with doubts: density"
 
 
 def test_a_jaccard_of_zero_on_the_test_pairs_is_in_the_verdict():
     """A network that calls no similar test pair similar passed no check; others keep their verdict."""
     passed = "adopt the selected config; every check passed"
     assert (
-        _with_a_dead_test(passed, {"jaccard": 0.0})
-        == "adopt the selected config; it calls no similar test pair similar"
+        with_a_dead_test(passed, {"jaccard": 0.0}) == "adopt the selected config; it calls no similar test pair similar"
     )
-    assert _with_a_dead_test(passed, {"jaccard": 0.1}) == _with_a_dead_test(passed, None) == passed
+    assert with_a_dead_test(passed, {"jaccard": 0.1}) == with_a_dead_test(passed, None) == passed
 
 
-@pytest.mark.parametrize("finalists", [{}, {"selected": {"epochs": 20}}, {"selected": {}, "baseline": {"epochs": 20}}])
-def test_the_baseline_s_config_trained_as_long_as_its_figures_say(finalists):
+@pytest.mark.parametrize("roles", [[], ["selected"], ["selected", "baseline"]])
+def test_the_baseline_s_config_trained_as_long_as_its_figures_say(roles):
     """Retrained beside the selected one, being the selected one, or not retrained: its epochs are those it was trained."""
-    manifest = record().manifest | {"finalists": finalists, "start": {"epochs": 7}}
-    assert _baseline_config(manifest)["epochs"] == 20
+    finalists = {role: TrialConfig() for role in roles}
+    made = saying(record(), finalists=finalists, start=TrialConfig().override({"epochs": 7}))
+    assert _baseline_config(made.manifest).epochs == 20
 
 
 @pytest.mark.parametrize(
@@ -310,19 +294,16 @@ def test_the_baseline_s_config_trained_as_long_as_its_figures_say(finalists):
 )
 def test_the_test_pairs_verdict_needs_an_interval_and_a_second_seed(gain, said):
     """Better is said where the whole interval of the gain lies above zero, and never of single networks."""
-    assert said in _on_the_test_pairs(gain)
+    assert said in on_the_test_pairs(gain)
 
 
-@pytest.mark.parametrize(
-    ("place", "answer", "epochs"), [(19, "longer", 40), (15, "longer", 40), (14, "enough", 20), (1, "fewer", 20)]
-)
-def test_how_many_epochs_is_read_from_the_best_ones(place, answer, epochs):
-    """Best in the last quarter: twice as many; in the first tenth: fewer would do; between: these are enough."""
-    curve = np.full(20, 0.5)
-    curve[place] = 0.1
-    length = training_length(study(curve=lambda number: curve - number * 1e-4), LOSS)
+@pytest.mark.parametrize(("pace", "answer", "epochs"), [(0.03, "longer", 40), (0.4, "enough", 20), (1.0, "fewer", 20)])
+def test_how_many_epochs_is_read_from_the_leading_curves(pace, answer, epochs):
+    """Still falling at the end: twice as many; settled in the first half: fewer would do; between: these are enough."""
+    curve = 0.1 + 0.5 * np.exp(-pace * np.arange(20))
+    length = training_length(study(curve=lambda number: curve + number * 1e-4), LOSS)
     assert (length["trained"], length["answer"], length["epochs"]) == (20, answer, epochs)
-    assert length["best_epochs"] == [place + 1] * 5
+    assert length["best_epochs"] == [20] * 5
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -332,9 +313,8 @@ def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, dem
     asked = stage.for_demo() if demo else stage
     planned = Study(asked, "s", TrialConfig(), Budget(12, 4, 1))
     data = prepare(simulate(40), "grouped")
-    write_json(
-        tmp_path / "study.json", manifest(planned, data, data.for_trials(), [], "", Cluster((Node(1),)), encoder_path())
-    )
+    chips = (data, data.for_trials())
+    write_manifest(tmp_path, manifest(planned, *chips, Source(), "", Cluster((Node(1),)), encoder_path()))
     log = TrialLog(tmp_path / "trials.csv", tmp_path / "epochs.csv", [p.path for p in asked.varied])
     suggester, trials = Suggester(planned, tmp_path / "journal"), []
     for number in range(12):
@@ -345,17 +325,9 @@ def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, dem
         assert trial_config(read, row) == trial.config
 
 
-def test_retrainings_of_another_config_are_no_evidence():
-    """Trials added since may have a new best one: what was retrained before says nothing about it, until it is too."""
-    made = record(repeats=runs([0.2, 0.3], [0.4, 0.5]))
-    made.manifest["finalists"] = {"selected": TrialConfig().to_dict(), "baseline": TrialConfig().to_dict()}
-    assert _with_own_repeats(made).repeats.empty
-    made.manifest["finalists"]["selected"] = selected_trial(made)[1].to_dict()
-    assert len(_with_own_repeats(made).repeats) == 4
-
-
 def test_a_study_cut_off_in_its_retraining_says_no_more_than_it_knows():
     """With a rival still to be retrained nothing is called the same config as another; it is not retrained, or not whole."""
     made = record(repeats=runs([0.2], []), stage="final")
-    made.manifest.update(examined=True, parameters=[], finalists={"selected": {}, "baseline": {}})
-    assert "not retrained" in _adoption(made, LOSS, best=0, findings=[]).why
+    both = {"selected": TrialConfig(), "baseline": TrialConfig()}
+    made = saying(made, examined=True, parameters=(), finalists=both)
+    assert "not trained under new seeds" in adoption(made, findings=[]).why

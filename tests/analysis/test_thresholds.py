@@ -1,8 +1,10 @@
+"""Guards the thresholds and the area under the ROC curve: against loops over thresholds and over couples of pairs."""
+
 import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.thresholds import area_under_roc, best_f1, best_roc
@@ -30,6 +32,7 @@ def youden(score, target, threshold):
     return (tp / (tp + fn) if tp + fn else 0.0) - (fp / (fp + tn) if fp + tn else 0.0)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(pairs)
 def test_no_threshold_is_better(drawn):
     """A loop over a fine grid of thresholds finds no higher F1, and no higher TPR - FPR, than the chosen ones have."""
@@ -39,6 +42,7 @@ def test_no_threshold_is_better(drawn):
     assert youden(score, target, best_roc(score, target)) >= max(youden(score, target, t) for t in grid) - 1e-12
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(pairs)
 def test_the_area_is_the_share_of_couples_in_order(drawn):
     """AUC equals a loop over all couples of a similar and a different pair, ties counted half."""

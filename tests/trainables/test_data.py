@@ -9,8 +9,8 @@ import torch
 
 from trainables.data import ChipSet, channel_statistics, prepare
 from trainables.errors import InputError
+from trainables.images.synthetic import simulate
 from trainables.stored import load
-from trainables.synthetic import simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -270,10 +270,12 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     """
     from safetensors.torch import save_file
 
-    from analysis.diagnose import better_than_chance
-    from analysis.evaluate import Finalist, evaluate
-    from analysis.manifest import described_grouping
-    from tests.analysis.test_diagnose import LOSS, study
+    from analysis.checks.chance import chance
+    from analysis.checks.evidence import evidence_of
+    from analysis.scores import Finalist
+    from studies.evaluate import evaluate
+    from studies.manifest import described_grouping
+    from tests.build import LOSS, saying, study
     from trainables.config import TrialConfig
     from trainables.ensemble import pack
     from trainables.training import DeviceData, Run, train
@@ -289,8 +291,8 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
 
     chips = patients(12, 14)
     seen = study(val_accuracy=[1.0] * 27)  # however well it does on the validation pairs of four patients
-    seen.manifest["data"]["grouping"] = described_grouping(prepare(chips, "grouped"))
-    assert better_than_chance(seen, LOSS).severity == "note"  # and so it is not adopted (test_report.py)
+    seen = saying(seen, data={"grouping": described_grouping(prepare(chips, "grouped"))})
+    assert chance(evidence_of(seen, LOSS))[0].severity == "note"  # and so it is not adopted (test_report.py)
     kept = tested(chips, "together")
     low, high = kept.accuracy_interval
     assert 0.3 < kept.accuracy < 0.7

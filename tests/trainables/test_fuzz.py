@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainables.test_pixels import png, tiff
+from tests.trainables.images.test_pixels import png, tiff
 from trainables.errors import InputError
-from trainables.pixels import decode_image
-from trainables.readers import read_chips
+from trainables.images.pixels import decode_image
+from trainables.images.readers import read_chips
 
 CASES = int(os.environ.get("FUZZ", "2400"))  # in all
 SECONDS = 10  # no single input may take longer

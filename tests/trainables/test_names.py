@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from trainables.errors import InputError
-from trainables.readers import read_chips
+from trainables.images.readers import read_chips
 
 ODD = ["<img src=x onerror=alert(1)>", "two words", "line\nbreak", "tab\there", "ship\x1b[2J", "氷山", "кот",
        "x" * 200, "'quote\" & co", "-rf", "$(reboot)", "%s%n"]  # fmt: skip

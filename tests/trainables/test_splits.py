@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from trainables import splits
+from trainables.images.synthetic import simulate
 from trainables.splits import joined, near_duplicates, rarest_labels, split_chips
-from trainables.synthetic import simulate
 
 
 def turned(image, k):
@@ -132,7 +132,7 @@ def test_all_eight_views_are_one_group():
 
 def test_real_faces_have_no_false_duplicates(shared_data):
     """400 different face photographs are 400 groups: likeness of a person is not sameness of a picture."""
-    from trainables.readers import read_chips
+    from trainables.images.readers import read_chips
 
     faces = read_chips(shared_data / "att_faces" / "att_faces.zip")
     assert len(set(near_duplicates(faces.images).tolist())) == 400

@@ -19,10 +19,10 @@ from trainables.config import TrialConfig
 from trainables.data import ChipSet, prepare
 from trainables.ensemble import mean_score, pack
 from trainables.errors import InputError
+from trainables.images.pixels import decode_image
+from trainables.images.readers import read_chips
+from trainables.images.scale import OF_FILES, Scale
 from trainables.losses import make_loss
-from trainables.pixels import decode_image
-from trainables.readers import read_chips
-from trainables.scale import OF_FILES, Scale
 from trainables.training import DeviceData, Run, train, validate
 from trainables.verifier import DESCRIPTION, EIGHT_BIT, RAW, RENDERED, WEIGHTS, Verifier, pixels_of, save_verifier
 

@@ -1,0 +1,145 @@
+"""The procedure on a study's record: which runs under new seeds it still needs, and what those it has come to.
+
+Nothing but the record decides, so a report that is written again, a study that is resumed and the search itself agree.
+In the record of these runs an arm is the trial whose config was trained ("trial 7"), or `baseline` for the start.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.procedure import ERRORS, START, Procedure, Settled, next_runs, plan
+from analysis.race import Known, Outcome, Ranking, Run, entrants, next_in_race
+from search_spaces.stage import BASELINE, SELECTED
+from search_spaces.study import repeat_seed
+from storage.folder import StudyRecord
+from storage.manifest import Manifest
+from trainables.config import Loss
+from trainables.result import Metric
+
+UNTESTED = 5  # seeds of a start that nothing is left to compare with
+LOST = 5  # seeds of which a run failed, replaced by others; what fails beyond counts as having died
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is known of a study's candidates. `seeds` are the training seeds by their numbers in a `Run`."""
+
+    procedure: Procedure
+    search: Mapping[int, Outcome]
+    arms: Mapping[int, str]
+    known: Known
+    seeds: tuple[int, ...]
+
+    def next(self) -> tuple[Run, ...] | Settled:
+        """Return the runs that are needed next, or the answer."""
+        answer = next_runs(self.procedure, self.search, self.arms, self.known)
+        if isinstance(answer, Settled) and not answer.decisions:  # no candidate is left: the start is measured alone
+            first = self.procedure.race.seeds
+            most = max((rule.most for rule in self.procedure.decisions), default=0)
+            alone = [Run(START, first + seed) for seed in range(min(most, UNTESTED))]
+            return tuple(run for run in alone if run not in self.known) or answer
+        return answer
+
+    def ranking(self) -> tuple[int, ...]:
+        """Return the candidates, best first, as far as the race has come."""
+        procedure = self.procedure
+        keep = procedure.race.entrants
+        entered = entrants(self.search, self.arms, START, keep, procedure.metric, procedure.chance)
+        raced = next_in_race(procedure.race, self.search, entered, self.known, procedure.metric, procedure.chance)
+        return raced.order if isinstance(raced, Ranking) else entered
+
+
+def arm_of(run: Run) -> str:
+    """Return how the record calls the config of a run."""
+    return BASELINE if run.trial == START else f"trial {run.trial}"
+
+
+def contest(study: StudyRecord) -> Contest:
+    """Return what a study's record says of its candidates. Trials that failed or were stopped are none."""
+    manifest, metric = study.manifest, study.manifest.metric
+    ended = study.trials[study.trials["status"].isin(["finished", "infeasible"])]
+    searched = {int(row["trial"]): _outcome(row, manifest) for _, row in ended.iterrows()}
+    values = [outcome.value for outcome in searched.values() if outcome.value is not None]
+    guessing = chance_value(metric, manifest.start.loss, manifest.data.pairs["validation"].similar)
+    worst = min([guessing, *values], key=lambda value: metric.gain(value, guessing))
+    procedure = plan(manifest.budget.trials, len(manifest.arms), metric, worst, manifest.budget.repeats)
+    if manifest.matching:  # each candidate has a start of its own to meet: the winner alone does
+        looks = procedure.decisions[0]
+        procedure = replace(procedure, decisions=(replace(looks, error=sum(ERRORS)),))
+    seeds, known = _known(study, procedure)
+    return Contest(procedure, searched, dict(zip(ended["trial"], ended["arm"], strict=True)), known, seeds)
+
+
+def _known(study: StudyRecord, procedure: Procedure) -> tuple[tuple[int, ...], Known]:
+    """The training seeds by number, those of failed runs passed over, and how the runs under them ended."""
+    manifest, runs = study.manifest, study.repeats
+    lost = list(dict.fromkeys(int(seed) for seed in runs.loc[runs["status"] == "failed", "seed"]))[:LOST]
+    count = procedure.race.seeds + max((rule.most for rule in procedure.decisions), default=0) + UNTESTED
+    asked = (repeat_seed(manifest.seed, manifest.stage, manifest.start, place) for place in range(count + LOST))
+    seeds = tuple(seed for seed in asked if seed not in lost)
+    number = {seed: place for place, seed in enumerate(seeds)}
+    known = {}
+    for _, row in runs.iterrows():
+        trial = START if row["arm"] == BASELINE else int(str(row["arm"]).removeprefix("trial "))
+        if int(row["seed"]) in number:
+            known[Run(trial, number[int(row["seed"])])] = _outcome(row, manifest)
+    return seeds, known
+
+
+def _outcome(row: pd.Series[Any], manifest: Manifest) -> Outcome:
+    """How a run of a table ended: a network that is right no more often than guessing has learned nothing."""
+    if row["status"] != "finished":
+        return Outcome(None, learned=False)
+    similar = manifest.data.pairs["validation"].similar
+    learned = float(row["val_accuracy"]) > max(similar, 1 - similar) and float(row["val_jaccard"]) > 0
+    return Outcome(float(row[manifest.metric.name]), learned)
+
+
+def chance_value(metric: Metric, loss: Loss, similar: float) -> float:
+    """Return the metric of a network that tells nothing apart, where `similar` is the share of similar pairs.
+
+    Cross entropy of p = 0.5 is ln 2; the contrastive loss of one distance for all is least at (1 - similar) margins.
+    """
+    if metric.name == "val_accuracy":
+        return max(similar, 1 - similar)
+    if metric.name != "val_loss":
+        return 0.0
+    return similar * (1 - similar) * loss.margin**2 / 2 if loss.kind == "contrastive" else math.log(2)
+
+
+def is_raced(study: StudyRecord) -> bool:
+    """Return whether its runs under new seeds are a race's: something was searched, and by this version or a later."""
+    return bool(study.manifest.domains) and not (study.repeats["arm"] == SELECTED).any()
+
+
+def settled(study: StudyRecord) -> Settled | None:
+    """Return the answer of a raced study; None as long as runs are missing, or where nothing was raced."""
+    if not is_raced(study) or study.finished.empty:
+        return None
+    answer = contest(study).next()
+    return answer if isinstance(answer, Settled) else None
+
+
+def by_role(study: StudyRecord) -> StudyRecord:
+    """Return the study with its runs under fresh seeds called by role: those of the config to use are `selected`.
+
+    Where that is the start, its runs are, and no `baseline` is left. Other candidates, and the race's runs, keep the
+    names of their trials. Without an answer yet there are no roles, and no runs.
+    """
+    if not is_raced(study):
+        return study
+    answer = settled(study)
+    if answer is None:
+        return replace(study, repeats=study.repeats.head(0), repeat_epochs=study.repeat_epochs.head(0))
+    found = contest(study)
+    fresh = study.repeats["seed"].isin(found.seeds[found.procedure.race.seeds :])
+    own = arm_of(Run(answer.use, 0))
+    role = np.where((study.repeats["arm"] == own) & fresh, SELECTED, study.repeats["arm"])
+    return replace(study, repeats=study.repeats.assign(arm=role))

@@ -1,0 +1,65 @@
+"""The playbook's checks on a study, a file each: each returns findings with evidence and, where it warns, what to do.
+
+docs/design/checks.md says of each which section of the tuning playbook it follows, its rule and its measured error
+rates. Numbers that the playbook does not give are ours; they stand as constants beside the check that uses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from analysis.checks.boundary import boundary
+from analysis.checks.chance import chance
+from analysis.checks.data import data
+from analysis.checks.density import density
+from analysis.checks.early_best_epochs import early_best_epochs
+from analysis.checks.evidence import TOP, Evidence, evidence_of
+from analysis.checks.feasibility import feasibility
+from analysis.checks.finding import Finding, Remedy
+from analysis.checks.late_variance import late_variance
+from analysis.checks.overfitting import overfitting
+from analysis.checks.precedence import settled
+from analysis.checks.retraining import retraining
+from analysis.checks.separation import separation
+from analysis.checks.training_length import LATE, epochs_to_train
+from analysis.checks.training_length import training_length as _training_length
+from analysis.checks.training_loss import training_loss
+from analysis.checks.unstable_edge import unstable_edge
+from storage.folder import StudyRecord
+from trainables.result import Metric
+
+__all__ = ["CHECKS", "LATE", "TOP", "Evidence", "Finding", "Remedy", "diagnose", "training_length"]
+
+CHECKS: tuple[Callable[[Evidence], list[Finding]], ...] = (
+    chance,
+    feasibility,
+    unstable_edge,
+    boundary,
+    density,
+    training_loss,
+    overfitting,
+    _training_length,
+    early_best_epochs,
+    late_variance,
+    separation,
+    retraining,
+    data,
+)
+
+
+def diagnose(study: StudyRecord, metric: Metric) -> list[Finding]:
+    """Run every check on a study, settle contradictions between their advices, and return them worst first."""
+    return findings_of(evidence_of(study, metric))
+
+
+def findings_of(evidence: Evidence) -> list[Finding]:
+    """Run every check on `evidence`; without a finished trial only what can be said then."""
+    if not (evidence.trials["status"] == "finished").any():
+        return feasibility(evidence)
+    return settled([finding for check in CHECKS for finding in check(evidence)])
+
+
+def training_length(study: StudyRecord, metric: Metric) -> dict[str, Any]:
+    """Return how many epochs to train, as report.json holds it."""
+    return epochs_to_train(evidence_of(study, metric))

@@ -1,0 +1,65 @@
+"""The commands that a reader may type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces.stages import STAGES, stage_after, stage_named
+from storage.folder import StudyRecord
+
+if TYPE_CHECKING:
+    from analysis.checks.finding import Finding
+
+
+def is_cut_off(study: StudyRecord) -> bool:
+    """Return whether there is something to go on with: not measured yet, and its trials do not all fail."""
+    return not study.manifest.finished and (study.evidence.empty or not study.finished.empty)
+
+
+def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
+    """Return the command that goes on: with what is left, this study with one thing changed, or the next stage."""
+    manifest, budget = study.manifest, study.manifest.budget
+    warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
+    later = stage_after(stage_named(manifest.stage))
+    start = str(study.path / "best.json") if adopted and not manifest.examined else manifest.start_from
+    results = study.path.parent.parent
+    cut_off, longer = is_cut_off(study), bool(warned & {"chance", "training length"})
+    if later is None and not (cut_off or longer):
+        return shlex.join(["python", "-m", "analysis", str(results)])
+    options: dict[str, object] = {
+        "--stage": manifest.stage,
+        "--start": start if start.endswith(".json") else None,
+        "--trials": budget.trials,
+        "--epochs": budget.epochs,
+        "--repeats": budget.repeats,
+        "--seed": manifest.seed or None,
+        "--sampler": manifest.sampler if manifest.sampler != "qmc" else None,
+        "--scheduler": manifest.scheduler if manifest.scheduler != "none" else None,
+    }
+    more: dict[str, object] = {"--stage": manifest.stage, "--resume": True, "--study": manifest.name}
+    if cut_off:
+        options = more
+    elif study.finished.empty:  # nothing trained: find out whether the plain baseline does
+        options = {"--stage": STAGES[0].name}
+    elif longer:
+        options["--epochs"] = 2 * budget.epochs
+    elif warned & {"boundary", "feasibility"}:  # ranges are changed first, which makes another study of it
+        options["--trials"] = 2 * budget.trials
+    elif warned & {"density", "retraining", "early best epochs"}:
+        options = {**more, "--trials": 2 * budget.trials}
+    elif later:  # finds what was adopted by itself
+        kept = {"--start": options["--start"], "--epochs": budget.epochs}
+        options = {"--stage": later.name, **({} if adopted else kept)}
+    options["--results-dir"] = None if results == Path("results") else results
+    given = [(option, value) for option, value in options.items() if value is not None]
+    words = [str(word) for option, value in given for word in ((option,) if value is True else (option, value))]
+    return shlex.join(["python", "run_search.py", *words, *manifest.data.asked.options()])
+
+
+def sync_command(folder: Path) -> str | None:
+    """Return the command that sends a study's offline runs to a server; None if there are none."""
+    there = any((folder / "wandb").glob("offline-run-*"))
+    return f"wandb sync {shlex.quote(str(folder / 'wandb'))}/offline-run-*" if there else None

@@ -1,0 +1,281 @@
+"""What a study's runs under new seeds come to: which config to use, whether it is proven better, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import pandas as pd
+
+from analysis.candidates import Contest, contest, is_raced, settled
+from analysis.checks.finding import Finding
+from analysis.decision import NONE, Deaths, Decision, Earlier, Rule, decide
+from analysis.procedure import START, Settled
+from analysis.race import Outcome, Run
+from search_spaces.stage import BASELINE, SELECTED
+from storage.folder import StudyRecord
+from storage.manifest import Manifest
+from trainables.config import TrialConfig
+from trainables.result import Metric
+
+ERROR = 0.025  # one-sided, of a comparison that was not raced: all its seeds are looked at once
+PASSED = "; every check passed"
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """Whether the selected config replaces the start, and on which grounds. `gain` is in the metric's units.
+
+    `low` to `high` is its interval at `confidence`, positive is better; `detectable` the gain that this study would
+    have proven with 80 % power. `deaths` and `start_deaths` are the runs that came to nothing.
+    """
+
+    adopted: bool
+    why: str
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    seeds: int = 0
+    detectable: float | None = None
+    deaths: Deaths | None = None
+    start_deaths: Deaths | None = None
+
+
+CHANCE = {  # whether the untuned network is worth starting from, by what the check says
+    "ok": Adoption(True, "adopted: the starting point, better than chance"),
+    "note": Adoption(False, "not adopted: too few images or groups to tell it from chance"),
+    "fail": Adoption(False, "not adopted: no better than chance"),
+}
+
+
+def adoption(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
+    """Return whether to adopt the config to use; what was not shown to be better than chance never is."""
+    grounds = _by_the_runs(study, findings)
+    chance = _chance(findings)
+    if grounds.adopted and chance != "ok":
+        gained = grounds.why.partition(": ")[2]
+        return replace(grounds, adopted=False, why=f"{CHANCE[chance].why}, whatever it gains ({gained})")
+    return grounds
+
+
+def _chance(findings: Sequence[Finding]) -> str:
+    return next((finding.severity for finding in findings if finding.id == "chance"), "ok")
+
+
+def _by_the_runs(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
+    manifest = study.manifest
+    if not is_raced(study):
+        return _measured(study, findings)
+    answer = settled(study)
+    if answer is None:
+        return Adoption(False, "not adopted: not compared under new seeds, so its gain cannot be told from luck")
+    return _raced(contest(study), answer, manifest)
+
+
+def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
+    """Of a study without a race: beside its rival on the same seeds, or better than chance."""
+    manifest = study.manifest
+    if BASELINE not in (manifest.finalists or set(study.repeats["arm"])):
+        if manifest.examined and manifest.finalists:
+            return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
+        if manifest.domains:
+            return Adoption(False, "not adopted: the best trial is the starting config; keep it")
+        return CHANCE[_chance(findings)]
+    pairs = paired_outcomes(study)
+    if not pairs:
+        return Adoption(False, "not adopted: not trained under new seeds, so its gain cannot be told from luck")
+    decision = decide(
+        Rule((len(pairs),), ERROR), pairs, manifest.metric, _worst(pairs, manifest.metric), Earlier(NONE, NONE)
+    )
+    assert isinstance(decision, Decision)
+    grounds = _grounds(decision, pairs, manifest)
+    if not manifest.examined:  # begun before candidates were raced
+        return grounds
+    return replace(grounds, why=f"on validation: {grounds.why.partition(': ')[2]}")
+
+
+def _worst(pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric) -> float:
+    """What a diverged run counts as where no search says what guessing is worth: the worst that was seen."""
+    values = [side.value for pair in pairs for side in pair if side.value is not None]
+    return min(values, key=lambda value: metric.gain(value, 0.0), default=0.0)
+
+
+def paired_outcomes(study: StudyRecord) -> list[tuple[Outcome, Outcome]]:
+    """Return how selected and baseline ended under each seed that both had; lost machines say nothing of a config."""
+    runs = study.repeats[study.repeats["arm"].isin([SELECTED, BASELINE]) & (study.repeats["status"] != "failed")]
+    by_seed: dict[int, dict[str, Outcome]] = {}
+    for _, row in runs.iterrows():
+        lived = row["status"] == "finished"
+        value = float(row[study.manifest.metric.name]) if lived else None
+        by_seed.setdefault(int(row["seed"]), {})[str(row["arm"])] = Outcome(value, lived)
+    return [(both[SELECTED], both[BASELINE]) for both in by_seed.values() if len(both) == 2]
+
+
+def _raced(found: Contest, answer: Settled, manifest: Manifest) -> Adoption:
+    if not answer.decisions:
+        return Adoption(False, "not adopted: no other trial finished; keep the starting config")
+    own = dict(answer.decisions)
+    trial = answer.use if answer.use != START else answer.decisions[0][0]
+    first = found.procedure.race.seeds
+    pairs = [
+        (found.known[Run(trial, first + seed)], found.known[Run(START, first + seed)])
+        for seed in range(own[trial].seeds)
+    ]
+    grounds = _grounds(own[trial], pairs, manifest)
+    if answer.use == START:
+        return replace(grounds, why=f"not adopted: trial {trial}, the best candidate: {grounds.why.partition(': ')[2]}")
+    return grounds
+
+
+def _grounds(decision: Decision, pairs: Sequence[tuple[Outcome, Outcome]], manifest: Manifest) -> Adoption:
+    """A decision in words: from what to what, how sure, how many runs died, and what could not have been seen."""
+    metric, rival = manifest.metric, rival_name(manifest)
+    ours, start = ([run.value for run in side if run.value is not None] for side in zip(*pairs, strict=True))
+    seeds = f"{decision.seeds} new seed{'s' if decision.seeds > 1 else ''}"
+    parts = [f"{metric.name} {_mean(start)} to {_mean(ours)} over {seeds}"]
+    if decision.low is not None and decision.high is not None and decision.confidence is not None:
+        interval = f"({decision.confidence:.0%} {decision.low:.4f} to {decision.high:.4f})"
+        parts[0] += f", gain {decision.gain:.4f} {interval}"
+    if decision.stop == "too few seeds":
+        parts.append("the spread between seeds is unknown")
+    elif not decision.better:
+        parts.append("it is no better")
+    elif not decision.proven and decision.low is not None and decision.low <= 0:
+        parts.append(f"the interval reaches zero; a gain of {decision.detectable:.4f} would have been proven in 80 %")
+    elif not decision.proven:
+        parts.append("too few runs to rule out that it dies under many seeds")
+    if decision.deaths.died or decision.start_deaths.died:
+        parts.append(f"it dies under {_told(decision.deaths)}, {rival} under {_told(decision.start_deaths)}")
+    return Adoption(
+        decision.proven,
+        f"{'adopted' if decision.proven else 'not adopted'}: {'; '.join(parts)}",
+        decision.gain,
+        decision.low,
+        decision.high,
+        decision.confidence,
+        decision.seeds,
+        decision.detectable,
+        decision.deaths,
+        decision.start_deaths,
+    )
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{fmean(values):.4f}" if values else "(died)"
+
+
+def _told(deaths: Deaths) -> str:
+    return f"{deaths.died} of {deaths.runs} seeds ({deaths.low:.0%} to {deaths.high:.0%})"
+
+
+def rival_name(manifest: Manifest) -> str:
+    """Return what the selected config is measured beside."""
+    if manifest.examined:
+        epochs = manifest.reference.epochs
+        return "the report's baseline" + (f" ({epochs} epochs)" if epochs != TrialConfig().epochs else "")
+    return "the starting config" + (" with as many networks" if manifest.matching else "")
+
+
+def verdict(study: StudyRecord, grounds: Adoption, used: int, findings: Sequence[Finding]) -> str:
+    """Return the answer in a sentence: what to do with trial `used`, and which checks raise a doubt."""
+    if study.manifest.examined:
+        head = "the adopted config was not measured beside the report's baseline"
+    elif grounds.adopted:
+        head = "adopt the selected config"
+    elif used != START and grounds.gain is not None and grounds.gain > 0 and _chance(findings) == "ok":
+        head = "use the selected config: better in the mean of new seeds, which is not proven"
+    else:
+        head = "keep the starting config"
+    return with_doubts(head, findings)
+
+
+def on_the_test_pairs(gain: Mapping[str, float]) -> str:
+    """Return what a gain on the test pairs says; better only where its whole interval lies above zero."""
+    if gain["seeds"] < 2:
+        return "with one seed nothing tells the adopted config from the report's baseline"
+    better = "better than" if gain["low"] > 0 else "not shown to be better than"
+    return f"on the test pairs the adopted config is {better} the report's baseline"
+
+
+def with_doubts(head: str, findings: Sequence[Finding]) -> str:
+    """Add which checks raised a doubt, else which could not judge: a note about the data is neither."""
+    doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
+    open_ = [finding.id for finding in findings if finding.severity == "note" and finding.id != "data"]
+    if doubts:
+        return f"{head}, with doubts: {', '.join(doubts)}"
+    return head + (f"; not settled: {', '.join(open_)}" if open_ else PASSED)
+
+
+def with_a_dead_test(said: str, test: Mapping[str, float] | None) -> str:
+    """Say of a network that calls no test pair similar that it does: its accuracy is the share of different pairs."""
+    dead = test is not None and test["jaccard"] == 0
+    return said.removesuffix(PASSED) + "; it calls no similar test pair similar" if dead else said
+
+
+def overtuning(study: StudyRecord) -> dict[str, float] | None:
+    """Return how far the best single trial fell under new seeds: overtuning, after Schneider, Bischl and Feurer 2025.
+
+    `trial`, its value in the `search`, the mean `repeated` under new seeds (of `seeds` runs), how much that is `lost`
+    (positive is worse) and the same in standard deviations of seeds, `lost_sds`. None before it was trained again.
+    """
+    if not is_raced(study) or study.finished.empty:
+        return None
+    found, metric = contest(study), study.manifest.metric
+    best = min(found.search, key=lambda n: metric.gain(0.0, found.search[n].worth(found.procedure.chance)))
+    runs = [outcome.worth(found.procedure.chance) for run, outcome in found.known.items() if run.trial == best]
+    if not runs:
+        return None
+    searched, repeated = found.search[best].worth(found.procedure.chance), fmean(runs)
+    lost, spread = metric.gain(searched, repeated), float(pd.Series(runs).std(ddof=1)) if len(runs) > 1 else 0.0
+    told = {"trial": best, "search": searched, "repeated": repeated, "seeds": len(runs), "lost": lost}
+    return told | ({"lost_sds": lost / spread} if spread else {})
+
+
+def candidate_runs(study: StudyRecord) -> pd.DataFrame:
+    """Return every run under a new seed, the start's first, then the candidates', best first.
+
+    Columns: label, value (of the metric; of a diverged run what guessing is worth), fresh (whether it decided), died.
+    """
+    if not is_raced(study) or study.finished.empty:
+        return pd.DataFrame(columns=["label", "value", "fresh", "died"])
+    found = contest(study)
+    rows = []
+    for trial in (START, *found.ranking()):
+        name = "the start" if trial == START else f"trial {trial}, {found.arms[trial]}"
+        for run, outcome in found.known.items():
+            if run.trial == trial:
+                value, fresh = outcome.worth(found.procedure.chance), run.seed >= found.procedure.race.seeds
+                rows.append({"label": name, "value": value, "fresh": fresh, "died": outcome.died})
+    return pd.DataFrame(rows, columns=["label", "value", "fresh", "died"])
+
+
+def candidates(study: StudyRecord) -> list[dict[str, object]]:
+    """Return the start and every raced candidate, best first: its trial, arm, its value in the search, and its runs.
+
+    `mean` and `sd` are over all its runs under new seeds; `fresh` counts those that chose nothing.
+    """
+    if not is_raced(study) or study.finished.empty:
+        return []
+    found, rows = contest(study), []
+    chance, first = found.procedure.chance, found.procedure.race.seeds
+    for trial in (START, *found.ranking()):
+        own = {run.seed: outcome for run, outcome in found.known.items() if run.trial == trial}
+        if not own:
+            continue
+        values = pd.Series([outcome.worth(chance) for outcome in own.values()])
+        searched = found.search.get(trial)
+        rows.append(
+            {
+                "trial": trial,
+                "arm": str(found.arms.get(trial, study.manifest.arms[0])),
+                "search": searched.value if searched else None,
+                "mean": float(values.mean()),
+                "sd": float(values.std(ddof=1)) if len(values) > 1 else None,
+                "seeds": len(values),
+                "fresh": sum(seed >= first for seed in own),
+                "died": sum(outcome.died for outcome in own.values()),
+            }
+        )
+    return rows

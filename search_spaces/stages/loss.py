@@ -1,0 +1,54 @@
+"""Stage 1: which loss?"""
+
+from search_spaces.domain import Choice, LogUniform
+from search_spaces.stage import Budget, Parameter, Stage
+from trainables.result import Metric
+
+_L2 = LogUniform(1e-6, 1e-2)
+_KOCH = {"loss.kind": "koch"}
+
+LOSS = Stage(
+    name="loss",
+    question="Which loss trains the verifier that is right most often?",
+    parameters=(
+        Parameter(
+            "loss.kind",
+            "scientific",
+            Choice(("bce", "contrastive", "koch")),
+            "the question: the report compared these three (section 1.9)",
+        ),
+        Parameter(
+            "optimiser.lr",
+            "nuisance",
+            LogUniform(2e-4, 2e-2),
+            "each loss has gradients of its own size, so each searches its own rate; the lr stage's range",
+        ),
+        Parameter(
+            "loss.margin",
+            "nuisance",
+            LogUniform(0.3, 3.0),
+            "a distance between two points of an 18-dimensional cube of side 1, whose diagonal is 4.2",
+            only_if={"loss.kind": "contrastive"},
+        ),
+        Parameter(
+            "loss.l2_conv1",
+            "nuisance",
+            _L2,
+            "Koch et al. penalise each layer by its own factor, up to 0.1; most of such strength kills a small network",
+            only_if=_KOCH,
+        ),
+        Parameter("loss.l2_conv2", "nuisance", _L2, "as l2_conv1", only_if=_KOCH),
+        Parameter("loss.l2_conv3", "nuisance", _L2, "as l2_conv1", only_if=_KOCH),
+        Parameter("loss.l2_fc1", "nuisance", _L2, "as l2_conv1; most of the weights are here", only_if=_KOCH),
+        Parameter("loss.l2_out", "nuisance", _L2, "as l2_conv1", only_if=_KOCH),
+        Parameter("schedule.kind", "fixed", None, "the next stage; a constant rate before any decay (playbook)"),
+        Parameter("optimiser.weight_decay", "fixed", None, "0 in the baseline; Koch's penalty is the arm that decays"),
+        Parameter("augmentation.theta", "fixed", None, "a later stage"),
+        Parameter("init.kind", "fixed", None, "a later stage"),
+        Parameter("epochs", "fixed", None, "the lr stage answers how many"),
+    ),
+    metric=Metric("val_accuracy", "max"),  # the losses themselves are on different scales
+    budget=Budget(trials=24, epochs=20),
+    demo=Budget(trials=12, epochs=5, repeats=12),
+    keeps_epochs=False,
+)

@@ -1,0 +1,74 @@
+"""Stage 3: which regularisation makes the network generalise?"""
+
+from search_spaces.domain import Choice, LogUniform, Uniform
+from search_spaces.stage import Budget, Parameter, Stage
+from trainables.result import Metric
+
+_NO_AUGMENTATION = {"augmentation.theta": 0.0, "augmentation.greyscale": True}
+_NO_DROPOUT = {"network.dropout_conv": 0.0, "network.dropout_out": 0.0}
+_PLAIN = {"network.batch_norm": False}
+
+REGULARISATION = Stage(
+    name="regularisation",
+    question="Which regularisation makes the network generalise best, beside weight decay?",
+    parameters=(
+        Parameter(
+            "network.batch_norm",
+            "scientific",
+            Choice((False, True)),
+            "part of the question: on or off is a choice of architecture (playbook)",
+        ),
+        Parameter(
+            "augmentation.greyscale",
+            "scientific",
+            Choice((False, True)),
+            "part of the question: the report turns chips grey, which throws away what their bands say; so flips "
+            "are tried with and without it",
+        ),
+        Parameter(
+            "augmentation.theta",
+            "nuisance",
+            Uniform(0.1, 0.9),
+            "how often each transform hits; the report's 0.7 inside; 0 in arms that do not augment",
+        ),
+        Parameter(
+            "network.dropout_conv",
+            "nuisance",
+            Uniform(0.02, 0.5),
+            "strength behind the convolution blocks; above a half little is left of seven channels",
+        ),
+        Parameter(
+            "network.dropout_out",
+            "nuisance",
+            Uniform(0.02, 0.5),
+            "strength before the last layer, which sees 18 distances",
+        ),
+        Parameter(
+            "optimiser.weight_decay",
+            "nuisance",
+            LogUniform(1e-5, 3e-2),
+            "strength, partly replaced by any other regulariser, so each arm searches it; the report's 2.5e-4 inside",
+        ),
+        Parameter(
+            "optimiser.lr", "nuisance", LogUniform(2e-4, 2e-2), "noise and normalisation move the best rate (playbook)"
+        ),
+        Parameter(
+            "augmentation.horizontal_flip", "fixed", None, "on in arms that augment: a chip has no left or right"
+        ),
+        Parameter("augmentation.vertical_flip", "fixed", None, "on in arms that augment: a chip has no up or down"),
+        Parameter("schedule.kind", "fixed", None, "decided by the stage before; its constant may shift a little"),
+        Parameter("loss.kind", "fixed", None, "decided by an earlier stage"),
+        Parameter("init.kind", "fixed", None, "the next stage"),
+        Parameter("epochs", "fixed", None, "answered by the lr stage; strong augmentation may want more"),
+    ),
+    metric=Metric("val_loss", "min"),
+    budget=Budget(trials=40, epochs=20),
+    demo=Budget(trials=15, epochs=10, repeats=16),
+    compared={
+        "none": {**_PLAIN, **_NO_AUGMENTATION, **_NO_DROPOUT},
+        "flips": {**_PLAIN, "augmentation.greyscale": False, **_NO_DROPOUT},
+        "flips and grey": {**_PLAIN, "augmentation.greyscale": True, **_NO_DROPOUT},
+        "dropout": {**_PLAIN, **_NO_AUGMENTATION},
+        "batch normalisation": {"network.batch_norm": True, **_NO_AUGMENTATION, **_NO_DROPOUT},
+    },
+)

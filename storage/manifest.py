@@ -1,0 +1,143 @@
+"""What study.json holds, as one frozen value: what was asked, of which data, where, and what was settled on the way.
+
+`StudyFolder` (storage/folder.py) alone reads and writes the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from search_spaces.domain import Domain
+from search_spaces.stage import Budget, Parameter
+from search_spaces.study import Sampler, Scheduler
+from storage.source import Source
+from trainables.config import TrialConfig
+from trainables.plain import from_plain, to_plain
+from trainables.result import Metric
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class SplitSizes:
+    """How the chips were split, and how many each part has."""
+
+    kind: str
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class PairCount:
+    """Pairs of a part, and which share of them is of one class."""
+
+    count: int
+    similar: float
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The user's word on what belongs together: `by`, how many groups, and how many of them each part has."""
+
+    by: str | None = None
+    groups: int | None = None
+    parts: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """The images of a study. `groups` counts what the split keeps together, near-duplicates included."""
+
+    source: str
+    digest: str
+    counts: Mapping[str, int]
+    groups: int
+    notes: tuple[str, ...]
+    split: SplitSizes
+    pairs: Mapping[str, PairCount]
+    options: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    grouping: Grouping | None = None
+    warnings: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    read: Source | None = None
+
+    @property
+    def asked(self) -> Source:
+        """Return how the images were asked for; of a study made before that was kept, from the options it names."""
+        return self.read or Source.from_options(self.options, grouped=self.grouping is not None)
+
+
+@dataclass(frozen=True)
+class ResumedUnder:
+    """Versions and encoder of a resumption under others than before."""
+
+    time: str
+    versions: Mapping[str, str]
+    encoder: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A study as study.json describes it: what the reader needs to know what its other files mean.
+
+    `matching` are paths at which the start takes a candidate's values before the two are compared. `finalists` are the
+    configs that the answer is about, by role; `given_up` the trials that had failed when a phase was given up, by its
+    name; both are empty until then. `finished` is None until the report is written.
+    """
+
+    stage: str
+    name: str
+    question: str
+    metric: Metric
+    parameters: tuple[Parameter, ...]
+    arms: tuple[str, ...]
+    arm_values: Mapping[str, Mapping[str, Any]]
+    examined: bool
+    budget: Budget
+    seed: int
+    sampler: Sampler
+    scheduler: Scheduler
+    start: TrialConfig
+    start_from: str
+    reference: TrialConfig
+    data: DataDescription
+    versions: Mapping[str, str]
+    hardware: Mapping[str, Any]
+    argv: tuple[str, ...]
+    commit: str | None = None
+    started: str = ""
+    finished: str | None = None
+    smoke: bool | None = None
+    matching: tuple[str, ...] = ()
+    finalists: Mapping[str, TrialConfig] = field(default_factory=dict)
+    given_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    resumed_under: tuple[ResumedUnder, ...] = ()
+    schema: int = SCHEMA
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """Return the range of each varied parameter, by its path."""
+        return {parameter.path: parameter.domain for parameter in self.parameters if parameter.domain}
+
+    @property
+    def encoder(self) -> str:
+        """Return which pass the study was started with."""
+        return str(self.hardware.get("encoder", "torch"))
+
+    @property
+    def is_smoke(self) -> bool:
+        """Return whether it only went through every part: what such a study adopts answers nothing."""
+        return "--smoke" in self.argv if self.smoke is None else self.smoke
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of study.json."""
+        return {entry: to_plain(value) for entry, value in vars(self).items()}
+
+    @staticmethod
+    def read(content: Mapping[str, Any]) -> Manifest:
+        """Return what `to_dict` wrote; raise InputError naming the value that makes no sense."""
+        return from_plain(Manifest, content)

@@ -1,0 +1,180 @@
+"""All stages in turn, each from what the ones before adopted; a chain that was cut off goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.summary import write_summary
+from search_spaces.stage import Stage
+from search_spaces.stages import STAGES
+from search_spaces.study import Start, Study, name_by_time
+from storage.folder import read_study
+from storage.lock import held
+from storage.manifest import SCHEMA
+from storage.source import Source
+from storage.whole import now, read_json, write_json
+from studies.conduct import DONE, resume_study, run_study, study_folder
+from studies.manifest import described_grouping, study_of
+from studies.workshop import Where, Workshop, beginning, check_writable, open_workshop, say
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+
+FOLDER, RECORD = "all", "chain.json"
+
+Plan = Callable[[Stage, Start, str, int | None], Study]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a chain is asked: how to plan a stage, where to start, its name (None: the unfinished one, or a new one).
+
+    `rounds`: whether a stage may be asked again with twice the epochs, as often as it allows. `settings` decide its
+    figures: a chain is gone on with only if they, and the data, are equal.
+    """
+
+    plan: Plan
+    start: Start
+    name: str | None
+    rounds: bool
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage's round: its study, and the config that the next step starts from."""
+
+    stage: str
+    round: int
+    study: str
+    adopted: bool
+    longer: bool
+    line: str
+    config: dict[str, Any]
+    origin: str
+
+    @property
+    def start(self) -> Start:
+        """Return what the next step starts from."""
+        return Start(TrialConfig.from_dict(self.config), self.origin, found=True)
+
+
+def run_chain(chain: Chain, source: Source, where: Where) -> int:
+    """Run what is left of the chain; print a line for each stage, then the summary's path; return the exit status."""
+    check_writable(where.results)
+    with open_workshop(source, where) as workshop:
+        folder, steps = _open(chain, workshop)
+        with held(folder, say):
+            status = _run_steps(chain, workshop, folder, steps)
+            if status != DONE:
+                return status
+            write_json(folder / RECORD, read_json(folder / RECORD) | {"finished": now()})
+    print(write_summary(where.results))
+    return DONE
+
+
+def _run_steps(chain: Chain, workshop: Workshop, folder: Path, steps: list[Step]) -> int:
+    """Run what is left of the chain's steps, each from what the ones before adopted; return the exit status."""
+    start = chain.start
+    for stage, round_, epochs in _asked(chain, steps):
+        done = next((step for step in steps if (step.stage, step.round) == (stage.name, round_)), None)
+        if done is None:
+            name = folder.name if round_ == 1 else f"{folder.name}.{round_}"
+            study = chain.plan(stage, start, name, epochs)
+            stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
+            try:
+                status, report = _run_or_resume(study, start.origin, workshop)
+            except KeyboardInterrupt:  # before its trials or behind them; among them it is a status
+                say(stops)
+                raise
+            if status != DONE:
+                say(stops)
+                print(report)
+                return status
+            done = _step(study, start, report.parent, round_)
+            steps.append(done)
+            _write(folder, steps)
+        print(done.line, flush=True)
+        start = done.start
+    return DONE
+
+
+def _run_or_resume(study: Study, start_from: str, workshop: Workshop) -> tuple[int, Path]:
+    """Run a step's study, or go on with it where it was cut off; return the exit status and its report's path."""
+    folder = study_folder(study, workshop.results)
+    if not (folder / "study.json").exists():
+        return run_study(study, start_from, workshop)
+    if study_of(read_study(folder).manifest) != study:
+        raise InputError(f"{folder}: a study of that name that this chain did not start; choose --study")
+    return resume_study(folder, None, workshop)
+
+
+def _asked(chain: Chain, steps: list[Step]) -> Iterator[tuple[Stage, int, int | None]]:
+    """The stages and rounds in turn, with the number of epochs where a round asks for more than was trained before.
+
+    Each round after the first doubles them. The first is passed over where the stage before has found its own epochs
+    too few: what is too short for the untuned network is no length to tune rates for. So does a stage that is asked
+    once, if it is to be prolonged.
+    """
+    last: Step | None = None
+    for stage in STAGES:
+        rounds = stage.rounds if chain.rounds else 1
+        first = 2 if rounds > 1 and last and last.longer else 1
+        for round_ in range(first, rounds + 1):
+            longer = round_ > 1 or (stage.prolonged and chain.rounds and last and last.longer)
+            yield stage, round_, 2 * last.start.config.epochs if last and longer else None
+            last = next(step for step in steps if (step.stage, step.round) == (stage.name, round_))
+            if not last.longer:
+                break
+
+
+def _step(study: Study, start: Start, folder: Path, round_: int) -> Step:
+    """What a finished study means for the next: its selected config if adopted, else its start, trained as long."""
+    record = read_study(folder)
+    selected = record.report["selected"]
+    adopted = bool(selected["adopted"]) and not study.stage.examined
+    config = TrialConfig.from_dict(selected["config"]) if adopted else study.incumbent().config
+    return Step(
+        stage=study.stage.name,
+        round=round_,
+        study=study.name,
+        adopted=adopted,
+        longer=record.report["training_length"]["answer"] == "longer",
+        line=f"{study.stage.name}: {record.report['verdict']}; {selected['why']} ({folder / 'report.html'})",
+        config=config.to_dict(),
+        origin=str(folder / "best.json") if adopted else start.origin,
+    )
+
+
+def _open(chain: Chain, workshop: Workshop) -> tuple[Path, list[Step]]:
+    """The chain's folder, made or found, and the steps it has behind it; raise InputError if it is another chain's."""
+    chains = workshop.results / FOLDER
+    asked = {**chain.settings, "data": workshop.data.chips.digest(), "split": workshop.data.split.kind}
+    if workshop.data.chips.groups is not None:
+        asked["grouping"] = described_grouping(workshop.data)
+    known = {path.parent.name: read_json(path) for path in sorted(chains.glob(f"*/{RECORD}"))}
+    mine = [name for name, record in known.items() if record.get("asked") == asked and not record.get("finished")]
+    name = chain.name or (mine[-1] if mine else name_by_time())
+    folder = chains / name
+    if name not in known:
+        with beginning(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(
+                folder / RECORD, {"schema": SCHEMA, "asked": asked, "steps": [], "started": now(), "finished": None}
+            )
+        return folder, []
+    if known[name].get("asked") != asked:
+        raise InputError(f"{folder}: a chain on other data or with other settings; choose another --study")
+    try:
+        steps = [Step(**step) for step in known[name]["steps"]]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder / RECORD}: not a chain's record ({error}); it was damaged or edited") from error
+    say(f"going on with {folder}: {len(steps)} steps are done")
+    return folder, steps
+
+
+def _write(folder: Path, steps: list[Step]) -> None:
+    content = read_json(folder / RECORD)
+    write_json(folder / RECORD, content | {"steps": [vars(step) for step in steps]})

@@ -1,0 +1,61 @@
+"""What a command does: one stage, a study resumed, or all stages in turn.
+
+torch and Ray load only once there is something to run: wrong usage and plans answer at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.stage import Stage
+from search_spaces.stages import STAGES
+from search_spaces.study import Start
+from studies.request import Request, check_unchanged, plan
+
+if TYPE_CHECKING:
+    from studies.workshop import Where
+
+
+def plans(asked: Request, stage: Stage | None) -> str:
+    """Return what would be run, for --dry-run: of one stage, or of all."""
+    if stage is not None:
+        start = asked.starting_config(stage)
+        return plan(asked.study(stage, start, asked.study_name()), start)
+    start, name = asked.typed_start() or Start(), asked.study_name()
+    return "\n\n".join(plan(asked.study(each, start, name), start) for each in STAGES)
+
+
+def run_stage(asked: Request, where: Where, stage: Stage) -> tuple[int, Path]:
+    """Run one stage; return the exit status and the path of its report."""
+    start = asked.starting_config(stage)
+    study = asked.study(stage, start, asked.study_name())
+    from studies.conduct import conduct
+
+    return conduct(study, start.origin, asked.source, where)
+
+
+def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, Any]) -> tuple[int, Path]:
+    """Resume a study as it was started, `typed` being the options that were given; return exit status and report."""
+    from storage.folder import newest_study
+
+    folder = asked.results / stage.name / asked.name if asked.name else newest_study(asked.results, stage.name)
+    source = check_unchanged(typed, folder)
+    from studies.conduct import resume_study
+    from studies.workshop import open_workshop
+
+    with open_workshop(replace(source, path=typed["data"] or source.path), where) as workshop:
+        return resume_study(folder, asked.trials, workshop)
+
+
+def run_all(asked: Request, where: Where) -> int:
+    """Run the chain of stages; return the exit status."""
+    start = asked.typed_start() or Start()
+    asked.study_name()  # a name that cannot be one is refused before anything is read
+    from studies.chain import Chain, run_chain
+
+    rounds = not (asked.smoke or asked.epochs)  # how long to train is the user's word, or the lr stage's to find out
+    settings = asked.settings() | {"cpus_per_trial": where.resources.cpus_per_trial}
+    return run_chain(Chain(asked.study, start, asked.name, rounds, settings), asked.source, where)

@@ -1,0 +1,119 @@
+"""The only reader of the test split. Every look is a line in the results folder's test_ledger.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from analysis.scores import CRITERIA, THRESHOLD, Finalist, Gain, Task, TestScore, accuracy_gain, scored
+from analysis.thresholds import Floats
+from storage.whole import append_line, now
+from trainables.config import TrialConfig
+from trainables.data import Part, PreparedData, TrialData
+from trainables.ensemble import mean_score, unpack
+from trainables.losses import make_loss
+from trainables.pairs import Pairs
+from trainables.stored import Tensors, load
+from trainables.training import validate
+
+LEDGER = "test_ledger.jsonl"
+SHIP_PARTNERS = 15
+
+
+def evaluate(
+    data: PreparedData, finalists: Mapping[str, Finalist], results: Path, study: str
+) -> tuple[dict[str, TestScore], Gain | None]:
+    """Measure each finalist on the test pairs; return scores by role, and the paired accuracy gain of selected.
+
+    The gain (value, low, high, seeds) is over the seeds with which both `selected` and `baseline` finished, if any.
+    """
+    task = test_pairs(data)
+    runs = _look(data, data.for_trials(), task, finalists, results, study)
+    halves = {role: [THRESHOLD] * len(own) for role, own in runs.items()}
+    scores = {role: scored(task, finalists[role], own, halves[role]) for role, own in runs.items()}
+    return scores, accuracy_gain(task, finalists, runs, halves)
+
+
+def examine(
+    data: PreparedData, finalists: Mapping[str, Finalist], results: Path, study: str, ship_class: str | None = None
+) -> list[dict[str, Any]]:
+    """Measure each finalist on test pairs and ship task, at each threshold of `CRITERIA`; return a row for each.
+
+    A row has `task`, `criterion`, `role`, the fields of `TestScore`, and in selected's rows `gain` over baseline.
+    """
+    seen = data.for_trials()
+    validation = load(seen.validation, seen)
+    on_validation = {
+        role: [_scores(finalist.config, weights, validation) for weights in finalist.weights]
+        for role, finalist in finalists.items()
+    }
+    target = validation.target.numpy()
+    rows = []
+    for task in (test_pairs(data), ship_task(data, ship_class)):
+        runs = _look(data, seen, task, finalists, results, study)
+        for criterion, choose in CRITERIA.items():
+            thresholds = {role: [choose(run, target) for run in own] for role, own in on_validation.items()}
+            gain = accuracy_gain(task, finalists, runs, thresholds)
+            for role, own in runs.items():
+                score = scored(task, finalists[role], own, thresholds[role])
+                head = {"task": task.name, "criterion": criterion, "role": role}
+                rows.append({**head, **asdict(score), "gain": gain if role == "selected" else None})
+    return rows
+
+
+def test_pairs(data: PreparedData) -> Task:
+    """Return the report's test: each test chip against five others."""
+    part = data.part("test", data.split.test)
+    return Task("test pairs", part, *_pictures(data, part))
+
+
+test_pairs.__test__ = False  # type: ignore[attr-defined]  # a task, not a test case
+
+
+def ship_task(data: PreparedData, ship_class: str | None = None) -> Task:
+    """Return the report's classification task (section 2): each test chip of one class against 15 other test chips.
+
+    The class is `ship_class`, else the one called "ship", else the first.
+    """
+    names = [name.lower() for name in data.chips.classes]
+    label = data.chips.classes.index(ship_class) if ship_class else names.index("ship") if "ship" in names else 0
+    part = data.part("ship task", data.split.test, SHIP_PARTNERS)
+    own = part.labels[part.pairs.first] == label
+    part = Part(part.images, part.labels, Pairs(part.pairs.first[own], part.pairs.second[own], part.pairs.target[own]))
+    return Task(f"{data.chips.classes[label]} task", part, *_pictures(data, part))
+
+
+def _pictures(data: PreparedData, part: Part) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    group = data.groups[data.split.test]
+    return group[part.pairs.first], group[part.pairs.second]
+
+
+def _look(
+    data: PreparedData,
+    seen: TrialData,
+    task: Task,
+    finalists: Mapping[str, Finalist],
+    results: Path,
+    study: str,
+) -> dict[str, list[Floats]]:
+    """Score the task's pairs, normalised as what trials have `seen`, with every run of every finalist; note it."""
+    who = ", ".join(f"{role} ({len(finalist.weights)} runs)" for role, finalist in finalists.items())
+    line = {"time": now(), "study": study, "purpose": f"{task.name}: {who}", "pairs": len(task.part.pairs)}
+    append_line(results / LEDGER, line | {"data": data.chips.digest()})
+    tensors = load(task.part, seen)
+    return {
+        role: [_scores(finalist.config, weights, tensors) for weights in finalist.weights]
+        for role, finalist in finalists.items()
+    }
+
+
+def _scores(config: TrialConfig, weights: Path, tensors: Tensors) -> Floats:
+    loss = make_loss(config.loss)
+    networks = unpack(config, load_file(weights))
+    return mean_score([validate(network, tensors, loss)[1] for network in networks]).numpy().astype(np.float64)

@@ -1,0 +1,71 @@
+"""Runs under new seeds, after the search: the race of its candidates and the decision, or a fixed number of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from analysis.candidates import arm_of, contest
+from analysis.procedure import START, Settled
+from analysis.race import Run
+from search_spaces.stage import BASELINE, SELECTED
+from search_spaces.study import Study
+from storage.folder import read_study, write_manifest
+from storage.record import Record
+from trainables.config import TrialConfig
+from trainables.result import History, Trial
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Says which runs come next, from a study's folder alone, as long as there are any.
+
+    `search` is the record of the search: it holds each trial's config. A stage that varies nothing has no candidates:
+    its config and its rivals are each trained under the same number of seeds.
+    """
+
+    study: Study
+    folder: Path
+    search: Mapping[int, History]
+
+    def missing(self, record: Record) -> list[Trial]:
+        """Return the runs that are needed now, those that were begun among them; none once all is settled."""
+        if not self.study.stage.varied:
+            runs = self.study.repeats(self.study.finalists(self.study.incumbent().config))
+            return [run for run in runs if run.number in record.missing(len(runs))]
+        found = contest(read_study(self.folder))
+        asked = found.next()
+        if isinstance(asked, Settled):
+            return []
+        begun = {(history.trial.arm, history.trial.config.seed): number for number, history in record.open.items()}
+        trials, fresh = [], len(record.histories)
+        for run in asked:
+            arm, seed = arm_of(run), found.seeds[run.seed]
+            number = begun.get((arm, seed), fresh)
+            fresh += number == fresh
+            config = self._config(run, found.ranking()).override({"seed": seed})
+            trials.append(Trial(number, arm, {}, config))
+        return trials
+
+    def settle(self) -> None:
+        """Write down which configs the answer is about, by role: the one to use, and the start beside it."""
+        study = read_study(self.folder)
+        finalists = self.study.finalists(self.study.incumbent().config)
+        if self.study.stage.varied:
+            found = contest(study)
+            answer = found.next()
+            assert isinstance(answer, Settled)
+            start = self._config(Run(START, 0), found.ranking())
+            used = self.search[answer.use].trial.config if answer.use != START else start
+            finalists = {SELECTED: used} if answer.use == START else {SELECTED: used, BASELINE: start}
+        write_manifest(self.folder, replace(study.manifest, finalists=finalists))
+
+    def _config(self, run: Run, ranking: Sequence[int]) -> TrialConfig:
+        """The config of a run: a trial's own, or the start, with the winner's values where the stage matches them."""
+        if run.trial != START:
+            return self.search[run.trial].trial.config
+        start = self.study.incumbent().config
+        if not ranking:
+            return start
+        return self.study.finalists(self.search[ranking[0]].trial.config).get(BASELINE, start)

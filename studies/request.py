@@ -1,0 +1,132 @@
+"""What a command asks for, as a value; and the studies that follow from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.stage import Budget, Stage
+from search_spaces.stages import stages_before
+from search_spaces.study import Sampler, Scheduler, Start, Study, name_by_time
+from storage.source import SYNTHETIC, Source
+from trainables.config import TrialConfig
+from trainables.errors import InputError
+
+SMOKE = Budget(trials=3, epochs=2, repeats=1)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be studied: None is the stage's, the start's or the clock's to say.
+
+    `chain`: the request is for all stages in turn, where a stage that varies nothing keeps its own number of trials.
+    """
+
+    source: Source
+    results: Path
+    name: str | None = None
+    start: Path | None = None
+    trials: int | None = None
+    epochs: int | None = None
+    repeats: int | None = None
+    seed: int = 0
+    sampler: Sampler = "qmc"
+    scheduler: Scheduler = "none"
+    smoke: bool = False
+    chain: bool = False
+
+    def study_name(self) -> str:
+        """Return the name asked for, or the time; raise InputError for anything that is no plain name."""
+        name = self.name or name_by_time()
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+            raise InputError(
+                f"--study {name!r}: use letters, digits, '.', '_' and '-', starting with a letter or digit"
+            )
+        return name
+
+    def study(self, stage: Stage, start: Start, name: str, epochs: int | None = None) -> Study:
+        """Return the study of `stage`; `epochs`, if None, is the user's, the start's or the stage's."""
+        demo = self.source.path == SYNTHETIC
+        stage, default = (stage.for_demo(), stage.demo) if demo else (stage, stage.budget)
+        own_trials = self.trials if stage.varied or not self.chain else None
+        found = start.config.epochs if start.found and stage.keeps_epochs else default.epochs
+        budget = Budget(own_trials or default.trials, epochs or self.epochs or found, self.repeats or default.repeats)
+        report = TrialConfig()  # as long as the report trained it, but in --smoke
+        if self.smoke:
+            trials = own_trials or min(SMOKE.trials, default.trials)
+            budget = Budget(trials, self.epochs or SMOKE.epochs, self.repeats or SMOKE.repeats)
+            report = report.override({"epochs": budget.epochs})
+        return Study(stage, name, start.config, budget, self.seed, self.sampler, self.scheduler, report, self.smoke)
+
+    def typed_start(self) -> Start | None:
+        """Return the config of --start, if one was given; raise InputError where the file holds none."""
+        from storage.folder import read_config
+
+        return Start(read_config(self.start), str(self.start), found=True) if self.start else None
+
+    def starting_config(self, stage: Stage) -> Start:
+        """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
+        from storage.folder import adopted_config, read_config, read_manifest  # pandas: not before it is needed
+
+        if typed := self.typed_start():
+            return typed
+        for before in stages_before(stage):
+            best = adopted_config(self.results, before.name, smoke=self.smoke)
+            if best:
+                same = read_manifest(best.parent).data.asked.path == self.source.path
+                return Start(read_config(best), str(best), found=same)
+        return Start()
+
+    def settings(self) -> dict[str, Any]:
+        """Return what must be equal for a chain to be resumed: everything that decides its figures."""
+        names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke")
+        own = {name: getattr(self, name) for name in names}
+        return own | {"ship_class": self.source.ship_class, "start": str(self.start) if self.start else None}
+
+
+def plan(study: Study, start: Start) -> str:
+    """Return what would be run, for --dry-run."""
+    arms = study.arms()
+    share = [len(range(index, study.budget.trials, len(arms))) for index in range(len(arms))]
+    lines = [
+        f"stage {study.stage.name}: {study.stage.question}",
+        f"start: {start.origin}",
+        f"budget: {study.budget.trials} trials of {study.budget.epochs} epochs; "
+        f"then a race of the best, and at most {study.budget.repeats} fresh seeds to decide",
+        "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
+    ]
+    for parameter in study.stage.parameters:
+        lines.append(f"  {parameter.role:10s} {parameter.path:24s} {parameter.domain or ''!s:32s} {parameter.because}")
+    return "\n".join(lines)
+
+
+def check_unchanged(typed: Mapping[str, Any], folder: Path) -> Source:
+    """Return the images of the study in `folder`; refuse what was `typed` (by option) if it was started otherwise."""
+    from storage.folder import read_manifest
+
+    manifest = read_manifest(folder)
+    source = manifest.data.asked
+    before = {
+        "start": manifest.start_from,
+        "ship_class": source.ship_class,
+        "skip_bad": source.skip_bad,
+        "drop_small_classes": source.drop_small_classes,
+        "group_by": source.group_by,
+        "merge_splits": source.merge_splits,
+        "epochs": manifest.budget.epochs,
+        "repeats": manifest.budget.repeats,
+        "seed": manifest.seed,
+        "sampler": manifest.sampler,
+        "scheduler": manifest.scheduler,
+        "split": manifest.data.split.kind,
+    }
+    for name, value in typed.items():
+        if name in before and value is not None and str(value) != str(before[name]):
+            option = f"--{name.replace('_', '-')} {value}"
+            raise InputError(
+                f"{option}: {folder} was started with {before[name]}; leave it out, or choose another --study"
+            )
+    return source

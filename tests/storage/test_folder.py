@@ -1,0 +1,185 @@
+import functools
+import json
+from dataclasses import replace
+
+import pytest
+
+from search_spaces.stage import Budget
+from search_spaces.stages import stage_named
+from search_spaces.study import Study
+from storage.folder import adopted_config, read_study, write_manifest
+from storage.source import Source
+from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS, TrialLog
+from storage.whole import read_json, write_json, write_text
+from studies.manifest import manifest, notes_on_start, resumed
+from studies.resources import Cluster, Node
+from trainables.config import TrialConfig
+from trainables.data import prepare
+from trainables.errors import InputError
+from trainables.images.synthetic import simulate
+from trainables.native import EncoderPath, encoder_path
+from trainables.result import EpochMetrics, Trial, TrialResult
+
+EPOCH = EpochMetrics(1, 0.1 + 0.2, 1 / 3, 0.5, 0.25, 0.75, 1e-3, 1.5)
+
+TORCH = EncoderPath(False, "no compiler")
+
+
+def trial(number, arm="cosine"):
+    config = TrialConfig().override({"seed": 7 + number})
+    return Trial(number, arm, {"optimiser.lr": 0.1 / 3, "schedule.kind": arm}, config)
+
+
+@functools.cache
+def described():
+    """What a real study.json says."""
+    data = prepare(simulate(40), "grouped")
+    study = Study(stage_named("lr"), "s", TrialConfig(), Budget(3, 2, 1))
+    return manifest(
+        study, data, data.for_trials(), Source(), "the baseline's config", Cluster((Node(1),)), encoder_path()
+    )
+
+
+def write_study(folder, **manifest):
+    folder.mkdir(parents=True)
+    write_manifest(folder, replace(described(), **manifest))
+    log = TrialLog(folder / "trials.csv", folder / "epochs.csv", ["optimiser.lr", "schedule.kind", "schedule.gamma"])
+    log.epoch(trial(0), EPOCH)
+    log.ended(TrialResult(trial(0), "finished", 1, EPOCH, 1.5), [EPOCH])
+    log.ended(TrialResult(trial(1, 'odd, "name"\n'), "infeasible", 0, None, 0.0, "loss not finite, epoch 1"), [])
+    return folder
+
+
+def test_the_columns_are_the_contracts(tmp_path):
+    """trials.csv and epochs.csv have the contract's columns, in its order, then a column a varied parameter."""
+    folder = write_study(tmp_path / "s")
+    contract = "trial,arm,status,seed,epochs,best_epoch,val_loss,val_accuracy,val_jaccard,val_cosine,seconds,reason"
+    header = (folder / "trials.csv").read_text().splitlines()[0]
+    assert header == contract + ",optimiser.lr,schedule.kind,schedule.gamma"
+    assert ",".join(TRIAL_COLUMNS) == contract
+    assert ",".join(EPOCH_COLUMNS) == "trial,epoch,train_loss,val_loss,val_accuracy,val_jaccard,val_cosine,lr,seconds"
+    assert (folder / "epochs.csv").read_text().splitlines()[0] == ",".join(EPOCH_COLUMNS)
+
+
+def test_rows_come_back_exact(tmp_path):
+    """Numbers survive to the last bit, odd names unharmed; a trial without an epoch has a row with empty figures."""
+    study = read_study(write_study(tmp_path / "s"))
+    assert study.epochs.iloc[0]["train_loss"] == 0.1 + 0.2
+    assert study.trials.iloc[0]["optimiser.lr"] == 0.1 / 3
+    assert study.trials.iloc[0]["val_loss"] == 1 / 3
+    failed = study.trials.iloc[1]
+    assert failed["arm"] == 'odd, "name"\n'
+    assert failed["reason"] == "loss not finite, epoch 1"
+    assert failed[["val_loss", "best_epoch", "schedule.gamma"]].isna().all()
+    assert study.finished["trial"].tolist() == [0]
+
+
+def test_interrupted_repeats_are_no_evidence(tmp_path):
+    """A finalist's run that Ctrl-C cut off is left out when the study is read: it must not count as one that died."""
+    folder = write_study(tmp_path / "s")
+    log = TrialLog(folder / "repeats.csv", folder / "repeat_epochs.csv")
+    log.ended(TrialResult(trial(0, "selected"), "finished", 1, EPOCH, 1.5), [EPOCH])
+    log.ended(TrialResult(trial(1, "baseline"), "failed", 1, EPOCH, 1.5, "interrupted"), [EPOCH])
+    log.ended(TrialResult(trial(2, "selected"), "failed", 1, EPOCH, 1.5, "disk on fire"), [EPOCH])
+    assert read_study(folder).repeats["trial"].tolist() == [0, 2]
+
+
+def test_rows_are_there_as_soon_as_they_are_known(tmp_path):
+    """Another reader sees each epoch at once: a run that dies leaves what it had."""
+    log = TrialLog(tmp_path / "t.csv", tmp_path / "e.csv")
+    for number in range(3):
+        log.epoch(trial(0), EPOCH)
+        assert len((tmp_path / "e.csv").read_text().splitlines()) == number + 2
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    """A write that fails midway leaves the old content and no other file of that name."""
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\udc80")
+    assert read_json(path) == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
+
+
+def edit(folder, change):
+    content = json.loads((folder / "study.json").read_text())
+    change(content)
+    (folder / "study.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda f: (f / "study.json").unlink(), "not a study folder"),
+        (lambda f: (f / "study.json").write_text("{"), "study.json: not valid JSON"),
+        (lambda f: (f / "study.json").write_text("[]"), "expected a JSON object"),
+        (lambda f: (f / "study.json").write_text(json.dumps({"schema": 99})), "schema 99"),
+        (lambda f: edit(f, lambda m: m.pop("budget")), "study.json: budget is missing"),
+        (lambda f: edit(f, lambda m: m["data"].pop("digest")), "study.json: data.digest is missing"),
+        (lambda f: edit(f, lambda m: m["budget"].update(trials="many")), r"budget.trials is 'many', expected int"),
+        (
+            lambda f: (f / "trials.csv").write_text((f / "trials.csv").read_text().replace("finished,7", "finished,x")),
+            "column seed holds something that is no number",
+        ),
+        (lambda f: (f / "trials.csv").write_text("a,b\n1,2\n"), "trials.csv: column .* is missing"),
+        (lambda f: (f / "epochs.csv").write_text('a\n"1\n'), "epochs.csv"),
+    ],
+)
+def test_a_damaged_folder_is_one_clear_line(tmp_path, damage, said):
+    """A file that is missing, damaged or of another version raises an InputError naming it."""
+    folder = write_study(tmp_path / "s")
+    damage(folder)
+    with pytest.raises(InputError, match=said):
+        read_study(folder)
+
+
+def test_the_newest_adopted_config_is_found(tmp_path):
+    """Of several studies of a stage the one that finished last and was adopted gives the config; else there is none."""
+    assert adopted_config(tmp_path, "baseline") is None
+    for name, finished, adopted in (("z", "2026-01-01", True), ("a", "2026-02-01", True), ("b", "2026-03-01", False)):
+        folder = write_study(tmp_path / "baseline" / name, finished=finished)
+        write_json(folder / "best.json", {"adopted": adopted})
+    assert adopted_config(tmp_path, "baseline") == tmp_path / "baseline" / "a" / "best.json"
+
+
+def test_a_start_found_on_other_images_is_noted(tmp_path):
+    """A starting config from a study on other images, or under another split, has a note that says so; its own has none."""
+    folder = write_study(tmp_path / "lr" / "s")
+    data = described().data
+    best = str(folder / "best.json")
+    assert notes_on_start(best, data) == []
+    assert notes_on_start("the baseline's config", data) == []
+    (note,) = notes_on_start(best, replace(data, digest="other"))
+    assert note.startswith("the starting config was found on other images, synthetic (40 simulated")
+    (note,) = notes_on_start(best, replace(data, split=replace(data.split, kind="random")))
+    assert "another split" in note
+
+
+def test_going_on_under_other_versions_is_said_and_both_are_kept():
+    """What differs is a note; the versions of the start stay, each going on under others is added once."""
+    data = replace(described().data, notes=("small set",))
+    started = replace(described(), versions={"python": "3.0", "torch": "1.0"}, hardware={}, data=data)
+    again, note = resumed(started, TORCH)
+    assert "python 3.0 to" in note and "torch 1.0 to" in note
+    assert again.versions == started.versions
+    assert again.resumed_under[0].versions["torch"] != "1.0"
+    assert again.data.notes == ("small set", note)
+    assert resumed(again, TORCH) == (again, "")
+
+
+def test_going_on_with_another_encoder_is_said():
+    """Compiled to torch, torch to compiled and narrower vectors are a note on the last digits; another reason is none."""
+    torch, avx2, avx512 = TORCH, EncoderPath(True, "AVX2"), EncoderPath(True, "AVX-512")
+    started = described()
+    for before, after in ((torch, avx512), (avx512, torch), (avx512, avx2)):
+        begun = replace(started, hardware={**started.hardware, "encoder": str(before)})
+        again, note = resumed(begun, after)
+        assert note == (
+            f"gone on with by another encoder ({before} to {after}): figures may differ from an unbroken run's in the last digits"
+        )
+        assert resumed(again, after) == (again, "")
+    begun = replace(started, hardware={**started.hardware, "encoder": str(torch)})
+    assert resumed(begun, EncoderPath(False, "another reason"))[1] == ""

@@ -1,0 +1,56 @@
+"""Which stages and rounds a chain asks, from what the ones before answered."""
+
+import pytest
+
+from search_spaces.stages import STAGES
+from search_spaces.study import Start
+from studies.chain import Chain, Step, _asked
+from trainables.config import TrialConfig
+
+NAMES = [stage.name for stage in STAGES]
+
+
+def asked(longer, rounds=True):
+    """Walk through a chain whose stages train 20 epochs and are answered "longer" where `longer` names (stage, round)."""
+    steps, seen = [], []
+    for stage, round_, epochs in _asked(Chain(None, Start(), None, rounds, {}), steps):
+        trained = epochs or (steps[-1].start.config.epochs if steps and stage.keeps_epochs else 20)
+        seen.append((stage.name, round_, trained))
+        config = TrialConfig().override({"epochs": trained}).to_dict()
+        steps.append(Step(stage.name, round_, "s", False, (stage.name, round_) in longer, "", config, ""))
+    return seen
+
+
+def test_without_doubts_each_stage_is_asked_once():
+    """Where the epochs are enough everywhere, the seven stages follow one another at the first length."""
+    assert asked(set()) == [(name, 1, 20) for name in NAMES]
+
+
+@pytest.mark.parametrize(
+    ("longer", "lr"),
+    [
+        ({("lr", 1)}, [("lr", 1, 20), ("lr", 2, 40)]),
+        ({("lr", 1), ("lr", 2)}, [("lr", 1, 20), ("lr", 2, 40)]),
+        ({("loss", 1)}, [("lr", 2, 40)]),
+        ({("baseline", 1)}, [("lr", 1, 20)]),
+    ],
+)
+def test_the_lr_stage_is_asked_with_twice_the_epochs(longer, lr):
+    """Too short, by its own answer or by that of the stage before, it is asked at twice the length, never beyond."""
+    seen = asked(longer)
+    assert [step for step in seen if step[0] == "lr"] == lr
+    assert [step for step in seen if step[0] not in ("baseline", "loss", "lr")] == [
+        (name, 1, lr[-1][2]) for name in NAMES[3:]
+    ]
+
+
+def test_the_final_config_trains_longer_where_its_epochs_were_too_few():
+    """The final stage is asked once, at twice the length where the stage before it was still improving at its end."""
+    assert asked({("ensemble", 1)})[-2:] == [("ensemble", 1, 20), ("final", 1, 40)]
+    assert asked({("ensemble", 1), ("final", 1)})[-1] == ("final", 1, 40)
+    assert asked({("ensemble", 1)}, rounds=False)[-1] == ("final", 1, 20)
+
+
+def test_with_a_length_given_no_stage_is_asked_twice():
+    """Where the user has said how many epochs, a chain takes it at that."""
+    assert asked({("lr", 1), ("loss", 1)}, rounds=False) == [(name, 1, 20) for name in NAMES]

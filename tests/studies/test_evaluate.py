@@ -1,0 +1,147 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from analysis.scores import CRITERIA, Finalist
+from analysis.thresholds import best_f1
+from studies.evaluate import LEDGER, SHIP_PARTNERS, evaluate, examine, ship_task
+from trainables.config import TrialConfig
+from trainables.data import channel_statistics
+from trainables.losses import make_loss
+from trainables.stored import load
+from trainables.training import Member, validate
+
+
+def weights_of(seed, path):
+    member = Member.fresh(TrialConfig().override({"seed": seed}))
+    save_file({name: w.contiguous() for name, w in member.model.state_dict().items()}, path)
+    return path
+
+
+@pytest.fixture
+def finalists(tmp_path):
+    paths = [weights_of(seed, tmp_path / f"{seed}.safetensors") for seed in range(4)]
+    return {
+        "selected": Finalist(TrialConfig(), paths[:3], [0, 1, 2], [0.5, 0.1, 0.3]),
+        "baseline": Finalist(TrialConfig(), paths[2:], [1, 2], [0.5, 0.4]),
+    }
+
+
+def test_scores_equal_a_loop_over_the_test_pairs(prepared, finalists, tmp_path):
+    """Counts, accuracy and Jaccard equal a pair-by-pair forward of the median run, normalised by training statistics."""
+    scores, _ = evaluate(prepared, finalists, tmp_path, "lr/s")
+    part = prepared.part("test", prepared.split.test)
+    mean, sd = channel_statistics(prepared.chips.images[prepared.split.train])
+    chips = torch.from_numpy((part.images - mean) / sd).permute(0, 3, 1, 2)
+    model = Member.fresh(TrialConfig().override({"seed": 2})).model  # validation 0.3 is the median of 0.5, 0.1, 0.3
+    tp = tn = fp = fn = 0
+    with torch.no_grad():
+        for a, b, target in zip(part.pairs.first, part.pairs.second, part.pairs.target, strict=True):
+            similar = torch.sigmoid(model(chips[a][None], chips[b][None])).item() < 0.5
+            if similar:
+                tp, fp = tp + (target == 0), fp + (target == 1)
+            else:
+                tn, fn = tn + (target == 1), fn + (target == 0)
+    score = scores["selected"]
+    assert (score.tp, score.tn, score.fp, score.fn) == (tp, tn, fp, fn)
+    assert score.accuracy == (tp + tn) / len(part.pairs)
+    assert score.jaccard == pytest.approx(tp / (tp + fn + fp) if tp + fn + fp else 0)
+    assert score.seed == 2
+    assert score.pairs == 5 * len(prepared.split.test)
+    assert len(score.runs_accuracy) == 3
+    low, high = score.accuracy_interval
+    assert 0 <= low <= score.accuracy <= high <= 1
+
+
+def test_every_look_is_in_the_ledger(prepared, finalists, tmp_path):
+    """Each call appends one line with the study, the models and the data's digest."""
+    evaluate(prepared, finalists, tmp_path, "lr/one")
+    evaluate(prepared, {"selected": finalists["selected"]}, tmp_path, "lr/two")
+    lines = [json.loads(line) for line in (tmp_path / LEDGER).read_text().splitlines()]
+    assert [line["study"] for line in lines] == ["lr/one", "lr/two"]
+    assert lines[0]["data"] == prepared.chips.digest()
+    assert "selected (3 runs), baseline (2 runs)" in lines[0]["purpose"]
+
+
+def test_the_gain_is_over_the_seeds_that_both_finished_with(prepared, finalists, tmp_path):
+    """The gain is the mean difference in accuracy under the same seeds, inside its interval; alone, there is none."""
+    scores, gain = evaluate(prepared, finalists, tmp_path, "lr/s")
+    selected, baseline = (scores[role].runs_accuracy for role in ("selected", "baseline"))
+    assert gain["value"] == pytest.approx(np.mean(selected[1:]) - np.mean(baseline))
+    assert gain["seeds"] == 2
+    assert gain["low"] <= gain["value"] <= gain["high"]
+    assert evaluate(prepared, {"selected": finalists["selected"]}, tmp_path, "lr/s")[1] is None
+
+
+def test_the_median_run_is_typical():
+    """The run shown is the lower median by validation, neither best nor worst of three or more."""
+    for values, expected in (([0.5, 0.1, 0.3], 2), ([0.4], 0), ([0.2, 0.1], 1), ([1, 4, 2, 3], 2)):
+        assert Finalist(TrialConfig(), [], [], values).median() == expected
+    assert np.median([0.5, 0.1, 0.3]) == 0.3
+
+
+def test_the_examination_has_a_row_for_each_task_threshold_and_role(prepared, finalists, tmp_path):
+    """Test pairs and ship task, three thresholds, both configs: twelve rows, gains in selected's alone, two ledger lines."""
+    rows = examine(prepared, finalists, tmp_path, "final/s")
+    assert [(r["task"], r["criterion"], r["role"]) for r in rows] == [
+        (task, criterion, role)
+        for task in ("test pairs", "ship task")
+        for criterion in CRITERIA
+        for role in ("selected", "baseline")
+    ]
+    assert all((row["gain"] is not None) == (row["role"] == "selected") for row in rows)
+    assert len((tmp_path / LEDGER).read_text().splitlines()) == 2
+    json.dumps(rows, allow_nan=False)
+
+
+def test_at_one_half_the_examination_is_the_ordinary_test(prepared, finalists, tmp_path):
+    """The rows of the test pairs at 0.5 are, field by field, what every study reports."""
+    scores, gain = evaluate(prepared, finalists, tmp_path, "final/s")
+    rows = {r["role"]: r for r in examine(prepared, finalists, tmp_path, "final/s")[:2]}
+    for role, score in scores.items():
+        assert {name: rows[role][name] for name in vars(score)} == vars(score)
+    assert rows["selected"]["gain"] == gain
+
+
+def test_each_run_has_its_own_threshold_from_its_own_validation_pairs(prepared, finalists, tmp_path):
+    """At "best F1" every run's accuracy is that at the F1 threshold of its validation scores, found here by hand."""
+    rows = examine(prepared, finalists, tmp_path, "final/s")
+    row = next(r for r in rows if r["criterion"] == "best F1" and r["role"] == "selected")
+    data, loss = prepared.for_trials(), make_loss(TrialConfig().loss)
+    validation, test = load(data.validation, data), load(prepared.part("test", prepared.split.test), data)
+    expected = []
+    for seed in (0, 1, 2):
+        model = Member.fresh(TrialConfig().override({"seed": seed})).model
+        own = validate(model, validation, loss)[1].double().numpy()
+        threshold = best_f1(own, validation.target.numpy())
+        called = validate(model, test, loss)[1].double().numpy() < threshold
+        expected.append(float((called == (test.target.numpy() == 0)).mean()))
+        if seed == row["seed"]:
+            assert row["threshold"] == pytest.approx(threshold, abs=1e-6)
+    assert row["runs_accuracy"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("named", "label"), [(None, "ship"), ("iceberg", "iceberg")])
+def test_the_ship_task_is_each_chip_of_one_class_against_fifteen_others(prepared, named, label):
+    """Every test chip of the class, as often as it has partners, never with itself or a partner twice."""
+    task = ship_task(prepared, named)
+    labels = prepared.chips.labels[prepared.split.test]
+    own = np.flatnonzero(labels == prepared.chips.classes.index(label))
+    partners = min(SHIP_PARTNERS, len(labels) - 1)
+    pairs = task.part.pairs
+    assert sorted(pairs.first) == sorted(np.repeat(own, partners))
+    assert len(set(zip(pairs.first, pairs.second, strict=True))) == len(pairs)
+    assert (pairs.first != pairs.second).all()
+    assert (pairs.target == (labels[pairs.first] != labels[pairs.second])).all()
+    assert task.name == f"{label} task"
+
+
+def test_without_a_class_called_ship_the_first_is_asked(prepared):
+    """Classes named otherwise: the first in order stands in for the ships."""
+    import dataclasses
+
+    other = dataclasses.replace(prepared, chips=dataclasses.replace(prepared.chips, classes=("cat", "dog")))
+    assert ship_task(other).name == "cat task"
