@@ -89,7 +89,7 @@ class WarmUp:
     @property
     def words(self) -> str:
         """Return the remedy as an instruction."""
-        return f"high rates want a warm-up over the first {self.share:.0%} of the steps, no option here yet; prefer lower ones"
+        return f"prefer lower rates; a warm-up over the first {self.share:.0%} of the steps is no option here yet"
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Clip:
     @property
     def words(self) -> str:
         """Return the remedy as an instruction."""
-        return f"gradients want clipping at the {self.quantile:.0%} quantile of their norms, no option here yet; lower the rate"
+        return f"prefer lower rates; clipping at the {self.quantile:.0%} quantile of norms is no option here yet"
 
 
 @dataclass(frozen=True)
