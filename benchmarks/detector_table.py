@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analysis.checks.density import SPREADS, lost_by_half
 from analysis.checks.evidence import LN2, TOP, Evidence, Pairs, with_the_dead
-from analysis.checks.finding import Finding, Widen
+from analysis.checks.finding import Finding, MoreTrials, Widen
 from analysis.checks.late_variance import LATE, NOISY
 from analysis.checks.training_length import LAST, STILL
 from analysis.checks.trend import late, trend
@@ -152,6 +152,8 @@ class Table:
             case "unstable edge":
                 died = (self.val.min(2) > 0.99 * LN2).mean(1)
                 return bool(np.corrcoef(died, np.log(self.varied[RATE].to_numpy(float)))[0, 1] > 0.3)
+            case "density" if any(isinstance(f.remedy, MoreTrials) and f.remedy.arm for f in findings):
+                return True  # an arm with fewer than two trials has them, or not
             case "density":
                 mine = np.log(self._alive(study.trials["trial"].to_numpy(int)).min(2))
                 return lost_by_half(mine.mean(1)) > SPREADS * float(mine.std(1, ddof=1).mean())

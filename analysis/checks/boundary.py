@@ -13,6 +13,7 @@ from analysis.checks.ranges import ends, value_at
 ID = "boundary"
 FEWEST = 8  # trials that a parabola and its noise can be fitted to
 LEVEL = 0.05
+OUTER_LEVEL = 0.04  # below 5 %, which it is when the best value lies just where the outer part is flat
 EDGE = 0.20  # of the sampling scale: a fitted best value this close to an end may lie beyond it
 OUTER = 0.60  # of the sampling scale: the part that tells how the metric behaves towards an end
 FEWEST_OUTER = 4  # trials in it
@@ -58,7 +59,7 @@ def falling_side(places: NDArray[np.float64], losses: NDArray[np.float64], tests
     """Return the end (0 low, 1 high) towards which `losses` fall until it is reached; None if towards neither.
 
     Three things must hold: a straight line falls towards it (t-test, two-sided 5 % shared out over the `tests`
-    parameters); one through the outer `OUTER` of the range does (one-sided 5 %), since far from the best value a loss
+    parameters); one through the outer `OUTER` of the range does (one-sided 4 %), since far from the best value a loss
     falls whatever comes; and the fitted parabola is lowest within `EDGE` of that end, beyond it, or nowhere.
     """
     if len(places) < FEWEST:
@@ -71,7 +72,7 @@ def falling_side(places: NDArray[np.float64], losses: NDArray[np.float64], tests
     outer = inwards > 1 - OUTER
     if outer.sum() < FEWEST_OUTER or np.ptp(inwards[outer]) == 0:
         return None
-    if stats.linregress(inwards[outer], losses[outer], alternative="less").pvalue >= LEVEL:
+    if stats.linregress(inwards[outer], losses[outer], alternative="less").pvalue >= OUTER_LEVEL:
         return None
     curve, slope, _ = np.polyfit(inwards, losses, 2)
     return side if curve <= 0 or -slope / (2 * curve) >= 1 - EDGE else None
