@@ -36,7 +36,7 @@ from trainables.result import Metric
 SIMULATIONS, SIMULATION_SEED = 400_000, 7
 RARE, RARE_ASSURANCE = 0.08, 0.95  # deaths are rare if the other configs' share is surely below this
 TOLERATED = 0.2  # share of runs that may die where deaths are rare
-DEADLIEST = 0.4  # a config that dies more often shows it: its spread stops the t (docs/evidence.md)
+DEADLIEST = 0.4  # above it the wide spread is left to stop the t; not simulated
 POWER = 0.8
 FIRST_LOOK, WIDE_STEPS_FROM, WIDE_STEP = 4, 10, 2
 FEWEST = 3  # seeds, below which a spread is no spread

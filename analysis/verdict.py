@@ -184,7 +184,9 @@ def verdict(study: StudyRecord, grounds: Adoption, used: int, findings: Sequence
         head = "the adopted config was not measured beside the report's baseline"
     elif grounds.adopted:
         head = "adopt the selected config"
-    elif used != START and grounds.gain is not None and grounds.gain > 0 and _chance(findings) == "ok":
+    elif _chance(findings) != "ok":
+        head = "adopt nothing: not shown to be better than chance"
+    elif used != START and grounds.gain is not None and grounds.gain > 0:
         head = "use the selected config: better in the mean of new seeds, which is not proven"
     else:
         head = "keep the starting config"
@@ -200,9 +202,10 @@ def on_the_test_pairs(gain: Mapping[str, float]) -> str:
 
 
 def with_doubts(head: str, findings: Sequence[Finding]) -> str:
-    """Add which checks raised a doubt, else which could not judge: a note about the data is neither."""
+    """Add which checks raised a doubt, else which could not judge: one about the data or a saving is neither."""
     doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
-    open_ = [finding.id for finding in findings if finding.severity == "note" and finding.id != "data"]
+    notes = [finding for finding in findings if finding.severity == "note" and not finding.remedy]
+    open_ = [finding.id for finding in notes if finding.id != "data"]
     if doubts:
         return f"{head}, with doubts: {', '.join(doubts)}"
     return head + (f"; not settled: {', '.join(open_)}" if open_ else PASSED)

@@ -37,7 +37,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         aside.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)  # a full disk needs the room
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from analysis.commands import sync_command
 from search_spaces.stage import SELECTED
@@ -31,6 +32,9 @@ from studies.tuner import Outcome, Phase, TrialRun, run_trials
 from studies.workshop import Where, Workshop, beginning, check_writable, open_workshop, say
 from trainables.errors import Halted, InputError, what_happened
 from trainables.result import Metric, Trial
+
+if TYPE_CHECKING:
+    from studies.repeats import Repeats
 
 DONE, NOTHING_FINISHED, HALTED, INTERRUPTED = 0, 1, 1, 130
 STATUS: dict[Outcome, int] = {"whole": DONE, "hopeless": NOTHING_FINISHED, "interrupted": INTERRUPTED}
@@ -168,7 +172,7 @@ def _kept(study: Study, folder: Path) -> str:
 
 
 def _search_and_retrain(study: Study, workshop: Workshop, folder: Path) -> int:
-    """Search, then train the selected config and its rivals again with new seeds; return what became of it."""
+    """Search, then race the best and decide under new seeds; return what became of it."""
     from trainables.siamese import SiameseTrial
 
     reached: list[tuple[str, Record]] = []
@@ -186,7 +190,7 @@ def _search_and_retrain(study: Study, workshop: Workshop, folder: Path) -> int:
 
 
 def _phases(study: Study, folder: Path, reached: list[tuple[str, Record]]) -> Generator[Phase, None, None]:
-    """What the records lack of the search, then of the finalists' runs; tell in `reached` how far it came."""
+    """What the records lack of the search, then of the runs under new seeds; tell in `reached` how far it came."""
     metric = study.stage.metric
     record = Record(Files.of_search(folder), metric, [parameter.path for parameter in study.stage.varied])
     reached.append(("search", record))
@@ -202,14 +206,24 @@ def _phases(study: Study, folder: Path, reached: list[tuple[str, Record]]) -> Ge
 
     repeats = _open_repeats(study, folder)
     reached.append(("retraining", repeats))
-    asked, weights = Repeats(study, folder, record.histories), folder / "checkpoints"
-    while trials := asked.missing(repeats):
-        numbers, states = [trial.number for trial in trials], folder / "states" / "retrain"
-        retrain = Phase(_Listed(trials), numbers, (repeats,), states, weights, repeats.open)
-        known = [history.trial for history in repeats.histories.values()]
-        epochs = {trial.number: trial.config.epochs for trial in (*known, *trials)}
-        yield from _shown(retrain, [epochs[number] for number in sorted(epochs)], repeats, metric)
+    asked = Repeats(study, folder, record.histories)
+    yield from _asked_phases(asked, repeats, folder, metric)
     asked.settle()
+
+
+def _asked_phases(asked: Repeats, repeats: Record, folder: Path, metric: Metric) -> Iterator[Phase]:
+    """The runs under new seeds, round by round as each says what the next needs, under one progress bar."""
+    states, weights = folder / "states" / "retrain", folder / "checkpoints"
+    trials = asked.missing(repeats)
+    if not trials:
+        return
+    lengths = [history.trial.config.epochs for _, history in sorted(repeats.histories.items())]
+    with Progress("retrain", lengths, metric, before=repeats.histories) as progress:
+        while trials:
+            progress.extend([trial.config.epochs for trial in trials if trial.number not in repeats.histories])
+            numbers = [trial.number for trial in trials]
+            yield Phase(_Listed(trials), numbers, (repeats, progress), states, weights, repeats.open)
+            trials = asked.missing(repeats)
 
 
 def _open_repeats(study: Study, folder: Path) -> Record:

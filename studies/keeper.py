@@ -6,13 +6,14 @@ and reads the files; trials that are tried again elsewhere find there what they 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from storage.whole import write_bytes
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,4 @@ class _Files:
 
     def write(self, path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.part")
-        try:
-            with open(aside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)  # a full disk needs the room
+        write_bytes(path, content)

@@ -50,6 +50,12 @@ class Progress:
             self._compare(history.result)
         self._first_epoch: float | None = None
 
+    def extend(self, lengths: Sequence[int]) -> None:
+        """Hear that more trials follow, of so many epochs."""
+        self._count += len(lengths)
+        self._epochs += sum(lengths)
+        self._epochs_to_do += sum(lengths)
+
     def __enter__(self) -> Progress:
         if self._live:
             self._live.start(refresh=True)

@@ -39,12 +39,12 @@ class Repeats:
         if isinstance(asked, Settled):
             return []
         begun = {(history.trial.arm, history.trial.config.seed): number for number, history in record.open.items()}
-        trials, fresh = [], len(record.histories)
+        trials, fresh, ranking = [], len(record.histories), found.ranking()
         for run in asked:
             arm, seed = arm_of(run), found.seeds[run.seed]
             number = begun.get((arm, seed), fresh)
             fresh += number == fresh
-            config = self._config(run, found.ranking()).override({"seed": seed})
+            config = self._config(run, ranking).override({"seed": seed})
             trials.append(Trial(number, arm, {}, config))
         return trials
 
@@ -68,4 +68,5 @@ class Repeats:
         start = self.study.incumbent().config
         if not ranking:
             return start
-        return self.study.finalists(self.search[ranking[0]].trial.config).get(BASELINE, start)
+        winner = self.search[ranking[0]].trial.config
+        return self.study.finalists(winner).get(BASELINE, winner)  # left out where it is the same config

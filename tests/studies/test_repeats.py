@@ -1,0 +1,78 @@
+"""Guards which configs are trained under new seeds, and under which numbers."""
+
+import pytest
+
+from search_spaces.stage import Budget
+from search_spaces.stages import stage_named
+from search_spaces.study import Study
+from storage.folder import read_manifest, write_manifest
+from storage.record import Files, Record
+from studies.repeats import Repeats
+from studies.suggest import Suggester
+from tests.build import saying, study
+from trainables.config import TrialConfig
+from trainables.result import EpochMetrics, trial_result
+
+
+def searched(folder, stage, losses):
+    """A study of so many trials whose search is done, and what is asked next, of a record of new seeds."""
+    planned = Study(stage_named(stage), "s", TrialConfig(), Budget(len(losses), 1, 8))
+    own = planned.stage
+    matching = tuple(path for rival in own.rivals for path in rival.matching)
+    described = saying(study(), stage=stage, metric=own.metric, parameters=own.parameters, budget=planned.budget)
+    arms = {arm.name: dict(arm.values) for arm in planned.arms()}
+    described = saying(described, arms=tuple(arms), arm_values=arms, matching=matching)
+    write_manifest(folder, described.manifest)
+    record = Record(Files.of_search(folder), own.metric, [p.path for p in own.varied])
+    suggester = Suggester(planned, folder / "journal")
+    for number, loss in enumerate(losses):
+        trial = suggester.ask(number)
+        epoch = EpochMetrics(1, loss, loss, 0.9, 0.8, 0.9, 0.001, 1.0)
+        record.started(trial, "")
+        record.epoch(trial, epoch)
+        record.ended(trial_result(trial, "finished", [epoch], own.metric), [epoch])
+    return Repeats(planned, folder, record.histories), Record(Files.of_repeats(folder), own.metric)
+
+
+def run(asked, record, worth):
+    """Carry out whatever is asked for, round by round; return all configs by arm."""
+    seen = {}
+    while trials := asked.missing(record):
+        assert [trial.number for trial in trials] == list(
+            range(len(record.histories), len(record.histories) + len(trials))
+        )
+        for trial in trials:
+            epoch = EpochMetrics(1, 0.4, worth(trial), 0.9, 0.8, 0.9, 0.001, 1.0)
+            record.started(trial, "")
+            record.epoch(trial, epoch)
+            record.ended(trial_result(trial, "finished", [epoch], asked.study.stage.metric), [epoch])
+            seen.setdefault(trial.arm, []).append(trial.config)
+    return seen
+
+
+def test_an_ensemble_meets_the_start_with_as_many_networks(tmp_path):
+    """Also where the race's winner is itself the start with more networks: it then meets its own equal, and gains nothing."""
+    asked, record = searched(tmp_path, "ensemble", [0.5 - 0.01 * number for number in range(6)])
+    start = asked.study.incumbent().config
+
+    def is_the_start(config):
+        return config.override({"ensemble.members": 1, "seed": 0}) == start.override({"ensemble.members": 1, "seed": 0})
+
+    seen = run(asked, record, lambda trial: 0.2 if is_the_start(trial.config) else 0.4)
+    fresh = {config.seed for config in seen["baseline"]}
+    (winner,) = [arm for arm in seen if arm != "baseline" and fresh <= {config.seed for config in seen[arm]}]
+    assert all(is_the_start(config) for config in seen[winner])
+    assert {config.ensemble.members for config in seen["baseline"]} == {seen[winner][0].ensemble.members} != {1}
+    asked.settle()
+    assert read_manifest(tmp_path).finalists["selected"].ensemble.members == seen[winner][0].ensemble.members
+
+
+@pytest.mark.parametrize("stage", ["lr", "loss"])
+def test_all_configs_of_a_round_share_their_seeds_and_the_start_is_the_study_s(tmp_path, stage):
+    """The decision trains winner and start under the same seeds, the start's config as long as the trials."""
+    asked, record = searched(tmp_path, stage, [0.5 - 0.01 * number for number in range(9)])
+    seen = run(asked, record, lambda trial: 0.4)
+    start = asked.study.incumbent().config
+    assert {config.override({"seed": 0}) for config in seen["baseline"]} == {start.override({"seed": 0})}
+    fresh = {config.seed for config in seen["baseline"]}
+    assert any(fresh <= {config.seed for config in configs} for arm, configs in seen.items() if arm != "baseline")
