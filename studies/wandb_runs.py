@@ -167,7 +167,7 @@ class Writer:
     def _write_study(self, study: StudyRecord) -> None:
         """The report, its figures and tables, the best config, and the verifier as artefacts."""
         report, manifest = study.report, study.manifest
-        config = {"question": manifest.question, "budget": manifest.budget, "data": manifest.data.source}
+        config = {"question": manifest.question, "budget": asdict(manifest.budget), "data": manifest.data.source}
         best = TrialConfig.from_dict(report["selected"]["config"]).by_path()
         run = self._open(
             f"{self._key}-study", f"{self._stage}/{self._name}", "study", [self._stage], {**config, **best}

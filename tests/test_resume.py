@@ -225,7 +225,7 @@ PAGE = ("best.json", "report.json", "report.html")
     ("name", "left_out", "file", "content", "told", "status"),
     [
         ("begun", (), "study.json", "schema", signal.SIGINT, 130),
-        ("searched", ("repeats.jsonl", *PAGE), "study.json", "finalists", signal.SIGHUP, 129),
+        ("searched", ("repeats.jsonl", "repeats.csv", *PAGE), "repeats.csv", "trial", signal.SIGHUP, 129),
         ("reported", PAGE, "best.json", "config", signal.SIGTERM, 143),
     ],
 )

@@ -16,8 +16,8 @@ from analysis.commands import sync_command
 from analysis.report import write_report
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from storage.folder import write_manifest
 from storage.record import Files, Record
-from storage.whole import write_json
 from studies.mirror import mirrored
 from studies.suggest import Suggester
 from tests.storage.test_folder import described
@@ -42,7 +42,7 @@ class Making:
     def __init__(self, folder):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "study.json", described())
+        write_manifest(folder, described())
         study = Study(STAGE, "s", TrialConfig(), stage_named("lr").demo)
         self.suggester = Suggester(study, folder / "optuna.journal")
         self.record = Record(Files.of_search(folder), STAGE.metric, [p.path for p in STAGE.varied])
