@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -46,15 +46,16 @@ Answer = Literal["yes", "refused", "no"]
 
 
 @contextlib.contextmanager
-def ray_cluster(address: str | None = None, data: int = 0) -> Iterator[Cluster]:
+def ray_cluster(address: str | None = None, data: int = 0, ready: Sequence[str] = ()) -> Iterator[Cluster]:
     """Start Ray on this machine, or join the cluster at `address`, silently; leave it on exit, and nothing of our own.
 
-    A Ray of our own has room for `data` bytes to share among workers. Raises InputError where Ray does not start, there
+    A Ray of our own has room for `data` bytes to share among workers, and starts one for each CPU at once, with the
+    modules of `ready` loaded, if there are any. Raises InputError where Ray does not start, there
     is no room, nobody answers at `address`, or the cluster's token is another.
     """
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"ray(\.|$)")
-    with _joined(address) if address else _own(data):
+    with _joined(address) if address else _own(data, ready):
         try:
             alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
             memory = math.inf if address else usable_memory()
@@ -80,7 +81,7 @@ def share(data: object) -> object:
 
 
 @contextlib.contextmanager
-def _own(data: int) -> Iterator[None]:
+def _own(data: int, ready: Sequence[str]) -> Iterator[None]:
     store = STORE + 2 * data
     _check_limits()
     parent = _roomy(store)
@@ -91,8 +92,9 @@ def _own(data: int) -> Iterator[None]:
             RAY_AUTH_TOKEN=secrets.token_hex(32),
             RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE="1",
             RAY_worker_niceness=str(os.nice(0)),  # as the command's, not 15: beside busy processes that hardly runs
-            RAY_prestart_worker_first_driver="0",  # an idle worker for each CPU, of which few are ever used
+            RAY_prestart_worker_first_driver=str(int(bool(ready))),  # a worker for each CPU
             RAY_enable_worker_prestart="0",
+            RAY_idle_worker_killing_time_threshold_ms="600000",  # Tune reserves CPUs, which leaves no work for the idle
         ),
     ):
         try:
@@ -105,6 +107,7 @@ def _own(data: int) -> Iterator[None]:
                     logging_level=logging.CRITICAL,
                     object_store_memory=store,
                     _temp_dir=str(folder / "r"),  # Ray opens its own folder to everyone
+                    _system_config={"preload_python_modules": list(ready)} if ready else None,
                 )
         except (OSError, ValueError, RuntimeError) as error:
             why = what_happened(error) if isinstance(error, OSError) else error

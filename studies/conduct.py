@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -159,10 +160,18 @@ def _to_the_report(study: Study, workshop: Workshop, folder: Path) -> tuple[int,
 
 
 def _conclusions() -> ModuleType:
-    """What writes a study up. It takes seconds to load, so not before it is needed: see `Workshop`."""
+    """What writes a study up. It takes seconds to load, so that is begun once there are trials to train meanwhile."""
     import studies.conclude
 
     return studies.conclude
+
+
+def _begin_to_load_conclusions() -> None:
+    def load() -> None:
+        with contextlib.suppress(Exception):  # whoever needs them imports them again, and is told what is wrong
+            _conclusions()
+
+    threading.Thread(target=load, daemon=True).start()
 
 
 def _kept(study: Study, folder: Path) -> str:
@@ -173,12 +182,15 @@ def _kept(study: Study, folder: Path) -> str:
 
 def _search_and_retrain(study: Study, workshop: Workshop, folder: Path) -> int:
     """Search, then race the best and decide under new seeds; return what became of it."""
+    from studies.repeats import Repeats  # noqa: F401  # SciPy, whole, before a thread loads what needs it too
     from trainables.siamese import SiameseTrial
 
+    _begin_to_load_conclusions()
     reached: list[tuple[str, Record]] = []
     metric, resources, scratch = study.stage.metric, workshop.resources, folder / "ray"
     with contextlib.closing(_phases(study, folder, reached)) as phases:
-        outcome = run_trials(TrialRun(SiameseTrial, workshop.shared, metric, resources, scratch, phases))
+        own = not workshop.cluster.joined
+        outcome = run_trials(TrialRun(SiameseTrial, workshop.shared, metric, resources, scratch, phases, own))
     name, record = reached[-1]
     if outcome == "hopeless":
         _give_up(record, folder, name)
@@ -202,7 +214,7 @@ def _phases(study: Study, folder: Path, reached: list[tuple[str, Record]]) -> Ge
     yield from _shown(search, lengths, record, metric)
     if read_study(folder).finished.empty:
         return
-    from studies.repeats import Repeats  # SciPy: loaded while trials train
+    from studies.repeats import Repeats
 
     repeats = _open_repeats(study, folder)
     reached.append(("retraining", repeats))

@@ -25,7 +25,7 @@ from ray.tune.search import Searcher
 
 from search_spaces.study import Scheduler
 from studies import stop
-from studies.keeper import Keeper, trial_file
+from studies.keeper import Keeper, LocalKeeper, trial_file
 from studies.resources import Resources
 from trainables.errors import Halted, what_happened
 from trainables.result import (
@@ -94,7 +94,8 @@ class Phase:
 class TrialRun:
     """Everything one Ray Tune run needs: the trainable and its data, and the trials, phase by phase.
 
-    `data` is what `share` returned for it, or itself where it is small. A phase is asked of `phases` once every trial
+    `data` is what `share` returned for it, or itself where it is small. `one_machine`: every worker will be on the
+    driver's, as in a Ray of our own. A phase is asked of `phases` once every trial
     of the one before has ended, so that it may follow from what these gave; workers stay warm in between.
     """
 
@@ -104,6 +105,7 @@ class TrialRun:
     resources: Resources
     scratch: Path
     phases: Iterable[Phase]
+    one_machine: bool = False
 
 
 def run_trials(run: TrialRun) -> Outcome:
@@ -115,7 +117,7 @@ def run_trials(run: TrialRun) -> Outcome:
     if not bridge.next_phase():
         return "whole"
     threads = max(1, int(run.resources.cpus_per_trial))
-    keeper = Keeper.start()
+    keeper = LocalKeeper() if run.one_machine else Keeper.start()
     trainable = tune.with_parameters(
         run.trainable,
         data=run.data,
@@ -146,6 +148,7 @@ def run_trials(run: TrialRun) -> Outcome:
             stop=_Stopper(bridge),
         ),
     )
+    _spare_what_is_not_used(run.one_machine)
     handler = signal.getsignal(signal.SIGUSR1)
     try:
         with stop.patient():
@@ -166,6 +169,23 @@ def run_trials(run: TrialRun) -> Outcome:
     if bridge.fault:
         raise Halted(_halted(bridge.fault))
     return bridge.close()
+
+
+def _spare_what_is_not_used(one_machine: bool) -> None:
+    """Keep Tune from what costs seconds and is no use here; none of it is a public interface.
+
+    It counts callbacks by their kinds, for which it loads all it knows, W&B among them. And it gives its workers
+    environment variables, which workers on this machine have from us: with any, Ray starts new ones for them.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        from ray.air._internal import usage
+
+        usage.tag_callbacks = lambda callbacks: False
+    with contextlib.suppress(ImportError, AttributeError):
+        from ray.tune.execution import class_cache
+
+        if one_machine:
+            class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
 
 
 def device_of(resources: Resources) -> str:

@@ -8,23 +8,29 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from storage.source import SYNTHETIC, Source
 from studies.cluster import ray_cluster, share
+from studies.machine import usable_cpus, usable_memory
 from studies.mirror import MirrorMode
-from studies.resources import Cluster, Resources, fit_resources, memory_note
+from studies.resources import Cluster, Node, Resources, fit_resources, memory_note
 from studies.tuner import device_of
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError, listed, what_happened
 from trainables.images.fetch import KAGGLE, fetch
 from trainables.images.files import user_path
 from trainables.images.readers import Reading, read_chips
-from trainables.images.synthetic import simulate
+from trainables.images.synthetic import SIZE, simulate
 from trainables.native import EncoderPath, encoder_path
 
+T = TypeVar("T")
+
+READY = 16  # workers that start before anything is asked of them; on more CPUs many would find no trial
 FREE_BYTES = 200 * 2**20  # a study with its checkpoints, figures and Ray's own files, generously
 
 
@@ -74,31 +80,62 @@ class Workshop:
 
 @contextlib.contextmanager
 def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
-    """Read the chips and start Ray, once; raise InputError before anything is written."""
-    data = read_source(source, where.results)
+    """Read the chips and start Ray, once; raise InputError before anything is written.
+
+    How much Ray must have room for is known of simulated chips before they are there, so both are made at once.
+    """
+    reading = _begun(lambda: read_source(source, where.results))
+    size = SIZE if source.path == SYNTHETIC else _size(reading.result().for_trials())
+    with ray_cluster(where.address, size, ready=_libraries(where.resources, size)) as cluster:
+        importlib.import_module("trainables.siamese")  # seconds, in which the chips are made
+        yield _workshop(source, where, cluster, reading.result())
+
+
+def _workshop(source: Source, where: Where, cluster: Cluster, data: PreparedData) -> Workshop:
+    """Say what is to be known of the chips, and share them with the cluster's workers."""
     for warning in data.warnings:
         say(f"warning: {warning}")
     for note in data.notes:
         say(f"note: {note}")
     trial_data = data.for_trials()
-    size = trial_data.train.images.nbytes + trial_data.validation.images.nbytes
-    threading.Thread(target=_load_the_rest, daemon=True).start()
-    with ray_cluster(where.address, size) as cluster:
-        resources = fit_resources(where.resources, cluster, size)
-        if short := memory_note(resources, cluster, size):
-            say(f"note: {short}")
-        shared = share(trial_data)
-        yield Workshop(source, data, trial_data, shared, cluster, resources, where.results, where.wandb)
+    size = _size(trial_data)
+    resources = fit_resources(where.resources, cluster, size)
+    if short := memory_note(resources, cluster, size):
+        say(f"note: {short}")
+    return Workshop(source, data, trial_data, share(trial_data), cluster, resources, where.results, where.wandb)
 
 
-def _load_the_rest() -> None:
-    """Load what takes seconds while Ray's servers start, and what writes the study up while its trials train.
+def _size(data: TrialData) -> int:
+    """Return the bytes of the chips that trials see."""
+    return data.train.images.nbytes + data.validation.images.nbytes
 
-    Whoever needs one of them imports it, and waits no longer than that takes; what is wrong with it is theirs to say.
+
+def _libraries(wanted: Resources, size: int) -> tuple[str, ...]:
+    """Return what workers load as they start, where there will be one for each CPU; nothing where there may be fewer.
+
+    Nothing of our own: where that lies, Ray tells a worker later.
     """
-    with contextlib.suppress(Exception):
-        for name in ("trainables.siamese", "studies.conclude"):
-            importlib.import_module(name)
+    cpus = usable_cpus()
+    machine = Cluster((Node(cpus, float(Path("/dev/nvidiactl").exists()), usable_memory()),))
+    with contextlib.suppress(InputError):  # said once Ray runs
+        fits = fit_resources(wanted, machine, size)
+        if fits.max_concurrent == cpus <= READY and not fits.gpus_per_trial:
+            return ("ray.tune", "torch._dynamo", "safetensors.torch")
+    return ()
+
+
+def _begun(work: Callable[[], T]) -> Future[T]:
+    """Begin `work` beside the main thread, which Ctrl-C goes to; the end of the process does not wait for it."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # the main thread's to handle, whatever it is
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def say(text: str) -> None:

@@ -20,6 +20,8 @@ from trainables.data import SIDE, ChipSet
 from trainables.images.render import render_bands
 
 CLASSES = ("iceberg", "ship")
+COUNT = 800
+SIZE = COUNT * SIDE * SIDE * 3 * 4  # bytes
 
 LOOKS = 4.4  # speckle of about 2.2 dB, as in the real chips
 RESPONSE = 1.0  # pixels, standard deviation of the point response: neighbouring sea pixels correlate by about 0.57
@@ -37,7 +39,7 @@ class Target:
     side_lobes: float
 
 
-def simulate(count: int = 800, seed: int = 0) -> ChipSet:
+def simulate(count: int = COUNT, seed: int = 0) -> ChipSet:
     """Return `count` chips (count, 75, 75, 3) float32, icebergs and ships in turn; equal for equal seeds."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count, dtype=np.int64) % len(CLASSES)
