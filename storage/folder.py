@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from storage.manifest import SCHEMA, Manifest
+from storage.report import Report, read_report
 from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS, read_table
 from storage.whole import read_json, write_json
 from trainables.config import TrialConfig
@@ -22,7 +22,7 @@ MANIFEST = "study.json"
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study folder in memory. Frames have the columns of the CSV files; `report` is empty until written."""
+    """A study folder in memory. Frames have the columns of the CSV files; `report` is None until written."""
 
     path: Path
     manifest: Manifest
@@ -30,7 +30,7 @@ class StudyRecord:
     epochs: pd.DataFrame
     repeats: pd.DataFrame
     repeat_epochs: pd.DataFrame
-    report: Mapping[str, Any]
+    report: Report | None = None
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def read_study(path: Path) -> StudyRecord:
         read_table(path / "epochs.csv", EPOCH_COLUMNS),
         _uninterrupted(read_table(path / "repeats.csv", TRIAL_COLUMNS)),
         read_table(path / "repeat_epochs.csv", EPOCH_COLUMNS),
-        read_json(path / "report.json") if (path / "report.json").exists() else {},
+        read_report(path),
     )
 
 

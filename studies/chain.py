@@ -14,6 +14,7 @@ from search_spaces.study import Start, Study, name_by_time
 from storage.folder import read_study
 from storage.lock import held
 from storage.manifest import SCHEMA
+from storage.report import read_report
 from storage.source import Source
 from storage.whole import now, read_json, write_json
 from studies.conduct import DONE, resume_study, run_study, study_folder
@@ -132,17 +133,18 @@ def _asked(chain: Chain, steps: list[Step]) -> Iterator[tuple[Stage, int, int | 
 
 def _step(study: Study, start: Start, folder: Path, round_: int) -> Step:
     """What a finished study means for the next: its selected config if adopted, else its start, trained as long."""
-    record = read_study(folder)
-    selected = record.report["selected"]
-    adopted = bool(selected["adopted"]) and not study.stage.examined
-    config = TrialConfig.from_dict(selected["config"]) if adopted else study.incumbent().config
+    report = read_report(folder)
+    assert report and report.selected and report.training_length
+    selected = report.selected
+    adopted = selected.adopted and not study.stage.examined
+    config = selected.config if adopted else study.incumbent().config
     return Step(
         stage=study.stage.name,
         round=round_,
         study=study.name,
         adopted=adopted,
-        longer=record.report["training_length"]["answer"] == "longer",
-        line=f"{study.stage.name}: {record.report['verdict']}; {selected['why']} ({folder / 'report.html'})",
+        longer=report.training_length.answer == "longer",
+        line=f"{study.stage.name}: {report.verdict}; {selected.why} ({folder / 'report.html'})",
         config=config.to_dict(),
         origin=str(folder / "best.json") if adopted else start.origin,
     )

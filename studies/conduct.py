@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from analysis.commands import sync_command
 from search_spaces.stage import SELECTED
 from search_spaces.study import Study
-from storage.folder import StudyRecord, read_manifest, read_study, reading, write_manifest
+from storage.folder import read_manifest, read_study, reading, write_manifest
 from storage.lock import held
 from storage.manifest import Manifest
 from storage.record import Files, Record
@@ -90,7 +90,7 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
             write_manifest(folder, replace(described, budget=study.budget, finished=None))
             _forget(folder)
             described = read_manifest(folder)
-        elif described.finished and _is_reported(record):
+        elif described.finished and _conclusions().is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
                 return DONE, _conclusions().write_report(folder)
@@ -100,12 +100,6 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
             write_manifest(folder, described)
         say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
         return _carry_out(study, workshop, folder)
-
-
-def _is_reported(record: StudyRecord) -> bool:
-    """Whether the report has the test figures of what was retrained last: a kill may have come just before it."""
-    selected = record.report.get("selected") or {}
-    return bool(record.report.get("test")) and selected.get("config") == record.manifest.finalists["selected"].to_dict()
 
 
 def _check_same_data(folder: Path, described: Manifest, workshop: Workshop) -> None:

@@ -135,7 +135,7 @@ def test_the_summary_has_each_published_figure_and_each_stage(chain):
     """A row for each published figure, ours taken from the final examination at 0.5, and a row for each stage."""
     root = chain[0]
     summary = json.loads((root / "r" / "summary.json").read_text())
-    assert [row["run"] for row in summary["published"]] == [row["run"] for row in PUBLISHED]
+    assert [row["run"] for row in summary["published"]] == [figure.run for figure in PUBLISHED]
     (folder,) = root.glob("r/final/*")
     tests = json.loads((folder / "report.json").read_text())["tests"]
     final = next(r for r in tests if (r["task"], r["criterion"], r["role"]) == ("ship task", "0.5", "selected"))

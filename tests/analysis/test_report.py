@@ -8,12 +8,7 @@ import pytest
 
 from analysis.checks import Finding, training_length
 from analysis.commands import next_command
-from analysis.report import (
-    _baseline_config,
-    _tested,
-    trial_config,
-)
-from analysis.scores import TestScore
+from analysis.report import compared_config, trial_config
 from analysis.verdict import adoption, on_the_test_pairs, with_a_dead_test, with_doubts
 from run_search import parser, request
 from search_spaces.domain import Choice
@@ -21,8 +16,10 @@ from search_spaces.stage import Budget, Parameter
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
 from storage.folder import read_study, write_manifest
+from storage.report import Gain, TestScore
 from storage.source import Source
 from storage.tables import TrialLog
+from studies.conclude import measured
 from studies.manifest import manifest
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
@@ -151,21 +148,20 @@ def test_runs_that_a_machine_lost_say_nothing_of_a_config():
     assert "over 3 new seeds" in grounds.why
 
 
-def score(accuracy):
-    return TestScore(accuracy, (0, 1), 0.5, (0, 1), 1, 1, 1, 1, 0.5, 0.9, 4, 0, (accuracy,), (0.5,))
+def score(accuracy, jaccard=0.5):
+    return TestScore(accuracy, (0, 1), jaccard, (0, 1), 1, 1, 1, 1, 0.5, 0.9, 4, 0, (accuracy,), (jaccard,))
 
 
 def test_a_dead_baseline_never_borrows_the_selected_ones_figures():
     """Where every run of the starting config died its test is None; where it is the selected config they are the same."""
-    report = {"selected": {"trial": 12}, "baseline": {"config": {}}}
     dead = record(repeats=runs([0.2, 0.3], [None, None]))
-    assert _tested(dead, report, {"selected": score(0.9)}, None, None)["baseline"]["test"] is None
+    assert measured(dead, {"selected": score(0.9)}, None, None).compared is None
     same = record(repeats=runs([0.2, 0.3], []))
-    assert _tested(same, report, {"selected": score(0.9)}, None, None)["baseline"]["test"]["accuracy"] == 0.9
+    assert measured(same, {"selected": score(0.9)}, None, None).compared.accuracy == 0.9
     lost = record(repeats=runs([None], [0.3]))
-    found = _tested(lost, report, {"baseline": score(0.8)}, None, None)
-    assert found["test"] is None
-    assert found["baseline"]["test"]["accuracy"] == 0.8
+    found = measured(lost, {"baseline": score(0.8)}, None, None)
+    assert found.selected is None
+    assert found.compared.accuracy == 0.8
 
 
 def test_a_row_gives_its_config_again():
@@ -271,9 +267,10 @@ def test_a_jaccard_of_zero_on_the_test_pairs_is_in_the_verdict():
     """A network that calls no similar test pair similar passed no check; others keep their verdict."""
     passed = "adopt the selected config; every check passed"
     assert (
-        with_a_dead_test(passed, {"jaccard": 0.0}) == "adopt the selected config; it calls no similar test pair similar"
+        with_a_dead_test(passed, score(0.9, jaccard=0.0))
+        == "adopt the selected config; it calls no similar test pair similar"
     )
-    assert with_a_dead_test(passed, {"jaccard": 0.1}) == with_a_dead_test(passed, None) == passed
+    assert with_a_dead_test(passed, score(0.9, jaccard=0.1)) == with_a_dead_test(passed, None) == passed
 
 
 @pytest.mark.parametrize("roles", [[], ["selected"], ["selected", "baseline"]])
@@ -281,15 +278,15 @@ def test_the_baseline_s_config_trained_as_long_as_its_figures_say(roles):
     """Retrained beside the selected one, being the selected one, or not retrained: its epochs are those it was trained."""
     finalists = {role: TrialConfig() for role in roles}
     made = saying(record(), finalists=finalists, start=TrialConfig().override({"epochs": 7}))
-    assert _baseline_config(made.manifest).epochs == 20
+    assert compared_config(made.manifest).epochs == 20
 
 
 @pytest.mark.parametrize(
     ("gain", "said"),
     [
-        ({"low": 0.01, "seeds": 2}, "is better than"),
-        ({"low": -0.01, "seeds": 9}, "is not shown to be better than"),
-        ({"low": 0.01, "seeds": 1}, "with one seed nothing tells"),
+        (Gain(0.02, 0.01, 0.03, 2), "is better than"),
+        (Gain(0.0, -0.01, 0.01, 9), "is not shown to be better than"),
+        (Gain(0.02, 0.01, 0.03, 1), "with one seed nothing tells"),
     ],
 )
 def test_the_test_pairs_verdict_needs_an_interval_and_a_second_seed(gain, said):
@@ -302,8 +299,8 @@ def test_how_many_epochs_is_read_from_the_leading_curves(pace, answer, epochs):
     """Still falling at the end: twice as many; settled in the first half: fewer would do; between: these are enough."""
     curve = 0.1 + 0.5 * np.exp(-pace * np.arange(20))
     length = training_length(study(curve=lambda number: curve + number * 1e-4), LOSS)
-    assert (length["trained"], length["answer"], length["epochs"]) == (20, answer, epochs)
-    assert length["best_epochs"] == [20] * 5
+    assert (length.trained, length.answer, length.epochs) == (20, answer, epochs)
+    assert length.best_epochs == (20,) * 5
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)

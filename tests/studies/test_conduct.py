@@ -6,9 +6,11 @@ import pytest
 
 from storage.folder import write_manifest
 from storage.record import Files, Record
-from studies.conduct import _drop_damaged_states, _give_up, _is_reported, _reopen_given_up
+from storage.report import Measured, Report, Selected
+from studies.conclude import is_reported
+from studies.conduct import _drop_damaged_states, _give_up, _reopen_given_up
 from studies.keeper import trial_file
-from tests.analysis.test_report import record
+from tests.analysis.test_report import record, score
 from tests.build import MANIFEST, saying
 from tests.storage.test_record import LOSS, write
 from trainables.checkpoint import Best, to_bytes
@@ -65,16 +67,15 @@ def test_a_checkpoint_ahead_of_the_record_is_dropped(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("report", "reported"),
-    [
-        ({}, False),
-        ({"test": None, "selected": {"config": TrialConfig().override({"epochs": 7}).to_dict()}}, False),
-        ({"test": {"accuracy": 0.9}, "selected": {"config": TrialConfig().override({"epochs": 6}).to_dict()}}, False),
-        ({"test": {"accuracy": 0.9}, "selected": {"config": TrialConfig().override({"epochs": 7}).to_dict()}}, True),
-    ],
+    ("tested", "epochs", "reported"),
+    [(None, 7, False), (False, 7, False), (True, 6, False), (True, 7, True)],
 )
-def test_a_report_of_another_selection_is_not_this_study_s(report, reported):
+def test_a_report_of_another_selection_is_not_this_study_s(tested, epochs, reported):
     """A study killed between its last retraining and its report goes on to test what it retrained, not what it had before."""
-    made = record()
-    made = saying(made, finalists={"selected": TrialConfig().override({"epochs": 7})})
-    assert _is_reported(dataclasses.replace(made, report=report)) == reported
+    made = saying(record(), finalists={"selected": TrialConfig().override({"epochs": 7})})
+    if tested is not None:
+        config = TrialConfig().override({"epochs": epochs})
+        selected = Selected(adopted=False, why="", trial=3, arm="cosine", config=config, val=None)
+        report = Report("", "", selected, measured=Measured(selected=score(0.9) if tested else None))
+        made = dataclasses.replace(made, report=report)
+    assert is_reported(made) == reported
