@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from analysis.candidates import by_role, settled
 from analysis.checks import LATE, TOP, Finding, diagnose, training_length
 from analysis.commands import is_cut_off, next_command, sync_command
@@ -135,25 +133,10 @@ def measured_before(study: StudyRecord) -> Measured:
 def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
     """Return number and config of the trial to use; before that is settled, of the best finished one by validation."""
     answer = settled(study)
-    if answer is not None:
-        return answer.use, study.manifest.finalists.get(SELECTED) or _config_of(study, answer.use)
-    best = ranked(study.finished, study.manifest.metric).iloc[0]
-    return int(best["trial"]), trial_config(study, best)
-
-
-def _config_of(study: StudyRecord, trial: int) -> TrialConfig:
-    row = study.trials[study.trials["trial"] == trial]
-    return trial_config(study, row.iloc[0]) if len(row) else study.manifest.start
-
-
-def trial_config(study: StudyRecord, row: pd.Series[Any]) -> TrialConfig:
-    """Return the full config of a row of trials.csv: the study's start with its arm's and the row's values."""
-    start = study.manifest.start
-    varied = [path for path in study.manifest.domains if pd.notna(row[path])]
-    # a column with empty cells holds whole numbers as floats, and switches as objects
-    values = {path: type(start.value(path))(row[path]) for path in varied}
-    own = {"seed": int(row["seed"]), "epochs": study.manifest.budget.epochs}
-    return start.override({**study.manifest.arm_values[row["arm"]], **values, **own})
+    if answer is None:
+        best = int(ranked(study.finished, study.manifest.metric).iloc[0]["trial"])
+        return best, study.search[best].trial.config
+    return answer.use, study.manifest.finalists.get(SELECTED) or study.search[answer.use].trial.config
 
 
 def best_of(selected: Selected) -> dict[str, Any]:
@@ -176,7 +159,7 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
     selected = Selected(
         **vars(grounds),
         trial=trial,
-        arm=_arm(study, trial),
+        arm=study.search[trial].trial.arm,
         config=config,
         val=_val(study, trial),
         runs=_runs(called, SELECTED),
@@ -200,21 +183,18 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
 
 def _compared(study: StudyRecord, called: StudyRecord) -> Compared:
     config = compared_config(study.manifest)
-    start = study.finished[study.finished["trial"] == 0]
-    # no trial of this study was the report's baseline, or the start with more networks
-    seen = len(start) and _same_but_seed(trial_config(study, start.iloc[0]), config)
+    # it may be no trial of this study: the report's baseline, or the start with more networks
+    seen = 0 in study.search and _same_but_seed(study.search[0].trial.config, config)
     return Compared(config, _val(study, 0) if seen else None, _runs(called, BASELINE))
 
 
 def _val(study: StudyRecord, trial: int) -> Validation | None:
-    """The best epoch of a trial of the search, None where it has none."""
-    row = study.finished[study.finished["trial"] == trial]
-    return Validation(*(float(row.iloc[0][name]) for name in BEST_COLUMNS)) if len(row) else None
-
-
-def _arm(study: StudyRecord, trial: int) -> str:
-    row = study.trials[study.trials["trial"] == trial]
-    return str(row.iloc[0]["arm"]) if len(row) else study.manifest.arms[0]
+    """The best epoch of a trial of the search, None where it did not finish."""
+    result = study.search[trial].result if trial in study.search else None
+    if result is None or result.status != "finished" or result.best is None:
+        return None
+    best = result.best
+    return Validation(best.val_loss, best.val_accuracy, best.val_jaccard, best.val_cosine)
 
 
 def compared_config(manifest: Manifest) -> TrialConfig:
