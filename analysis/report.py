@@ -62,6 +62,8 @@ from storage.whole import write_json, write_text
 from trainables.config import TrialConfig
 from trainables.result import Metric
 
+PAGE = "report.html"
+
 FIGURES = {
     "candidates.png": "Every run under a new seed of the start and of the candidates that were raced, best first. "
     "The race's runs chose; those under fresh seeds decide.",
@@ -89,24 +91,29 @@ RUN_TITLES = {
 }
 
 
-def write_report(folder: Path, measured: Measured | None = None) -> Path:
-    """Judge the study in `folder` and write its answer; return the path of report.html.
+def write_report(folder: Path) -> Path:
+    """Judge the study in `folder` and write its answer; return the path of report.html."""
+    return reported(read_study(folder)).path / PAGE
 
-    Without what was `measured` (a report written again, or a run cut short) earlier test figures are kept as they are:
-    nothing here looks at the test split. A study without a finished trial gets a report that says so, and no best.json.
+
+def reported(study: StudyRecord) -> StudyRecord:
+    """Judge a study, write its answer, and return it with its report.
+
+    Where nothing was measured since (a report written again, or a run cut short) earlier test figures are kept as they
+    are: nothing here looks at the test split. A study without a finished trial gets a report that says so, and no
+    best.json.
     """
-    study = read_study(folder)
-    report = judge(study, measured or measured_before(study))
-    metric, called = study.manifest.metric, by_role(study)
+    report = judge(study, study.measured or measured_before(study))
+    folder, metric, called = study.path, study.manifest.metric, by_role(study)
     if report.selected:
         write_json(folder / "best.json", best_of(report.selected))
         runs = candidate_runs(study)
         if len(runs):
-            draw_candidates(runs, f"best {metric.name} of a run", study.path / "figures" / "candidates.png")
+            draw_candidates(runs, f"best {metric.name} of a run", folder / "figures" / "candidates.png")
         _draw(called, metric, report.selected.trial)
     write_json(folder / REPORT, report.to_dict())
-    write_text(folder / "report.html", _page(called, metric, report))
-    return folder / "report.html"
+    write_text(folder / PAGE, _page(called, metric, report))
+    return replace(study, report=report)
 
 
 def judge(study: StudyRecord, measured: Measured) -> Report:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from storage.manifest import SCHEMA, Manifest
 from storage.record import Files, read_histories
-from storage.report import Report, read_report
+from storage.report import Measured, Report, read_report
 from storage.tables import epoch_frame, trial_frame
 from storage.whole import read_json, write_json
 from trainables.config import TrialConfig
@@ -26,7 +26,8 @@ class StudyRecord:
     """A study in memory: what was asked, and what its records know of the `search` and of its runs under new seeds.
 
     The frames are views of both, with the columns of the CSV files; runs under new seeds stand in `repeats` once they
-    have ended by themselves. `report` is None until there is one.
+    have ended by themselves. `report` is that of the folder, None until there is one; `measured` what this run has
+    measured of the test split since.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class StudyRecord:
     search: Mapping[int, History] = field(default_factory=dict)
     retraining: Mapping[int, History] = field(default_factory=dict)
     report: Report | None = None
+    measured: Measured | None = None
 
     @classmethod
     def of(
@@ -61,6 +63,11 @@ class StudyRecord:
             retraining,
             report,
         )
+
+    def with_runs(self, retraining: Mapping[int, History]) -> StudyRecord:
+        """Return the study with these runs under new seeds."""
+        runs = _uninterrupted(trial_frame(retraining, self.manifest.metric))
+        return replace(self, repeats=runs, repeat_epochs=epoch_frame(retraining), retraining=retraining)
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -99,6 +106,12 @@ def read_manifest(path: Path) -> Manifest:
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write the study.json of a study folder, whole or not at all."""
     write_json(path / MANIFEST, manifest.to_dict())
+
+
+def with_manifest(study: StudyRecord, manifest: Manifest) -> StudyRecord:
+    """Write a study's manifest; return the study with it."""
+    write_manifest(study.path, manifest)
+    return replace(study, manifest=manifest)
 
 
 def _uninterrupted(trials: pd.DataFrame) -> pd.DataFrame:
