@@ -11,7 +11,7 @@ from search_spaces.stages import STAGES, stage_after, stage_named
 from storage.folder import StudyRecord
 
 if TYPE_CHECKING:
-    from analysis.checks.finding import Finding
+    from storage.finding import Finding
 
 
 def is_cut_off(study: StudyRecord) -> bool:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.race import Outcome
+from storage.report import Deaths
 from trainables.result import Metric
 
 SIMULATIONS, SIMULATION_SEED = 400_000, 7
@@ -95,21 +96,11 @@ class Earlier:
     others: Tally
 
 
-@dataclass(frozen=True)
-class Deaths:
-    """Runs that diverged or did not learn, of how many; `low` to `high` is the exact 95 % interval of their share."""
-
-    died: int
-    runs: int
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, outcomes: Sequence[Outcome]) -> Deaths:
-        """Count them; without any run the share may be anything."""
-        died, runs = Tally.of(outcomes)
-        low = float(stats.beta.ppf(0.025, died, runs - died + 1)) if died else 0.0
-        return cls(died, runs, low, most_deaths(died, runs, 0.975))
+def deaths_of(outcomes: Sequence[Outcome]) -> Deaths:
+    """Count the runs that died; without any run their share may be anything."""
+    died, runs = Tally.of(outcomes)
+    low = float(stats.beta.ppf(0.025, died, runs - died + 1)) if died else 0.0
+    return Deaths(died, runs, low, most_deaths(died, runs, 0.975))
 
 
 @dataclass(frozen=True)
@@ -242,7 +233,7 @@ def decide(
         decision = _look(rule, pairs[:look], metric, chance, earlier)
         if decision is not None:
             return decision
-    return Decision("too few seeds", 0, Deaths.of(()), Deaths.of(()))
+    return Decision("too few seeds", 0, deaths_of(()), deaths_of(()))
 
 
 def _look(
@@ -251,7 +242,7 @@ def _look(
     """Return what one look decides; None if the next one shall."""
     seeds = len(pairs)
     gains = np.array([metric.gain(ours.worth(chance), start.worth(chance)) for ours, start in pairs])
-    deaths, start_deaths = (Deaths.of(side) for side in zip(*pairs, strict=True))
+    deaths, start_deaths = (deaths_of(side) for side in zip(*pairs, strict=True))
     if seeds < FEWEST:
         return Decision("too few seeds", seeds, deaths, start_deaths, gain=float(gains.mean()))
     mean, error = float(gains.mean()), float(gains.std(ddof=1)) / math.sqrt(seeds)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
-
-import pandas as pd
 
 from analysis.candidates import by_role, settled
 from analysis.checks import LATE, TOP, Finding, diagnose, training_length
@@ -36,7 +32,6 @@ from analysis.plots import (
     draw_runs,
 )
 from analysis.published import PUBLISHED
-from analysis.scores import TestScore
 from analysis.seen import seen_in_figures
 from analysis.selection import ranked
 from analysis.verdict import (
@@ -52,11 +47,22 @@ from analysis.verdict import (
 )
 from search_spaces.stage import BASELINE, SELECTED
 from storage.folder import StudyRecord, read_study
-from storage.manifest import SCHEMA, Manifest
+from storage.manifest import Manifest
+from storage.report import (
+    REPORT,
+    Compared,
+    Measured,
+    Report,
+    SeedRun,
+    Selected,
+    Validation,
+)
 from storage.tables import BEST_COLUMNS
 from storage.whole import write_json, write_text
 from trainables.config import TrialConfig
 from trainables.result import Metric
+
+PAGE = "report.html"
 
 FIGURES = {
     "candidates.png": "Every run under a new seed of the start and of the candidates that were raced, best first. "
@@ -85,129 +91,121 @@ RUN_TITLES = {
 }
 
 
-def write_report(
-    folder: Path,
-    scores: Mapping[str, TestScore] | None = None,
-    gain: Mapping[str, float] | None = None,
-    tests: Sequence[Mapping[str, Any]] | None = None,
-) -> Path:
-    """Judge the study in `folder` and write its answer; return the path of report.html.
+def write_report(folder: Path) -> Path:
+    """Judge the study in `folder` and write its answer; return the path of report.html."""
+    return reported(read_study(folder)).path / PAGE
 
-    `tests` are the rows of a full examination. Without `scores` (a report written again, or a run cut short) earlier
-    test figures are kept as they are: nothing here looks at the test split. A study without a finished trial gets a
-    report that says so, and no best.json.
+
+def reported(study: StudyRecord) -> StudyRecord:
+    """Judge a study, write its answer, and return it with its report.
+
+    Where nothing was measured since (a report written again, or a run cut short) earlier test figures are kept as they
+    are: nothing here looks at the test split. A study without a finished trial gets a report that says so, and no
+    best.json.
     """
-    study = read_study(folder)
-    metric, called = study.manifest.metric, by_role(study)
-    findings = diagnose(study, metric)
-    report: dict[str, Any] = {"schema": SCHEMA, "published": PUBLISHED, "intervals": "95 %"}
-    if study.finished.empty:
-        report |= {
-            "selected": None,
-            "baseline": None,
-            "verdict": "no trial finished: nothing can be said",
-            "test": None,
-            "gain": None,
-            "tests": None,
-            "training_length": None,
-            "candidates": [],
-            "overtuning": None,
-        }
-    else:
-        report |= _judged(study, findings)
-        report |= _tested(called, report, scores, gain, tests)
-        if study.manifest.examined and report["gain"]:
-            report["verdict"] = with_doubts(on_the_test_pairs(report["gain"]), findings)
-        report["verdict"] = with_a_dead_test(report["verdict"], report["test"])
-        report["training_length"] = training_length(study, metric)
+    report = judge(study, study.measured or measured_before(study))
+    folder, metric, called = study.path, study.manifest.metric, by_role(study)
+    if report.selected:
+        write_json(folder / "best.json", best_of(report.selected))
         runs = candidate_runs(study)
         if len(runs):
-            draw_candidates(runs, f"best {metric.name} of a run", study.path / "figures" / "candidates.png")
-        _draw(called, metric, int(report["selected"]["trial"]))
+            draw_candidates(runs, f"best {metric.name} of a run", folder / "figures" / "candidates.png")
+        _draw(called, metric, report.selected.trial)
+    write_json(folder / REPORT, report.to_dict())
+    write_text(folder / PAGE, _page(called, metric, report))
+    return replace(study, report=report)
+
+
+def judge(study: StudyRecord, measured: Measured) -> Report:
+    """Return the answer of a study; `measured` is what the test split says of its selected config."""
+    findings = tuple(diagnose(study, study.manifest.metric))
+    if study.finished.empty:
+        report = Report("no trial finished: nothing can be said", "", findings=findings, published=PUBLISHED)
+    else:
+        report = _judged(study, measured, findings)
     if is_cut_off(study):
         trials = study.manifest.budget.trials
-        report["verdict"] = f"not finished: {len(study.evidence)} of {trials} trials have ended"
-    report["findings"] = [finding.to_dict() for finding in findings]
-    report["next"] = next_command(study, findings, bool(report["selected"] and report["selected"]["adopted"]))
-    write_json(folder / "report.json", report)
-    write_text(folder / "report.html", _page(called, metric, report))
-    return folder / "report.html"
+        report = replace(report, verdict=f"not finished: {len(study.evidence)} of {trials} trials have ended")
+    return replace(report, next=next_command(study, findings, report.adopted))
+
+
+def measured_before(study: StudyRecord) -> Measured:
+    """Return the test figures of an earlier report on the same selection, as far as there is one."""
+    before = study.report
+    if before is None or before.selected is None or study.finished.empty:
+        return Measured()
+    return before.measured if before.selected.trial == selected_trial(study)[0] else Measured()
 
 
 def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
     """Return number and config of the trial to use; before that is settled, of the best finished one by validation."""
     answer = settled(study)
-    if answer is not None:
-        return answer.use, study.manifest.finalists.get(SELECTED) or _config_of(study, answer.use)
-    best = ranked(study.finished, study.manifest.metric).iloc[0]
-    return int(best["trial"]), trial_config(study, best)
+    if answer is None:
+        best = int(ranked(study.finished, study.manifest.metric).iloc[0]["trial"])
+        return best, study.search[best].trial.config
+    return answer.use, study.manifest.finalists.get(SELECTED) or study.search[answer.use].trial.config
 
 
-def _config_of(study: StudyRecord, trial: int) -> TrialConfig:
-    row = study.trials[study.trials["trial"] == trial]
-    return trial_config(study, row.iloc[0]) if len(row) else study.manifest.start
-
-
-def trial_config(study: StudyRecord, row: pd.Series[Any]) -> TrialConfig:
-    """Return the full config of a row of trials.csv: the study's start with its arm's and the row's values."""
-    start = study.manifest.start
-    varied = [path for path in study.manifest.domains if pd.notna(row[path])]
-    # a column with empty cells holds whole numbers as floats, and switches as objects
-    values = {path: type(start.value(path))(row[path]) for path in varied}
-    own = {"seed": int(row["seed"]), "epochs": study.manifest.budget.epochs}
-    return start.override({**study.manifest.arm_values[row["arm"]], **values, **own})
-
-
-def _judged(study: StudyRecord, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Write best.json, and return what report.json says about the config to use and the start."""
-    trial, config = selected_trial(study)
-    called = by_role(study)
-    grounds = adoption(study, findings)
-    val, arm = _val(study, trial), _arm(study, trial)
-    write_json(
-        study.path / "best.json",
-        {
-            "config": config.to_dict(),
-            "trial": trial,
-            "arm": arm,
-            "val": val and {name: val[name] for name in ("loss", "accuracy", "jaccard")},
-            "adopted": grounds.adopted,
-            "why": grounds.why,
-        },
-    )
-    compared = _baseline_config(study.manifest)
-    start = study.finished[study.finished["trial"] == 0]
-    # no trial of this study was the report's baseline, or the start with more networks
-    seen = len(start) and _same_but_seed(trial_config(study, start.iloc[0]), compared)
-    baseline = {
-        "config": compared.to_dict(),
-        "val": _val(study, 0) if seen else None,
-        "runs": _runs(called, BASELINE),
-    }
-    selected = {"trial": trial, "arm": arm, "config": config.to_dict(), "val": val}
-    selected |= {"runs": _runs(called, SELECTED), **asdict(grounds)}
+def best_of(selected: Selected) -> dict[str, Any]:
+    """Return the content of best.json."""
+    val = selected.val
     return {
-        "selected": selected,
-        "baseline": baseline,
-        "candidates": candidates(study),
-        "overtuning": overtuning(study),
-        "verdict": verdict(study, grounds, trial, findings),
+        "config": selected.config.to_dict(),
+        "trial": selected.trial,
+        "arm": selected.arm,
+        "val": val and {"loss": val.loss, "accuracy": val.accuracy, "jaccard": val.jaccard},
+        "adopted": selected.adopted,
+        "why": selected.why,
     }
 
 
-def _val(study: StudyRecord, trial: int) -> dict[str, float] | None:
-    """The best epoch of a trial of the search, None where it has none."""
-    row = study.finished[study.finished["trial"] == trial]
-    return {name.removeprefix("val_"): float(row.iloc[0][name]) for name in BEST_COLUMNS} if len(row) else None
+def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...]) -> Report:
+    """The answer of a study of which a trial finished; what comes next is not known yet."""
+    trial, config = selected_trial(study)
+    called, grounds = by_role(study), adoption(study, findings)
+    selected = Selected(
+        **vars(grounds),
+        trial=trial,
+        arm=study.search[trial].trial.arm,
+        config=config,
+        val=_val(study, trial),
+        runs=_runs(called, SELECTED),
+    )
+    said = verdict(study, grounds, trial, findings)
+    if study.manifest.examined and measured.gain:
+        said = with_doubts(on_the_test_pairs(measured.gain), findings)
+    return Report(
+        verdict=with_a_dead_test(said, measured.selected),
+        next="",
+        selected=selected,
+        baseline=_compared(study, called),
+        candidates=candidates(study),
+        overtuning=overtuning(study),
+        training_length=training_length(study, study.manifest.metric),
+        findings=findings,
+        measured=measured,
+        published=PUBLISHED,
+    )
 
 
-def _arm(study: StudyRecord, trial: int) -> str:
-    row = study.trials[study.trials["trial"] == trial]
-    return str(row.iloc[0]["arm"]) if len(row) else study.manifest.arms[0]
+def _compared(study: StudyRecord, called: StudyRecord) -> Compared:
+    config = compared_config(study.manifest)
+    # it may be no trial of this study: the report's baseline, or the start with more networks
+    seen = 0 in study.search and _same_but_seed(study.search[0].trial.config, config)
+    return Compared(config, _val(study, 0) if seen else None, _runs(called, BASELINE))
 
 
-def _baseline_config(manifest: Manifest) -> TrialConfig:
-    """What stands beside the selected config: its rival, itself where it has none, the start if none was retrained."""
+def _val(study: StudyRecord, trial: int) -> Validation | None:
+    """The best epoch of a trial of the search, None where it did not finish."""
+    result = study.search[trial].result if trial in study.search else None
+    if result is None or result.status != "finished" or result.best is None:
+        return None
+    best = result.best
+    return Validation(best.val_loss, best.val_accuracy, best.val_jaccard, best.val_cosine)
+
+
+def compared_config(manifest: Manifest) -> TrialConfig:
+    """Return what stands beside the selected config: its rival, itself without one, the start if none was retrained."""
     start = manifest.start.override({"epochs": manifest.budget.epochs})
     return manifest.finalists.get(BASELINE) or manifest.finalists.get(SELECTED) or start
 
@@ -216,45 +214,11 @@ def _same_but_seed(one: TrialConfig, other: TrialConfig) -> bool:
     return one == other.override({"seed": one.seed})
 
 
-def _runs(study: StudyRecord, role: str) -> list[dict[str, Any]]:
-    """The finished new-seed runs of a finalist: seed, best epoch and validation figures."""
+def _runs(study: StudyRecord, role: str) -> tuple[SeedRun, ...]:
+    """The finished new-seed runs of a finalist."""
     runs = study.repeats[(study.repeats["arm"] == role) & (study.repeats["status"] == "finished")]
-    columns = ["seed", "best_epoch", *BEST_COLUMNS]
-    return [{str(name): value for name, value in row.items()} for row in runs[columns].to_dict("records")]
-
-
-def _tested(
-    study: StudyRecord,
-    report: Mapping[str, Any],
-    scores: Mapping[str, TestScore] | None,
-    gain: Mapping[str, float] | None,
-    rows: Sequence[Mapping[str, Any]] | None,
-) -> dict[str, Any]:
-    """Test figures: those of `scores`; without any, those of an earlier report on the same selection."""
-    if scores is None:
-        before = (
-            study.report if (study.report.get("selected") or {}).get("trial") == report["selected"]["trial"] else {}
-        )
-        kept = {"test": _with_mean(before.get("test")), "gain": before.get("gain")}
-        rows = before.get("tests") and [_with_mean(row) for row in before["tests"]]
-        rival = _with_mean((before.get("baseline") or {}).get("test"))
-        return kept | {"tests": rows, "baseline": report["baseline"] | {"test": rival}}
-    tests = {role: _with_mean(asdict(score)) for role, score in scores.items()}
-    if "baseline" not in set(study.repeats["arm"]):  # the selected config is the starting one
-        tests["baseline"] = tests.get("selected")
-    return {
-        "test": tests.get("selected"),
-        "gain": gain,
-        "tests": rows and [_with_mean(row) for row in rows],
-        "baseline": report["baseline"] | {"test": tests.get("baseline") or None},
-    }
-
-
-def _with_mean(test: Mapping[str, Any] | None) -> Any:
-    """Test figures with the mean of all seeds, which the page shows: what is shown stands in the file."""
-    if not test:
-        return None
-    return dict(test) | {f"mean_{name}": fmean(test[f"runs_{name}"]) for name in ("accuracy", "jaccard")}
+    rows = runs[["seed", "best_epoch", *BEST_COLUMNS]].to_dict("records")
+    return tuple(SeedRun(**{str(name): value for name, value in row.items()}) for row in rows)
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -281,7 +245,7 @@ def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
-def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
+def _page(study: StudyRecord, metric: Metric, report: Report) -> str:
     trials = study.trials
     if len(study.finished):
         order = list(ranked(study.finished, metric)["trial"])
@@ -295,7 +259,7 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
         report=report,
         metric=metric.name,
         varied=list(domains),
-        chosen=chosen_values(study, report),
+        chosen=chosen_values(study, report.selected),
         trials=trials.astype(object).where(trials.notna(), None).to_dict("records"),
         figures=embedded(study.path / "figures", FIGURES, seen),
         path=study.path,
@@ -306,11 +270,11 @@ def _page(study: StudyRecord, metric: Metric, report: Mapping[str, Any]) -> str:
     )
 
 
-def chosen_values(study: StudyRecord, report: Mapping[str, Any]) -> dict[str, Any]:
+def chosen_values(study: StudyRecord, selected: Selected | None) -> dict[str, Any]:
     """Return the selected value of each varied parameter that means something in the selected arm."""
-    if not report["selected"]:
+    if selected is None:
         return {}
-    config = TrialConfig.from_dict(report["selected"]["config"])
+    config = selected.config
     return {
         p.path: config.value(p.path)
         for p in study.manifest.parameters

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from analysis.intervals import difference_interval, ratio_interval
 from analysis.thresholds import Floats, area_under_roc, best_f1, best_roc
+from storage.report import Gain, TestScore
 from trainables.config import TrialConfig
 from trainables.data import Part
 from trainables.metrics import confusion
 
 THRESHOLD = 0.5
-Gain = dict[str, float]  # value, low, high: shares of pairs; seeds: how many both configs finished with
 # how a run's threshold follows from its own validation scores and targets
 CRITERIA: dict[str, Callable[[Floats, Floats], float]] = {
     "0.5": lambda score, target: THRESHOLD,
@@ -53,31 +53,6 @@ class Task:
     def similar(self) -> NDArray[np.bool_]:
         """Which pairs are of one class, (P,)."""
         return np.asarray(self.part.pairs.target == 0)
-
-
-@dataclass(frozen=True)
-class TestScore:
-    """The median run on a task, with 95 % intervals; `runs_` have the same config's other seeds as well.
-
-    `threshold` is that run's; each run has its own where it comes from validation.
-    """
-
-    accuracy: float
-    accuracy_interval: tuple[float, float]
-    jaccard: float
-    jaccard_interval: tuple[float, float]
-    tp: int
-    tn: int
-    fp: int
-    fn: int
-    threshold: float
-    auc: float | None
-    pairs: int
-    seed: int
-    runs_accuracy: tuple[float, ...]
-    runs_jaccard: tuple[float, ...]
-
-    __test__ = False  # a score, not a test case
 
 
 def scored(task: Task, finalist: Finalist, runs: Sequence[Floats], thresholds: Sequence[float]) -> TestScore:
@@ -125,4 +100,4 @@ def accuracy_gain(
         return None
     difference = np.array([right["selected"][seed] - right["baseline"][seed] for seed in seeds])
     low, high = difference_interval(difference, task.first, task.second)
-    return {"value": float(difference.mean()), "low": low, "high": high, "seeds": len(seeds)}
+    return Gain(float(difference.mean()), low, high, len(seeds))

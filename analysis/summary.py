@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from analysis.page import embedded, render_page
@@ -13,8 +13,10 @@ from analysis.report import chosen_values
 from search_spaces.stages import STAGES
 from storage.folder import StudyRecord, read_study
 from storage.manifest import SCHEMA
+from storage.report import REPORT, Published, Report, Selected, TestRow
 from storage.whole import write_json, write_text
 from trainables.errors import InputError
+from trainables.plain import to_plain
 
 FIGURES = {
     "pairs.png": "Figure 2: training pairs as the report's augmentation changes them.",
@@ -34,101 +36,124 @@ def write_summary(results: Path) -> Path:
     if not studies:
         raise InputError(f"{results}: no finished study; give a results folder, or results/<stage>/<study>")
     final = studies.get("final")
+    rows = (final.report.measured.rows if final else None) or ()
     summary = {
         "schema": SCHEMA,
-        "published": [_beside(row, final) for row in PUBLISHED],
-        "tests": (final.report.get("tests") if final else None) or [],
+        "published": [_beside(figure, final, rows) for figure in PUBLISHED],
+        "tests": to_plain(rows),
         "stages": [_stage_row(study, results) for newest in studies.values() for study in _with_earlier_rounds(newest)],
         "notes": _notes(studies),
     }
     write_json(results / "summary.json", summary)
-    figures = embedded(final.path / "figures", FIGURES, {}) if final else []
-    write_text(results / "summary.html", render_page("summary.html.jinja", summary=summary, figures=figures))
+    figures = embedded(final.record.path / "figures", FIGURES, {}) if final else []
+    page = render_page("summary.html.jinja", summary=summary, tests=rows, figures=figures)
+    write_text(results / "summary.html", page)
     return results / "summary.html"
 
 
-def newest_studies(results: Path) -> dict[str, StudyRecord]:
+@dataclass(frozen=True)
+class Answered:
+    """A study with its report, and the config that it says to use."""
+
+    record: StudyRecord
+    report: Report
+    selected: Selected
+
+
+def newest_studies(results: Path) -> dict[str, Answered]:
     """Return the newest finished study of each stage that has one, in the order of the experiment."""
     newest = {}
     for stage in STAGES:
-        studies = [read_study(path.parent) for path in sorted((results / stage.name).glob("*/report.json"))]
-        finished = [study for study in studies if study.manifest.finished and study.report.get("selected")]
+        studies = [_answered(path.parent) for path in sorted((results / stage.name).glob("*/report.json"))]
+        finished = [study for study in studies if study and study.record.manifest.finished]
         if finished:
-            newest[stage.name] = max(finished, key=lambda study: str(study.manifest.finished))
+            newest[stage.name] = max(finished, key=lambda study: str(study.record.manifest.finished))
     return newest
 
 
-def _with_earlier_rounds(study: StudyRecord) -> list[StudyRecord]:
+def _answered(folder: Path) -> Answered | None:
+    """A study, None if its report has nothing to use."""
+    record = read_study(folder)
+    report = record.report
+    return Answered(record, report, report.selected) if report and report.selected else None
+
+
+def _with_earlier_rounds(study: Answered) -> list[Answered]:
     """The studies of the same stage that led to this one, each having adopted what the next started from, and it."""
     rounds = [study]
-    while (best := Path(rounds[0].manifest.start_from)).parent.parent.name == study.manifest.stage:
-        folder = study.path.parent / best.parent.name  # wherever the results folder lies today
-        if not (folder / "report.json").exists() or folder in [earlier.path for earlier in rounds]:
+    stage = study.record.manifest.stage
+    while (best := Path(rounds[0].record.manifest.start_from)).parent.parent.name == stage:
+        folder = study.record.path.parent / best.parent.name  # wherever the results folder lies today
+        known = folder in [earlier.record.path for earlier in rounds]
+        before = None if known or not (folder / REPORT).exists() else _answered(folder)
+        if before is None:
             break
-        rounds.insert(0, read_study(folder))
+        rounds.insert(0, before)
     return rounds
 
 
-def _beside(published: Mapping[str, Any], final: StudyRecord | None) -> dict[str, Any]:
+def _beside(published: Published, final: Answered | None, rows: Sequence[TestRow]) -> dict[str, Any]:
     """A published figure, and ours for the same config and task at the same threshold, 0.5."""
-    rows = (final.report.get("tests") if final else None) or []
     ours = [
         row
         for row in rows
-        if row["role"] == published["role"]
-        and row["criterion"] == "0.5"
-        and (row["task"] == "test pairs") == (published["task"] == "pairs")
+        if row.role == published.role
+        and row.criterion == "0.5"
+        and (row.task == "test pairs") == (published.task == "pairs")
     ]
     if not ours or final is None:
-        return {**published, "ours": None}
-    row, data = ours[0], final.manifest.data
-    names = ("accuracy", "accuracy_interval", "jaccard", "jaccard_interval", "pairs")
+        return {**vars(published), "ours": None}
+    row, manifest, path = ours[0], final.record.manifest, final.record.path
     return {
-        **published,
-        "ours": {name: row[name] for name in names}
-        | {
-            "task": row["task"],
-            "seeds": len(row["runs_accuracy"]),
-            "epochs": final.manifest.finalists.get(row["role"], final.manifest.finalists["selected"]).epochs,
-            "mean_accuracy": fmean(row["runs_accuracy"]),
-            "mean_jaccard": fmean(row["runs_jaccard"]),
-            "data": data.source,
-            "split": data.split.kind,
-            "study": f"{final.path.parent.name}/{final.path.name}",
+        **vars(published),
+        "ours": {
+            "accuracy": row.accuracy,
+            "accuracy_interval": row.accuracy_interval,
+            "jaccard": row.jaccard,
+            "jaccard_interval": row.jaccard_interval,
+            "pairs": row.pairs,
+            "task": row.task,
+            "seeds": len(row.runs_accuracy),
+            "epochs": manifest.finalists.get(row.role, manifest.finalists["selected"]).epochs,
+            "mean_accuracy": row.mean_accuracy,
+            "mean_jaccard": row.mean_jaccard,
+            "data": manifest.data.source,
+            "split": manifest.data.split.kind,
+            "study": f"{path.parent.name}/{path.name}",
         },
     }
 
 
-def _stage_row(study: StudyRecord, results: Path) -> dict[str, Any]:
-    manifest, report = study.manifest, study.report
-    selected, why = report["selected"], report["selected"]["why"]
-    if manifest.examined and report.get("gain"):
-        low, value, high = (100 * report["gain"][name] for name in ("low", "value", "high"))
-        points = f"{value:+.2f} points over {report['gain']['seeds']} seeds (95 % {low:+.2f} to {high:+.2f})"
-        why = f"{report['verdict']}: {points}"
+def _stage_row(study: Answered, results: Path) -> dict[str, Any]:
+    manifest, report, selected = study.record.manifest, study.report, study.selected
+    why, gain = selected.why, report.measured.gain
+    if manifest.examined and gain:
+        points = f"{100 * gain.value:+.2f} points over {gain.seeds} seeds"
+        why = f"{report.verdict}: {points} (95 % {100 * gain.low:+.2f} to {100 * gain.high:+.2f})"
     return {
         "stage": manifest.stage,
         "study": manifest.name,
         "question": manifest.question,
-        "arm": selected["arm"],
-        "values": chosen_values(study, report),
-        "adopted": None if manifest.examined else selected["adopted"],
-        "verdict": report["verdict"],
+        "arm": selected.arm,
+        "values": chosen_values(study.record, selected),
+        "adopted": None if manifest.examined else selected.adopted,
+        "verdict": report.verdict,
         "why": why,
         "metric": manifest.metric.name,
-        "gain": {name: selected[name] for name in ("gain", "low", "high")},
-        "trials": len(study.trials),
+        "gain": {"gain": selected.gain, "low": selected.low, "high": selected.high},
+        "trials": len(study.record.trials),
         "epochs": manifest.budget.epochs,
         "repeats": manifest.budget.repeats,
-        "training_length": report.get("training_length"),
+        "training_length": to_plain(report.training_length),
         "data": manifest.data.source,
         "finished": manifest.finished,
-        "page": str((study.path / "report.html").relative_to(results)),
+        "page": str((study.record.path / "report.html").relative_to(results)),
     }
 
 
-def _notes(studies: Mapping[str, StudyRecord]) -> Sequence[str]:
-    digests = {study.manifest.data.digest: study.manifest.data.source for study in studies.values()}
+def _notes(studies: Mapping[str, Answered]) -> Sequence[str]:
+    described = [study.record.manifest.data for study in studies.values()]
+    digests = {data.digest: data.source for data in described}
     if len(digests) == 1:
         return []
     return [f"the stages below were not all run on the same data: {', '.join(digests.values())}"]

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import pandas as pd
 
 from analysis.candidates import Contest, contest, is_raced, settled
-from analysis.checks.finding import Finding
-from analysis.decision import NONE, Deaths, Decision, Earlier, Rule, decide
+from analysis.decision import NONE, Decision, Earlier, Rule, decide
 from analysis.procedure import START, Settled
 from analysis.race import Outcome, Run
 from search_spaces.stage import BASELINE, SELECTED
+from storage.finding import Finding
 from storage.folder import StudyRecord
 from storage.manifest import Manifest
+from storage.report import Adoption, Candidate, Deaths, Gain, Overtuning, TestScore
 from trainables.config import TrialConfig
 from trainables.result import Metric
 
 ERROR = 0.025  # one-sided, of a comparison that was not raced: all its seeds are looked at once
 PASSED = "; every check passed"
-
-
-@dataclass(frozen=True)
-class Adoption:
-    """Whether the selected config replaces the start, and on which grounds. `gain` is in the metric's units.
-
-    `low` to `high` is its interval at `confidence`, positive is better; `detectable` the gain that this study would
-    have proven with 80 % power. `deaths` and `start_deaths` are the runs that came to nothing.
-    """
-
-    adopted: bool
-    why: str
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
-    confidence: float | None = None
-    seeds: int = 0
-    detectable: float | None = None
-    deaths: Deaths | None = None
-    start_deaths: Deaths | None = None
 
 
 CHANCE = {  # whether the untuned network is worth starting from, by what the check says
@@ -193,11 +174,11 @@ def verdict(study: StudyRecord, grounds: Adoption, used: int, findings: Sequence
     return with_doubts(head, findings)
 
 
-def on_the_test_pairs(gain: Mapping[str, float]) -> str:
+def on_the_test_pairs(gain: Gain) -> str:
     """Return what a gain on the test pairs says; better only where its whole interval lies above zero."""
-    if gain["seeds"] < 2:
+    if gain.seeds < 2:
         return "with one seed nothing tells the adopted config from the report's baseline"
-    better = "better than" if gain["low"] > 0 else "not shown to be better than"
+    better = "better than" if gain.low > 0 else "not shown to be better than"
     return f"on the test pairs the adopted config is {better} the report's baseline"
 
 
@@ -211,18 +192,14 @@ def with_doubts(head: str, findings: Sequence[Finding]) -> str:
     return head + (f"; not settled: {', '.join(open_)}" if open_ else PASSED)
 
 
-def with_a_dead_test(said: str, test: Mapping[str, float] | None) -> str:
+def with_a_dead_test(said: str, score: TestScore | None) -> str:
     """Say of a network that calls no test pair similar that it does: its accuracy is the share of different pairs."""
-    dead = test is not None and test["jaccard"] == 0
+    dead = score is not None and score.jaccard == 0
     return said.removesuffix(PASSED) + "; it calls no similar test pair similar" if dead else said
 
 
-def overtuning(study: StudyRecord) -> dict[str, float] | None:
-    """Return how far the best single trial fell under new seeds: overtuning, after Schneider, Bischl and Feurer 2025.
-
-    `trial`, its value in the `search`, the mean `repeated` under new seeds (of `seeds` runs), how much that is `lost`
-    (positive is worse) and the same in standard deviations of seeds, `lost_sds`. None before it was trained again.
-    """
+def overtuning(study: StudyRecord) -> Overtuning | None:
+    """Return how far the best single trial fell under new seeds; None before it was trained again."""
     if not is_raced(study) or study.finished.empty:
         return None
     found, metric = contest(study), study.manifest.metric
@@ -232,8 +209,7 @@ def overtuning(study: StudyRecord) -> dict[str, float] | None:
         return None
     searched, repeated = found.search[best].worth(found.procedure.chance), fmean(runs)
     lost, spread = metric.gain(searched, repeated), float(pd.Series(runs).std(ddof=1)) if len(runs) > 1 else 0.0
-    told = {"trial": best, "search": searched, "repeated": repeated, "seeds": len(runs), "lost": lost}
-    return told | ({"lost_sds": lost / spread} if spread else {})
+    return Overtuning(best, searched, repeated, len(runs), lost, lost / spread if spread else None)
 
 
 def candidate_runs(study: StudyRecord) -> pd.DataFrame:
@@ -254,13 +230,10 @@ def candidate_runs(study: StudyRecord) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["label", "value", "fresh", "died"])
 
 
-def candidates(study: StudyRecord) -> list[dict[str, object]]:
-    """Return the start and every raced candidate, best first: its trial, arm, its value in the search, and its runs.
-
-    `mean` and `sd` are over all its runs under new seeds; `fresh` counts those that chose nothing.
-    """
+def candidates(study: StudyRecord) -> tuple[Candidate, ...]:
+    """Return the start and every raced candidate, best first."""
     if not is_raced(study) or study.finished.empty:
-        return []
+        return ()
     found, rows = contest(study), []
     chance, first = found.procedure.chance, found.procedure.race.seeds
     for trial in (START, *found.ranking()):
@@ -270,15 +243,15 @@ def candidates(study: StudyRecord) -> list[dict[str, object]]:
         values = pd.Series([outcome.worth(chance) for outcome in own.values()])
         searched = found.search.get(trial)
         rows.append(
-            {
-                "trial": trial,
-                "arm": str(found.arms.get(trial, study.manifest.arms[0])),
-                "search": searched.value if searched else None,
-                "mean": float(values.mean()),
-                "sd": float(values.std(ddof=1)) if len(values) > 1 else None,
-                "seeds": len(values),
-                "fresh": sum(seed >= first for seed in own),
-                "died": sum(outcome.died for outcome in own.values()),
-            }
+            Candidate(
+                trial=trial,
+                arm=str(found.arms.get(trial, study.manifest.arms[0])),
+                search=searched.value if searched else None,
+                mean=float(values.mean()),
+                sd=float(values.std(ddof=1)) if len(values) > 1 else None,
+                seeds=len(values),
+                fresh=sum(seed >= first for seed in own),
+                died=sum(outcome.died for outcome in own.values()),
+            )
         )
-    return rows
+    return tuple(rows)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from analysis.checks.density import SPREADS, lost_by_half
 from analysis.checks.evidence import LN2, TOP, Evidence, Pairs, with_the_dead
-from analysis.checks.finding import Finding, MoreTrials, Widen
 from analysis.checks.late_variance import LATE, NOISY
 from analysis.checks.training_length import LAST, STILL
 from analysis.checks.trend import late, trend
 from analysis.checks.unstable_edge import RATE
 from search_spaces.domain import Domain, LogUniform, Uniform
+from storage.finding import Finding, MoreTrials, Widen
 from trainables.result import Metric
 
 LOSS = Metric("val_loss", "min")

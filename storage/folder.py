@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from storage.manifest import SCHEMA, Manifest
-from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS, read_table
+from storage.record import Files, read_histories
+from storage.report import Measured, Report, read_report
+from storage.tables import epoch_frame, trial_frame
 from storage.whole import read_json, write_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError, SearchError
-from trainables.result import INTERRUPTED
+from trainables.result import INTERRUPTED, History
 
 MANIFEST = "study.json"
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """A study folder in memory. Frames have the columns of the CSV files; `report` is empty until written."""
+    """A study in memory: what was asked, and what its records know of the `search` and of its runs under new seeds.
+
+    The frames are views of both, with the columns of the CSV files; runs under new seeds stand in `repeats` once they
+    have ended by themselves. `report` is that of the folder, None until there is one; `measured` what this run has
+    measured of the test split since.
+    """
 
     path: Path
     manifest: Manifest
@@ -30,7 +36,38 @@ class StudyRecord:
     epochs: pd.DataFrame
     repeats: pd.DataFrame
     repeat_epochs: pd.DataFrame
-    report: Mapping[str, Any]
+    search: Mapping[int, History] = field(default_factory=dict)
+    retraining: Mapping[int, History] = field(default_factory=dict)
+    report: Report | None = None
+    measured: Measured | None = None
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        manifest: Manifest,
+        search: Mapping[int, History],
+        retraining: Mapping[int, History],
+        report: Report | None = None,
+    ) -> StudyRecord:
+        """Return the study that these histories are of."""
+        metric, varied = manifest.metric, list(manifest.domains)
+        return cls(
+            path,
+            manifest,
+            trial_frame(search, metric, varied),
+            epoch_frame(search),
+            _uninterrupted(trial_frame(retraining, metric)),
+            epoch_frame(retraining),
+            search,
+            retraining,
+            report,
+        )
+
+    def with_runs(self, retraining: Mapping[int, History]) -> StudyRecord:
+        """Return the study with these runs under new seeds."""
+        runs = _uninterrupted(trial_frame(retraining, self.manifest.metric))
+        return replace(self, repeats=runs, repeat_epochs=epoch_frame(retraining), retraining=retraining)
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -45,15 +82,11 @@ class StudyRecord:
 
 def read_study(path: Path) -> StudyRecord:
     """Read a study folder, finished or not; raise InputError if it is none."""
-    return StudyRecord(
-        path,
-        read_manifest(path),
-        read_table(path / "trials.csv", TRIAL_COLUMNS),
-        read_table(path / "epochs.csv", EPOCH_COLUMNS),
-        _uninterrupted(read_table(path / "repeats.csv", TRIAL_COLUMNS)),
-        read_table(path / "repeat_epochs.csv", EPOCH_COLUMNS),
-        read_json(path / "report.json") if (path / "report.json").exists() else {},
+    manifest = read_manifest(path)
+    search, retraining = (
+        read_histories(files.record, manifest.metric) for files in (Files.of_search(path), Files.of_repeats(path))
     )
+    return StudyRecord.of(path, manifest, search, retraining, read_report(path))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -73,6 +106,12 @@ def read_manifest(path: Path) -> Manifest:
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write the study.json of a study folder, whole or not at all."""
     write_json(path / MANIFEST, manifest.to_dict())
+
+
+def with_manifest(study: StudyRecord, manifest: Manifest) -> StudyRecord:
+    """Write a study's manifest; return the study with it."""
+    write_manifest(study.path, manifest)
+    return replace(study, manifest=manifest)
 
 
 def _uninterrupted(trials: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """What study.json holds, as one frozen value: what was asked, of which data, where, and what was settled on the way.
 
-`StudyFolder` (storage/folder.py) alone reads and writes the file.
+`read_manifest` and `write_manifest` (storage/folder.py) alone read and write the file.
 """
 
 from __future__ import annotations

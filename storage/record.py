@@ -49,6 +49,7 @@ class Record:
 
     def __init__(self, files: Files, metric: Metric, paths: Sequence[str] = ()) -> None:
         self._files, self._paths = files, tuple(paths)
+        _cut_unfinished_line(files.record)
         self.histories = read_histories(files.record, metric)
         _write_tables(self.histories, files, paths)
         self._log = TrialLog(files.trials, files.epochs, paths)
@@ -106,7 +107,7 @@ class Record:
 
 
 def read_histories(path: Path, metric: Metric) -> dict[int, History]:
-    """Return what a record knows, by trial number, after dropping a last line that was cut short.
+    """Return what a record knows, by trial number, but for a last line that is not finished (yet).
 
     Raises InputError, naming file and line, where anything else makes no sense.
     """
@@ -120,16 +121,21 @@ def read_histories(path: Path, metric: Metric) -> dict[int, History]:
 
 
 def _events(path: Path) -> Iterator[Any]:
-    """The events of a record; an unfinished last line is cut off the file."""
     content = path.read_bytes() if path.exists() else b""
     whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        write_bytes(path, whole)
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             yield json.loads(line)
         except ValueError as error:
             raise InputError(f"{path}: line {number} is not JSON ({error}); it was damaged or edited") from error
+
+
+def _cut_unfinished_line(path: Path) -> None:
+    """Drop a last line that was cut short: what is appended next begins a line of its own."""
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        write_bytes(path, whole)
 
 
 def fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metric) -> None:

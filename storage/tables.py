@@ -1,17 +1,28 @@
-"""The tables of a study folder: a row an epoch, a row a trial. For other readers; their columns are a contract."""
+"""The tables of a study, a row an epoch and a row a trial: files for other readers, with fixed columns, and frames.
+
+Both follow from the record; nothing here reads a file back.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from trainables.errors import InputError
-from trainables.result import EPOCH_FIELDS, EpochMetrics, Trial, TrialResult
+from trainables.result import (
+    EPOCH_FIELDS,
+    INTERRUPTED,
+    EpochMetrics,
+    History,
+    Metric,
+    Trial,
+    TrialResult,
+    trial_result,
+)
 
 BEST_COLUMNS = ("val_loss", "val_accuracy", "val_jaccard", "val_cosine")
 TRIAL_COLUMNS = ("trial", "arm", "status", "seed", "epochs", "best_epoch", *BEST_COLUMNS, "seconds", "reason")
@@ -36,22 +47,23 @@ class TrialLog:
 
     def ended(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
         """Append the trial; a trial without a finished epoch leaves its measured columns empty."""
-        trial, best = result.trial, result.best
-        _append(
-            self._trials,
-            [
-                trial.number,
-                trial.arm,
-                result.status,
-                trial.config.seed,
-                result.epochs,
-                best.epoch if best else "",
-                *(getattr(best, name) if best else "" for name in BEST_COLUMNS),
-                round(result.seconds, 3),
-                result.reason,
-                *(trial.overrides.get(path, "") for path in self._paths),
-            ],
-        )
+        _append(self._trials, _row(result, self._paths))
+
+
+def _row(result: TrialResult, paths: Sequence[str]) -> list[Any]:
+    trial, best = result.trial, result.best
+    return [
+        trial.number,
+        trial.arm,
+        result.status,
+        trial.config.seed,
+        result.epochs,
+        best.epoch if best else "",
+        *(getattr(best, name) if best else "" for name in BEST_COLUMNS),
+        round(result.seconds, 3),
+        result.reason,
+        *(trial.overrides.get(path, "") for path in paths),
+    ]
 
 
 def _append(path: Path, row: Sequence[Any]) -> None:
@@ -59,20 +71,21 @@ def _append(path: Path, row: Sequence[Any]) -> None:
         csv.writer(file, lineterminator="\n").writerow(row)
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a table, empty if there is none; raise InputError where it lacks a column or holds words for numbers."""
-    if not path.exists():
-        return pd.DataFrame(columns=list(columns))
-    try:
-        frame = pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not a readable CSV file ({error}); it was damaged or edited") from error
-    missing = set(columns) - set(frame.columns)
-    if missing:
-        raise InputError(f"{path}: column {', '.join(sorted(missing))} is missing; it was damaged or edited")
-    words = [
-        name for name in columns if name not in TEXT_COLUMNS and len(frame) and frame[name].dtype.kind not in "iuf"
-    ]
-    if words:
-        raise InputError(f"{path}: column {', '.join(words)} holds something that is no number; it was edited")
-    return frame
+def trial_frame(histories: Mapping[int, History], metric: Metric, paths: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a row a trial with the columns of trials.csv, by number: the view that checks and figures take.
+
+    A trial that was begun and has not ended stands there as the one that Ctrl-C cut off: failed, interrupted.
+    """
+    rows = []
+    for _, history in sorted(histories.items()):
+        ended = history.result or trial_result(history.trial, "failed", history.epochs, metric, INTERRUPTED)
+        rows.append([None if value == "" else value for value in _row(ended, paths)])
+    frame = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *paths])
+    numbers = [name for name in TRIAL_COLUMNS if name not in TEXT_COLUMNS]
+    return frame.astype({name: float for name in numbers if frame[name].isna().all()}) if rows else frame
+
+
+def epoch_frame(histories: Mapping[int, History]) -> pd.DataFrame:
+    """Return a row an epoch with the columns of epochs.csv, by trial and epoch."""
+    rows = [[number, *astuple(epoch)] for number, history in sorted(histories.items()) for epoch in history.epochs]
+    return pd.DataFrame(rows, columns=list(EPOCH_COLUMNS))

@@ -11,18 +11,19 @@ from analysis.summary import write_summary
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
 from search_spaces.study import Start, Study, name_by_time
-from storage.folder import read_study
+from storage.folder import StudyRecord, read_manifest
 from storage.lock import held
 from storage.manifest import SCHEMA
 from storage.source import Source
 from storage.whole import now, read_json, write_json
-from studies.conduct import DONE, resume_study, run_study, study_folder
+from studies.conduct import STATUS, Conducted, resume_study, run_study, study_folder
 from studies.manifest import described_grouping, study_of
 from studies.workshop import Where, Workshop, beginning, check_writable, open_workshop, say
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
 FOLDER, RECORD = "all", "chain.json"
+DONE = STATUS["done"]
 
 Plan = Callable[[Stage, Start, str, int | None], Study]
 
@@ -85,15 +86,16 @@ def _run_steps(chain: Chain, workshop: Workshop, folder: Path, steps: list[Step]
             study = chain.plan(stage, start, name, epochs)
             stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
             try:
-                status, report = _run_or_resume(study, start.origin, workshop)
+                conducted = _run_or_resume(study, start.origin, workshop)
             except KeyboardInterrupt:  # before its trials or behind them; among them it is a status
                 say(stops)
                 raise
+            status, page = conducted.told()
             if status != DONE:
                 say(stops)
-                print(report)
+                print(page)
                 return status
-            done = _step(study, start, report.parent, round_)
+            done = _step(study, start, conducted.record, round_)
             steps.append(done)
             _write(folder, steps)
         print(done.line, flush=True)
@@ -101,12 +103,12 @@ def _run_steps(chain: Chain, workshop: Workshop, folder: Path, steps: list[Step]
     return DONE
 
 
-def _run_or_resume(study: Study, start_from: str, workshop: Workshop) -> tuple[int, Path]:
-    """Run a step's study, or go on with it where it was cut off; return the exit status and its report's path."""
+def _run_or_resume(study: Study, start_from: str, workshop: Workshop) -> Conducted:
+    """Run a step's study, or go on with it where it was cut off."""
     folder = study_folder(study, workshop.results)
     if not (folder / "study.json").exists():
         return run_study(study, start_from, workshop)
-    if study_of(read_study(folder).manifest) != study:
+    if study_of(read_manifest(folder)) != study:
         raise InputError(f"{folder}: a study of that name that this chain did not start; choose --study")
     return resume_study(folder, None, workshop)
 
@@ -130,19 +132,20 @@ def _asked(chain: Chain, steps: list[Step]) -> Iterator[tuple[Stage, int, int | 
                 break
 
 
-def _step(study: Study, start: Start, folder: Path, round_: int) -> Step:
+def _step(study: Study, start: Start, record: StudyRecord, round_: int) -> Step:
     """What a finished study means for the next: its selected config if adopted, else its start, trained as long."""
-    record = read_study(folder)
-    selected = record.report["selected"]
-    adopted = bool(selected["adopted"]) and not study.stage.examined
-    config = TrialConfig.from_dict(selected["config"]) if adopted else study.incumbent().config
+    report, folder = record.report, record.path
+    assert report and report.selected and report.training_length
+    selected = report.selected
+    adopted = selected.adopted and not study.stage.examined
+    config = selected.config if adopted else study.incumbent().config
     return Step(
         stage=study.stage.name,
         round=round_,
         study=study.name,
         adopted=adopted,
-        longer=record.report["training_length"]["answer"] == "longer",
-        line=f"{study.stage.name}: {record.report['verdict']}; {selected['why']} ({folder / 'report.html'})",
+        longer=report.training_length.answer == "longer",
+        line=f"{study.stage.name}: {report.verdict}; {selected.why} ({folder / 'report.html'})",
         config=config.to_dict(),
         origin=str(folder / "best.json") if adopted else start.origin,
     )

@@ -5,17 +5,18 @@ It needs torch and what draws figures, which take seconds to load: a run loads i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from analysis.candidates import by_role
-from analysis.report import write_report
+from analysis.report import reported
 from analysis.scores import Finalist
 from analysis.verdict import rival_name
+from search_spaces.stage import BASELINE, SELECTED
 from search_spaces.study import Study
-from storage.folder import StudyRecord, read_manifest, read_study, write_manifest
-from storage.whole import now, read_json
+from storage.folder import StudyRecord, with_manifest
+from storage.report import Gain, Measured, TestRow, TestScore
+from storage.whole import now
 from studies.evaluate import evaluate, examine
 from studies.keeper import trial_file
 from studies.saliency import draw_examples
@@ -24,55 +25,62 @@ from studies.workshop import Workshop, say
 from trainables.verifier import save_verifier
 
 
-def conclude(study: Study, workshop: Workshop, folder: Path) -> Path:
-    """Put the retrained finalists to the test split, keep the selected one as a verifier, and write the report."""
-    data, label = workshop.data, f"{study.stage.name}/{study.name}"
-    record = by_role(read_study(folder))
-    finalists = _finalists(record)
-    if study.stage.examined and "baseline" not in record.manifest.finalists and "selected" in finalists:
-        finalists["baseline"] = finalists["selected"]  # nothing was adopted on the way: they are one config
+def evaluated(study: Study, workshop: Workshop, record: StudyRecord) -> StudyRecord:
+    """Put the retrained finalists to the test split and keep the selected one as a verifier; return what it said."""
+    data, label, folder = workshop.data, f"{study.stage.name}/{study.name}", record.path
+    called = by_role(record)
+    finalists = _finalists(called)
+    if study.stage.examined and BASELINE not in called.manifest.finalists and SELECTED in finalists:
+        finalists[BASELINE] = finalists[SELECTED]  # nothing was adopted on the way: they are one config
     if not finalists:
-        _finish(folder)
-        return show(workshop, folder)
-    compared = {role: finalist for role, finalist in finalists.items() if role in ("selected", "baseline")}
+        return _finished(record)
+    compared = {role: finalist for role, finalist in finalists.items() if role in (SELECTED, BASELINE)}
     scores, gain = evaluate(data, compared, workshop.results, label)
-    tests = None
+    rows = None
     if study.stage.examined:
-        tests = examine(data, compared, workshop.results, label, workshop.source.ship_class)
-    if "selected" in finalists:
-        selected = finalists["selected"]
+        rows = examine(data, compared, workshop.results, label, workshop.source.ship_class)
+    if SELECTED in finalists:
+        selected = finalists[SELECTED]
         save_verifier(folder, selected.config, selected.weights[selected.median()], workshop.trial_data)
         if study.stage.examined:
             draw_examples(folder, workshop.trial_data, folder / "figures" / "saliency.png")
-    _finish(folder)
-    return show(workshop, folder, scores, gain, tests)
+    return _finished(replace(record, measured=measured(called, scores, gain, rows)))
 
 
-def show(workshop: Workshop, folder: Path, *measured: Any) -> Path:
-    """Write the report of a study whose chips are at hand, with what was `measured` (see `write_report`)."""
-    draw_training_pairs(workshop.data, folder / "figures" / "pairs.png")
-    return write_report(folder, *measured)
+def measured(
+    record: StudyRecord, scores: Mapping[str, TestScore], gain: Gain | None, rows: tuple[TestRow, ...] | None
+) -> Measured:
+    """Return what the test split said. Where the start is what to use, its figures stand on both sides."""
+    start = BASELINE if BASELINE in set(record.repeats["arm"]) else SELECTED
+    return Measured(scores.get(SELECTED), scores.get(start), gain, rows)
 
 
-def _finish(folder: Path) -> None:
-    write_manifest(folder, replace(read_manifest(folder), finished=now()))
+def shown(workshop: Workshop, record: StudyRecord) -> StudyRecord:
+    """Write the report of a study whose chips are at hand; return the study with it."""
+    draw_training_pairs(workshop.data, record.path / "figures" / "pairs.png")
+    return reported(record)
 
 
-def summarise(folder: Path) -> None:
+def _finished(record: StudyRecord) -> StudyRecord:
+    return with_manifest(record, replace(record.manifest, finished=now()))
+
+
+def summarise(record: StudyRecord) -> None:
     """Say the answer on standard error, in the lines a person would read out."""
-    report = read_json(folder / "report.json")
-    say(f"verdict: {report['verdict']}")
-    if report["selected"]:
-        say(f"selected: trial {report['selected']['trial']}, {report['selected']['arm']}; {report['selected']['why']}")
-    if report["test"]:
-        rival = rival_name(read_manifest(folder))
-        for name, score in (("the selected config", report["test"]), (rival, report["baseline"]["test"])):
+    report = record.report
+    assert report is not None
+    say(f"verdict: {report.verdict}")
+    if report.selected:
+        say(f"selected: trial {report.selected.trial}, {report.selected.arm}; {report.selected.why}")
+    if report.measured.selected:
+        rival = rival_name(record.manifest)
+        for name, score in (("the selected config", report.measured.selected), (rival, report.measured.compared)):
             if score:
-                low, high = score["accuracy_interval"]
-                accuracy = f"accuracy {score['accuracy']:.2%} (95 % {low:.2%} to {high:.2%})"
-                jaccard, mean = f"Jaccard {score['jaccard']:.2%}", f"all seeds {score['mean_accuracy']:.2%}"
+                low, high = score.accuracy_interval
+                accuracy = f"accuracy {score.accuracy:.2%} (95 % {low:.2%} to {high:.2%})"
+                jaccard, mean = f"Jaccard {score.jaccard:.2%}", f"all seeds {score.mean_accuracy:.2%}"
                 say(f"test pairs, {name}: {accuracy}, {jaccard}; {mean}")
-    say(f"next: {report['next']}")
+    say(f"next: {report.next}")
 
 
 def _finalists(record: StudyRecord) -> dict[str, Finalist]:

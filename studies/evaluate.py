@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from analysis.scores import CRITERIA, THRESHOLD, Finalist, Gain, Task, TestScore, accuracy_gain, scored
+from analysis.scores import CRITERIA, THRESHOLD, Finalist, Task, accuracy_gain, scored
 from analysis.thresholds import Floats
+from storage.report import Gain, TestRow, TestScore
 from storage.whole import append_line, now
 from trainables.config import TrialConfig
 from trainables.data import Part, PreparedData, TrialData
@@ -42,10 +41,10 @@ def evaluate(
 
 def examine(
     data: PreparedData, finalists: Mapping[str, Finalist], results: Path, study: str, ship_class: str | None = None
-) -> list[dict[str, Any]]:
+) -> tuple[TestRow, ...]:
     """Measure each finalist on test pairs and ship task, at each threshold of `CRITERIA`; return a row for each.
 
-    A row has `task`, `criterion`, `role`, the fields of `TestScore`, and in selected's rows `gain` over baseline.
+    Selected's rows have the gain over baseline.
     """
     seen = data.for_trials()
     validation = load(seen.validation, seen)
@@ -62,9 +61,9 @@ def examine(
             gain = accuracy_gain(task, finalists, runs, thresholds)
             for role, own in runs.items():
                 score = scored(task, finalists[role], own, thresholds[role])
-                head = {"task": task.name, "criterion": criterion, "role": role}
-                rows.append({**head, **asdict(score), "gain": gain if role == "selected" else None})
-    return rows
+                own_gain = gain if role == "selected" else None
+                rows.append(TestRow(**vars(score), task=task.name, criterion=criterion, role=role, gain=own_gain))
+    return tuple(rows)
 
 
 def test_pairs(data: PreparedData) -> Task:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from analysis.candidates import arm_of, contest
 from analysis.procedure import START, Settled
 from analysis.race import Run
 from search_spaces.stage import BASELINE, SELECTED
 from search_spaces.study import Study
-from storage.folder import read_study, write_manifest
+from storage.folder import StudyRecord
 from storage.record import Record
 from trainables.config import TrialConfig
 from trainables.result import History, Trial
@@ -19,22 +18,21 @@ from trainables.result import History, Trial
 
 @dataclass(frozen=True)
 class Repeats:
-    """Says which runs come next, from a study's folder alone, as long as there are any.
+    """Says which runs come next, from the record of a searched study alone, as long as there are any.
 
-    `search` is the record of the search: it holds each trial's config. A stage that varies nothing has no candidates:
-    its config and its rivals are each trained under the same number of seeds.
+    A stage that varies nothing has no candidates: its config and its rivals are each trained under the same number of
+    seeds.
     """
 
     study: Study
-    folder: Path
-    search: Mapping[int, History]
+    searched: StudyRecord
 
     def missing(self, record: Record) -> list[Trial]:
         """Return the runs that are needed now, those that were begun among them; none once all is settled."""
         if not self.study.stage.varied:
             runs = self.study.repeats(self.study.finalists(self.study.incumbent().config))
             return [run for run in runs if run.number in record.missing(len(runs))]
-        found = contest(read_study(self.folder))
+        found = contest(self.searched.with_runs(record.histories))
         asked = found.next()
         if isinstance(asked, Settled):
             return []
@@ -48,25 +46,31 @@ class Repeats:
             trials.append(Trial(number, arm, {}, config))
         return trials
 
-    def settle(self) -> None:
-        """Write down which configs the answer is about, by role: the one to use, and the start beside it."""
-        study = read_study(self.folder)
+    def finalists(self, runs: Mapping[int, History]) -> dict[str, TrialConfig]:
+        """Return the configs that the answer is about, by role, once no run is missing.
+
+        They are the one to use, and the start beside it where that is another.
+        """
         finalists = self.study.finalists(self.study.incumbent().config)
-        if self.study.stage.varied:
-            found = contest(study)
-            answer = found.next()
-            assert isinstance(answer, Settled)
-            start = self._config(Run(START, 0), found.ranking())
-            used = self.search[answer.use].trial.config if answer.use != START else start
-            finalists = {SELECTED: used} if answer.use == START else {SELECTED: used, BASELINE: start}
-        write_manifest(self.folder, replace(study.manifest, finalists=finalists))
+        if not self.study.stage.varied:
+            return finalists
+        found = contest(self.searched.with_runs(runs))
+        answer = found.next()
+        assert isinstance(answer, Settled)
+        start = self._config(Run(START, 0), found.ranking())
+        if answer.use == START:
+            return {SELECTED: start}
+        return {SELECTED: self._trained(answer.use), BASELINE: start}
+
+    def _trained(self, trial: int) -> TrialConfig:
+        return self.searched.search[trial].trial.config
 
     def _config(self, run: Run, ranking: Sequence[int]) -> TrialConfig:
         """The config of a run: a trial's own, or the start, with the winner's values where the stage matches them."""
         if run.trial != START:
-            return self.search[run.trial].trial.config
+            return self._trained(run.trial)
         start = self.study.incumbent().config
         if not ranking:
             return start
-        winner = self.search[ranking[0]].trial.config
+        winner = self._trained(ranking[0])
         return self.study.finalists(winner).get(BASELINE, winner)  # left out where it is the same config

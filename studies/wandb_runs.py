@@ -27,10 +27,10 @@ os.environ.setdefault("WANDB_SILENT", "true")
 
 import wandb
 
-from storage.folder import StudyRecord, read_study
+from storage.folder import read_manifest, read_study
 from storage.record import Files, fold
+from storage.report import Report, Selected, read_report
 from storage.whole import append_line
-from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.images.files import user_path
 from trainables.result import History
@@ -81,7 +81,7 @@ class Writer:
     """Writes the runs of one study: one for each trial of the search and of the retraining, and one for the study."""
 
     def __init__(self, folder: Path, mode: Mode) -> None:
-        manifest = read_study(folder).manifest
+        manifest = read_manifest(folder)
         self._folder, self._mode = folder, mode
         self._stage, self._name = manifest.stage, manifest.name
         self._metric = manifest.metric
@@ -155,26 +155,28 @@ class Writer:
         for trials in self._trials:
             for number in trials.histories:
                 self._try(functools.partial(self._leave, trials, number))
-        study = read_study(self._folder)
-        if study.report.get("selected"):
-            self._try(functools.partial(self._write_study, study))
+        report = read_report(self._folder)
+        if report and report.selected:
+            self._try(functools.partial(self._write_study, report, report.selected))
 
     def _leave(self, trials: Trials, number: int) -> None:
         self._bring_up(trials, number, len(trials.histories[number].epochs))
         if number in trials.runs:
             self._close(trials, number)
 
-    def _write_study(self, study: StudyRecord) -> None:
+    def _write_study(self, report: Report, selected: Selected) -> None:
         """The report, its figures and tables, the best config, and the verifier as artefacts."""
-        report, manifest = study.report, study.manifest
+        study = read_study(self._folder)
+        manifest, score = study.manifest, report.measured.selected
         config = {"question": manifest.question, "budget": asdict(manifest.budget), "data": manifest.data.source}
-        best = TrialConfig.from_dict(report["selected"]["config"]).by_path()
+        best = selected.config.by_path()
         run = self._open(
             f"{self._key}-study", f"{self._stage}/{self._name}", "study", [self._stage], {**config, **best}
         )
-        told = {"verdict": report["verdict"], "why": report["selected"]["why"], "next": report["next"]}
-        test = {f"test.{name}": report["test"][name] for name in ("accuracy", "jaccard")} if report.get("test") else {}
-        run.summary.update({**told, **test, "adopted": report["selected"]["adopted"]})
+        told = {"verdict": report.verdict, "why": selected.why, "next": report.next, "adopted": selected.adopted}
+        run.summary.update(told)
+        if score:
+            run.summary.update({"test.accuracy": score.accuracy, "test.jaccard": score.jaccard})
         shown = {path.stem: wandb.Image(str(path)) for path in sorted((self._folder / "figures").glob("*.png"))}
         page = wandb.Html((self._folder / "report.html").read_text(encoding="utf-8"), inject=False)
         table = study.trials.astype(object).where(study.trials.notna(), None)

@@ -92,9 +92,7 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
     manifest = replace(MANIFEST, data=data)
     runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"]).reindex(columns=list(TRIAL_COLUMNS))
     runs = runs.assign(seed=range(len(repeats)))
-    return StudyRecord(
-        None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, pd.DataFrame(), {}
-    )
+    return StudyRecord(None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, pd.DataFrame())
 
 
 def saying(record, data=None, **changes):

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from analysis.published import PUBLISHED
-from analysis.report import trial_config
 from analysis.summary import write_summary
 from run_search import main
 from search_spaces.stages import STAGES
@@ -135,7 +134,7 @@ def test_the_summary_has_each_published_figure_and_each_stage(chain):
     """A row for each published figure, ours taken from the final examination at 0.5, and a row for each stage."""
     root = chain[0]
     summary = json.loads((root / "r" / "summary.json").read_text())
-    assert [row["run"] for row in summary["published"]] == [row["run"] for row in PUBLISHED]
+    assert [row["run"] for row in summary["published"]] == [figure.run for figure in PUBLISHED]
     (folder,) = root.glob("r/final/*")
     tests = json.loads((folder / "report.json").read_text())["tests"]
     final = next(r for r in tests if (r["task"], r["criterion"], r["role"]) == ("ship task", "0.5", "selected"))
@@ -183,8 +182,7 @@ def test_the_figures_beside_the_selected_config_are_its_rivals(chain):
         (folder,) = root.glob(f"r/{name}/*")
         baseline = json.loads((folder / "report.json").read_text())["baseline"]
         study = read_study(folder)
-        (row,) = (row for _, row in study.trials.iterrows() if row["trial"] == 0)  # rows come in the order of ends
-        first = trial_config(study, row).override({"seed": 0})
+        first = study.search[0].trial.config.override({"seed": 0})
         same = TrialConfig.from_dict(baseline["config"]).override({"seed": 0}) == first
         assert (baseline["val"] is not None) == same
         alone = baseline["config"]["ensemble"]["members"] == 1  # and trial 0 was one network

@@ -20,7 +20,7 @@ from analysis.report import write_report
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from storage.tables import TrialLog
+from storage.record import Files, Record
 from storage.whole import write_json
 from studies.suggest import Suggester
 from tests.chromium import CHROMIUM, Page
@@ -91,7 +91,7 @@ def made_report(folder, count, length):
     }
     folder.mkdir(exist_ok=True)
     write_json(folder / "study.json", manifest)
-    log = TrialLog(folder / "trials.csv", folder / "epochs.csv", [p.path for p in stage.varied])
+    log = Record(Files.of_search(folder), stage.metric, [p.path for p in stage.varied])
     for number in range(count):
         arm = ("constant", "exponential", "cosine")[number % 3]
         values = {"schedule.kind": arm, "optimiser.lr": 0.01 * (number + 1), "optimiser.weight_decay": 1e-3}
@@ -100,6 +100,7 @@ def made_report(folder, count, length):
         epochs = [
             EpochMetrics(e, 0.5, 0.6 - 0.2 * e / length - worth, 0.9, 0.8, 0.9, 0.01, 1.0) for e in range(1, length + 1)
         ]
+        log.started(trial, "ray")
         for epoch in epochs:
             log.epoch(trial, epoch)
         status = "failed" if number == count - 1 else "finished"

@@ -7,7 +7,6 @@ rates. Numbers that the playbook does not give are ours; they stand as constants
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from analysis.checks.boundary import boundary
 from analysis.checks.chance import chance
@@ -16,7 +15,6 @@ from analysis.checks.density import density
 from analysis.checks.early_best_epochs import early_best_epochs
 from analysis.checks.evidence import TOP, Evidence, evidence_of
 from analysis.checks.feasibility import feasibility
-from analysis.checks.finding import Finding, Remedy
 from analysis.checks.late_variance import late_variance
 from analysis.checks.overfitting import overfitting
 from analysis.checks.precedence import settled
@@ -26,7 +24,9 @@ from analysis.checks.training_length import LATE, epochs_to_train
 from analysis.checks.training_length import training_length as _training_length
 from analysis.checks.training_loss import training_loss
 from analysis.checks.unstable_edge import unstable_edge
+from storage.finding import Finding, Remedy
 from storage.folder import StudyRecord
+from storage.report import EpochsToTrain
 from trainables.result import Metric
 
 __all__ = ["CHECKS", "LATE", "TOP", "Evidence", "Finding", "Remedy", "diagnose", "training_length"]
@@ -60,6 +60,6 @@ def findings_of(evidence: Evidence) -> list[Finding]:
     return settled([finding for check in CHECKS for finding in check(evidence)])
 
 
-def training_length(study: StudyRecord, metric: Metric) -> dict[str, Any]:
-    """Return how many epochs to train, as report.json holds it."""
+def training_length(study: StudyRecord, metric: Metric) -> EpochsToTrain:
+    """Return how many epochs to train next."""
     return epochs_to_train(evidence_of(study, metric))

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.finding import Finding, Widen, not_judged
 from analysis.checks.ranges import ends, value_at
+from storage.finding import Finding, Widen, not_judged
 
 ID = "boundary"
 FEWEST = 8  # trials that a parabola and its noise can be fitted to

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.finding import Finding, Longer
 from analysis.selection import ranked
+from storage.finding import Finding, Longer
 
 ID = "chance"
 UNLEARNED = "nothing was learned yet: train longer, give more images, or check the labels"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.finding import Finding
+from storage.finding import Finding
 
 
 def data(evidence: Evidence) -> list[Finding]:

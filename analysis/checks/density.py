@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.finding import Finding, MoreTrials, not_judged
+from storage.finding import Finding, MoreTrials, not_judged
 
 ID = "density"
 FEWEST = 4  # trials of which a half says something

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.checks.evidence import TOP, Evidence
-from analysis.checks.finding import Finding, not_judged
+from storage.finding import Finding, not_judged
 
 ID = "early best epochs"
 EARLY = 0.10  # of all epochs (playbook)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.finding import Finding, Narrow, Severity, not_judged
 from analysis.checks.ranges import ends, value_at
 from search_spaces.domain import Domain
+from storage.finding import Finding, Narrow, Severity, not_judged
 
 ID = "feasibility"
 WARN, FAIL = 0.20, 0.50  # ours

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analysis.checks.evidence import TOP, Evidence
-from analysis.checks.finding import Anneal, Finding, not_judged
 from analysis.checks.trend import late, trend
+from storage.finding import Anneal, Finding, not_judged
 
 ID = "late variance"
 LATE = 0.40  # of the epochs

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.finding import Finding, Regularise, not_judged
 from analysis.checks.trend import SHORTEST, rise
+from storage.finding import Finding, Regularise, not_judged
 
 ID = "overfitting"
 RISE = 0.10  # relative, from where it begins to the last epoch

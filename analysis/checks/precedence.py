@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.checks.finding import (
+from storage.finding import (
     SEVERITIES,
     Clip,
     Finding,

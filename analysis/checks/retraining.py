@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.finding import Finding, Remedy, WarmUp, not_judged
 from analysis.checks.unstable_edge import RATE
 from analysis.intervals import wilson
+from storage.finding import Finding, Remedy, WarmUp, not_judged
 
 ID = "retraining"
 START = 0  # the trial that is the start, which nobody has chosen for its value

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.finding import Finding, not_judged
+from storage.finding import Finding, not_judged
 
 ID = "separation"
 LEVEL = 0.05

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.checks.evidence import TOP, Evidence
-from analysis.checks.finding import Finding, Longer, Shorter, not_judged
 from analysis.checks.trend import late, trend
+from storage.finding import Finding, Longer, Shorter, not_judged
+from storage.report import Answer, EpochsToTrain
 
 ID = "training length"
 LATE = 0.75  # of the epochs (playbook): where best epochs that ask for more begin; drawn, not tested
@@ -24,9 +24,9 @@ LONG = 8  # epochs of which a half can be spared
 
 @dataclass(frozen=True)
 class Length:
-    """The answer: `longer`, `fewer`, `enough`, or `open` where nothing could be judged; `said` are its numbers."""
+    """The answer; `said` are its numbers."""
 
-    answer: Literal["longer", "enough", "fewer", "open"]
+    answer: Answer
     said: str
 
 
@@ -84,22 +84,14 @@ def annealed(rates: NDArray[np.float64]) -> bool:
     return bool(np.any(rates[:, -1] < ANNEALED * rates.max(1)))
 
 
-def epochs_to_train(evidence: Evidence) -> dict[str, Any]:
-    """Return the answer for report.json.
-
-    `trained` (epochs of this study), `best_epochs` of the leading trials, `answer` (longer, enough, fewer, open) and
-    `epochs`, the number to train next: twice as many where longer, the same otherwise.
-    """
+def epochs_to_train(evidence: Evidence) -> EpochsToTrain:
+    """Return how many epochs to train next: twice as many where that is `longer`, the same otherwise."""
     finished = evidence.alive if len(evidence.alive) else evidence.trials[evidence.trials["status"] == "finished"]
     top = finished.head(TOP)
     trained = int(top["epochs"].max())
     answer = length_of(evidence).answer if len(evidence.alive) else "open"
-    return {
-        "trained": trained,
-        "best_epochs": [int(epoch) for epoch in top["best_epoch"]],
-        "answer": answer,
-        "epochs": 2 * trained if answer == "longer" else trained,
-    }
+    best = tuple(int(epoch) for epoch in top["best_epoch"])
+    return EpochsToTrain(trained, best, answer, 2 * trained if answer == "longer" else trained)
 
 
 def _with_runs(evidence: Evidence, trials: list[int], curves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analysis.checks.evidence import TOP, Evidence
-from analysis.checks.finding import Finding, not_judged
 from analysis.checks.trend import SHORTEST, rise
+from storage.finding import Finding, not_judged
 
 ID = "training loss"
 RISE = 0.10  # relative, from where it begins to the last epoch

@@ -8,8 +8,8 @@ from scipy import stats
 
 from analysis.checks.evidence import Evidence
 from analysis.checks.feasibility import split
-from analysis.checks.finding import Finding, Narrow, Remedy, WarmUp, not_judged
 from analysis.checks.ranges import ends, value_at
+from storage.finding import Finding, Narrow, Remedy, WarmUp, not_judged
 
 ID = "unstable edge"
 RATE = "optimiser.lr"

@@ -52,10 +52,10 @@ def test_a_better_config_is_adopted_though_another_trial_was_luckier():
     assert 0 < grounds.low < grounds.gain < grounds.high
     assert verdict(made, grounds, answer.use, []).startswith("adopt the selected config")
     fell = overtuning(made)
-    assert (fell["trial"], fell["search"]) == (26, 0.1)
-    assert fell["lost"] == pytest.approx(fell["repeated"] - 0.1) and fell["lost"] > 0.2
-    best = next(row for row in candidates(made) if row["trial"] == 3)
-    assert best["fresh"] == grounds.seeds < best["seeds"]
+    assert (fell.trial, fell.search) == (26, 0.1)
+    assert fell.lost == pytest.approx(fell.repeated - 0.1) and fell.lost > 0.2
+    best = next(row for row in candidates(made) if row.trial == 3)
+    assert best.fresh == grounds.seeds < best.seeds
 
 
 def test_equal_configs_keep_the_start_and_say_what_could_have_been_seen():

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.decision import (
-    Deaths,
     Decision,
     Earlier,
     Rule,
     Tally,
+    deaths_of,
     decide,
     looks_up_to,
     most_deaths,
@@ -94,14 +94,14 @@ def test_the_share_that_may_die_is_where_so_few_deaths_become_unlikely(count, da
 
 def test_deaths_have_the_exact_interval():
     """0 of 5 still allows 52 %, 2 of 9 is told with its exact interval, and all of 3 may be all."""
-    assert (Deaths.of([Outcome(0.3)] * 5).low, Deaths.of([Outcome(0.3)] * 5).high) == (
+    assert (deaths_of([Outcome(0.3)] * 5).low, deaths_of([Outcome(0.3)] * 5).high) == (
         0,
         pytest.approx(0.5218, abs=1e-4),
     )
     exact = stats.binomtest(2, 9).proportion_ci(0.95, "exact")
-    told = Deaths.of([DEAD, DIVERGED, *[Outcome(0.3)] * 7])
+    told = deaths_of([DEAD, DIVERGED, *[Outcome(0.3)] * 7])
     assert (told.died, told.runs, told.low, told.high) == (2, 9, pytest.approx(exact.low), pytest.approx(exact.high))
-    assert Deaths.of([DEAD] * 3).high == 1
+    assert deaths_of([DEAD] * 3).high == 1
 
 
 def test_a_decision_is_that_of_plain_loops():

@@ -12,7 +12,7 @@ import analysis.report
 from analysis.__main__ import main
 from analysis.report import write_report
 from storage.folder import read_study, reading, write_manifest
-from storage.tables import TrialLog
+from storage.record import Files, Record
 from storage.whole import read_json, write_json
 from studies.manifest import study_of
 from studies.wandb_runs import main as wandb_main
@@ -33,14 +33,15 @@ def folder(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     write_manifest(folder, replace(described(), finished="2026-01-01T00:00:00+00:00"))
     paths = list(described().domains)
-    for trials, epochs, arms in (
-        ("trials", "epochs", ["constant", "cosine", "constant"]),
-        ("repeats", "repeat_epochs", ["selected", "baseline"]),
+    for files, arms in (
+        (Files.of_search(folder), ["constant", "cosine", "constant"]),
+        (Files.of_repeats(folder), ["selected", "baseline"]),
     ):
-        log = TrialLog(folder / f"{trials}.csv", folder / f"{epochs}.csv", paths if trials == "trials" else [])
+        log = Record(files, described().metric, paths if "constant" in arms else [])
         for number, arm in enumerate(arms):
             trial = Trial(number, arm, {"schedule.kind": arm, "optimiser.lr": 0.01}, TrialConfig())
             curve = [EpochMetrics(e, 0.5, 0.5 - 0.1 * e, 0.9, 0.8, 0.9, 0.01, 1.0) for e in (1, 2)]
+            log.started(trial, "ray")
             for metrics in curve:
                 log.epoch(trial, metrics)
             log.ended(TrialResult(trial, "finished", 2, curve[1], 2.0), curve)
@@ -122,18 +123,30 @@ def test_an_edited_json_file_is_used_or_refused(folder, name, capsys):
     assert refused or name == "report.json"  # which is written again; only test figures are kept from it
 
 
-@pytest.mark.parametrize("name", ["trials.csv", "epochs.csv", "repeats.csv"])
-def test_an_edited_table_is_used_or_refused(folder, name, capsys):
-    """Cells replaced by text, nothing, a quote, a huge or a negative number: reported on, or a line and exit 2."""
+@pytest.mark.parametrize("name", ["search.jsonl", "repeats.jsonl"])
+def test_an_edited_record_is_used_or_refused(folder, name, capsys):
+    """Values of its events replaced, or taken out, and lines of nonsense: reported on, or a line and exit 2."""
     refused, rng = 0, random.Random(6)
-    lines = [line.split(",") for line in (folder / name).read_text().splitlines()]
+    lines = (folder / name).read_text().splitlines()
     for _ in range(EDITS):
-        row = rng.randrange(len(lines))
-        edited = copy.deepcopy(lines)
-        edited[row][rng.randrange(len(lines[row]))] = rng.choice(["", "text", "-1", "1e300", "nan", '"'])
-        (folder / name).write_text("\n".join(",".join(cells) for cells in edited) + "\n")
+        edited, row = list(lines), rng.randrange(len(lines))
+        event = json.loads(lines[row])
+        place = rng.choice(list(places(event)))
+        made = json.dumps(changed(event, place, rng.choice([..., *WRONG])))
+        edited[row] = rng.choice([made, made, made, "nonsense"])
+        (folder / name).write_text("\n".join(edited) + "\n")
         refused += use(folder, capsys)
     assert refused
+
+
+def test_an_edited_table_changes_nothing(folder, capsys):
+    """The tables are for other readers: the report is made from the record, whatever somebody has written into them."""
+    before = (folder / "report.json").read_text()
+    for name in ("trials.csv", "epochs.csv", "repeats.csv", "repeat_epochs.csv"):
+        (folder / name).write_text("nonsense")
+    assert main([str(folder)]) == 0
+    assert (folder / "report.json").read_text() == before
+    capsys.readouterr()
 
 
 @pytest.mark.parametrize("command", [main, lambda arguments: wandb_main([*arguments, "offline"])])

@@ -8,21 +8,17 @@ import pytest
 
 from analysis.checks import Finding, training_length
 from analysis.commands import next_command
-from analysis.report import (
-    _baseline_config,
-    _tested,
-    trial_config,
-)
-from analysis.scores import TestScore
+from analysis.report import compared_config
 from analysis.verdict import adoption, on_the_test_pairs, with_a_dead_test, with_doubts
 from run_search import parser, request
-from search_spaces.domain import Choice
-from search_spaces.stage import Budget, Parameter
+from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
 from storage.folder import read_study, write_manifest
+from storage.record import Files, Record
+from storage.report import Gain, TestScore
 from storage.source import Source
-from storage.tables import TrialLog
+from studies.conclude import measured
 from studies.manifest import manifest
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
@@ -151,52 +147,20 @@ def test_runs_that_a_machine_lost_say_nothing_of_a_config():
     assert "over 3 new seeds" in grounds.why
 
 
-def score(accuracy):
-    return TestScore(accuracy, (0, 1), 0.5, (0, 1), 1, 1, 1, 1, 0.5, 0.9, 4, 0, (accuracy,), (0.5,))
+def score(accuracy, jaccard=0.5):
+    return TestScore(accuracy, (0, 1), jaccard, (0, 1), 1, 1, 1, 1, 0.5, 0.9, 4, 0, (accuracy,), (jaccard,))
 
 
 def test_a_dead_baseline_never_borrows_the_selected_ones_figures():
     """Where every run of the starting config died its test is None; where it is the selected config they are the same."""
-    report = {"selected": {"trial": 12}, "baseline": {"config": {}}}
     dead = record(repeats=runs([0.2, 0.3], [None, None]))
-    assert _tested(dead, report, {"selected": score(0.9)}, None, None)["baseline"]["test"] is None
+    assert measured(dead, {"selected": score(0.9)}, None, None).compared is None
     same = record(repeats=runs([0.2, 0.3], []))
-    assert _tested(same, report, {"selected": score(0.9)}, None, None)["baseline"]["test"]["accuracy"] == 0.9
+    assert measured(same, {"selected": score(0.9)}, None, None).compared.accuracy == 0.9
     lost = record(repeats=runs([None], [0.3]))
-    found = _tested(lost, report, {"baseline": score(0.8)}, None, None)
-    assert found["test"] is None
-    assert found["baseline"]["test"]["accuracy"] == 0.8
-
-
-def test_a_row_gives_its_config_again():
-    """A row of trials.csv turns into the start config with the row's values, seed and the study's epochs."""
-    made = record()
-    row = made.trials.iloc[4]
-    config = trial_config(made, row)
-    assert config.optimiser.lr == row["optimiser.lr"]
-    assert config.schedule.kind == row["arm"] == "exponential"
-    assert (config.epochs, config.seed) == (20, 4)
-
-
-def test_a_start_with_whole_numbers_rounds_no_trial():
-    """A start written by hand, with a decay of 0 and a rate of 1, gives each row's config with the row's own values."""
-    made = saying(record(), start=TrialConfig.from_dict({"optimiser": {"weight_decay": 0, "lr": 1}}))
-    row = made.trials.iloc[4]
-    config = trial_config(made, row)
-    assert (config.optimiser.lr, config.optimiser.weight_decay) == (row["optimiser.lr"], 1e-3)
-
-
-def test_switches_and_whole_numbers_survive_the_csv(tmp_path):
-    """A column of switches or whole numbers with empty cells gives back the config that was trained, value by value."""
-    table = tmp_path / "trials.csv"
-    table.write_text("network.batch_norm,augmentation.greyscale,ensemble.members,seed\nTrue,,3,1\n,False,,2\n")
-    rows = pd.read_csv(table).assign(arm="cosine")
-    paths = {"network.batch_norm": True, "augmentation.greyscale": False, "ensemble.members": 3}
-    own = tuple(Parameter(path, "nuisance", Choice((value, "another")), "made up") for path, value in paths.items())
-    made = saying(record(), parameters=own)
-    first, second = (trial_config(made, row) for _, row in rows.iterrows())
-    assert (first.network.batch_norm, first.augmentation.greyscale, first.ensemble.members) == (True, True, 3)
-    assert (second.network.batch_norm, second.augmentation.greyscale, second.ensemble.members) == (False, False, 1)
+    found = measured(lost, {"baseline": score(0.8)}, None, None)
+    assert found.selected is None
+    assert found.compared.accuracy == 0.8
 
 
 @pytest.mark.parametrize(
@@ -271,9 +235,10 @@ def test_a_jaccard_of_zero_on_the_test_pairs_is_in_the_verdict():
     """A network that calls no similar test pair similar passed no check; others keep their verdict."""
     passed = "adopt the selected config; every check passed"
     assert (
-        with_a_dead_test(passed, {"jaccard": 0.0}) == "adopt the selected config; it calls no similar test pair similar"
+        with_a_dead_test(passed, score(0.9, jaccard=0.0))
+        == "adopt the selected config; it calls no similar test pair similar"
     )
-    assert with_a_dead_test(passed, {"jaccard": 0.1}) == with_a_dead_test(passed, None) == passed
+    assert with_a_dead_test(passed, score(0.9, jaccard=0.1)) == with_a_dead_test(passed, None) == passed
 
 
 @pytest.mark.parametrize("roles", [[], ["selected"], ["selected", "baseline"]])
@@ -281,15 +246,15 @@ def test_the_baseline_s_config_trained_as_long_as_its_figures_say(roles):
     """Retrained beside the selected one, being the selected one, or not retrained: its epochs are those it was trained."""
     finalists = {role: TrialConfig() for role in roles}
     made = saying(record(), finalists=finalists, start=TrialConfig().override({"epochs": 7}))
-    assert _baseline_config(made.manifest).epochs == 20
+    assert compared_config(made.manifest).epochs == 20
 
 
 @pytest.mark.parametrize(
     ("gain", "said"),
     [
-        ({"low": 0.01, "seeds": 2}, "is better than"),
-        ({"low": -0.01, "seeds": 9}, "is not shown to be better than"),
-        ({"low": 0.01, "seeds": 1}, "with one seed nothing tells"),
+        (Gain(0.02, 0.01, 0.03, 2), "is better than"),
+        (Gain(0.0, -0.01, 0.01, 9), "is not shown to be better than"),
+        (Gain(0.02, 0.01, 0.03, 1), "with one seed nothing tells"),
     ],
 )
 def test_the_test_pairs_verdict_needs_an_interval_and_a_second_seed(gain, said):
@@ -302,27 +267,29 @@ def test_how_many_epochs_is_read_from_the_leading_curves(pace, answer, epochs):
     """Still falling at the end: twice as many; settled in the first half: fewer would do; between: these are enough."""
     curve = 0.1 + 0.5 * np.exp(-pace * np.arange(20))
     length = training_length(study(curve=lambda number: curve + number * 1e-4), LOSS)
-    assert (length["trained"], length["answer"], length["epochs"]) == (20, answer, epochs)
-    assert length["best_epochs"] == [20] * 5
+    assert (length.trained, length.answer, length.epochs) == (20, answer, epochs)
+    assert length.best_epochs == (20,) * 5
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 @pytest.mark.parametrize("demo", [False, True])
-def test_every_trial_of_every_stage_comes_back_from_its_row(tmp_path, stage, demo):
-    """Written to trials.csv and read again, each trial of a stage, also of its demo, gives the config that was trained."""
+def test_every_trial_of_every_stage_comes_back_as_it_was_trained(tmp_path, stage, demo):
+    """Written down and read again, each trial of a stage, also of its demo, has the config that was trained and its row."""
     asked = stage.for_demo() if demo else stage
     planned = Study(asked, "s", TrialConfig(), Budget(12, 4, 1))
     data = prepare(simulate(40), "grouped")
     chips = (data, data.for_trials())
     write_manifest(tmp_path, manifest(planned, *chips, Source(), "", Cluster((Node(1),)), encoder_path()))
-    log = TrialLog(tmp_path / "trials.csv", tmp_path / "epochs.csv", [p.path for p in asked.varied])
+    kept = Record(Files.of_search(tmp_path), asked.metric, [p.path for p in asked.varied])
     suggester, trials = Suggester(planned, tmp_path / "journal"), []
     for number in range(12):
         trials.append(suggester.ask(number))
-        log.ended(TrialResult(trials[-1], "finished", 0, None, 0.0), [])
+        kept.started(trials[-1], "ray")
+        kept.ended(TrialResult(trials[-1], "finished", 0, None, 0.0), [])
     read = read_study(tmp_path)
     for trial, (_, row) in zip(trials, read.trials.iterrows(), strict=True):
-        assert trial_config(read, row) == trial.config
+        assert read.search[row["trial"]].trial == trial
+        assert {path: row[path] for path in trial.overrides} == trial.overrides
 
 
 def test_a_study_cut_off_in_its_retraining_says_no_more_than_it_knows():

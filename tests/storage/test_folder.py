@@ -8,6 +8,7 @@ from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from storage.folder import adopted_config, read_study, write_manifest
+from storage.record import Files, Record
 from storage.source import Source
 from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS, TrialLog
 from storage.whole import read_json, write_json, write_text
@@ -43,9 +44,11 @@ def described():
 def write_study(folder, **manifest):
     folder.mkdir(parents=True)
     write_manifest(folder, replace(described(), **manifest))
-    log = TrialLog(folder / "trials.csv", folder / "epochs.csv", ["optimiser.lr", "schedule.kind", "schedule.gamma"])
+    log = Record(Files.of_search(folder), described().metric, ["optimiser.lr", "schedule.kind", "schedule.gamma"])
+    log.started(trial(0), "ray")
     log.epoch(trial(0), EPOCH)
     log.ended(TrialResult(trial(0), "finished", 1, EPOCH, 1.5), [EPOCH])
+    log.started(trial(1, 'odd, "name"\n'), "ray")
     log.ended(TrialResult(trial(1, 'odd, "name"\n'), "infeasible", 0, None, 0.0, "loss not finite, epoch 1"), [])
     return folder
 
@@ -77,11 +80,37 @@ def test_rows_come_back_exact(tmp_path):
 def test_interrupted_repeats_are_no_evidence(tmp_path):
     """A finalist's run that Ctrl-C cut off is left out when the study is read: it must not count as one that died."""
     folder = write_study(tmp_path / "s")
-    log = TrialLog(folder / "repeats.csv", folder / "repeat_epochs.csv")
-    log.ended(TrialResult(trial(0, "selected"), "finished", 1, EPOCH, 1.5), [EPOCH])
-    log.ended(TrialResult(trial(1, "baseline"), "failed", 1, EPOCH, 1.5, "interrupted"), [EPOCH])
-    log.ended(TrialResult(trial(2, "selected"), "failed", 1, EPOCH, 1.5, "disk on fire"), [EPOCH])
-    assert read_study(folder).repeats["trial"].tolist() == [0, 2]
+    log = Record(Files.of_repeats(folder), described().metric)
+    for number, status, reason in ((0, "finished", ""), (1, "failed", "interrupted"), (2, "failed", "disk on fire")):
+        run = trial(number, "baseline" if number == 1 else "selected")
+        log.started(run, "ray")
+        log.ended(TrialResult(run, status, 0, None, 1.5, reason), [])
+    study = read_study(folder)
+    assert study.repeats["trial"].tolist() == [0, 2]
+    assert study.retraining[1].result is None
+
+
+def test_a_study_that_runs_is_read_and_not_touched(tmp_path):
+    """A reader beside the run passes over a line that is being written, and leaves it to its writer."""
+    folder = write_study(tmp_path / "s")
+    record = folder / "search.jsonl"
+    with open(record, "a") as file:
+        file.write('{"event": "epo')
+    before = record.read_bytes()
+    assert len(read_study(folder).search) == 2
+    assert record.read_bytes() == before
+
+
+def test_a_trial_that_has_not_ended_stands_in_the_table_as_cut_off(tmp_path):
+    """Begun and not ended: failed, interrupted, with its best epoch so far; and no evidence."""
+    folder = write_study(tmp_path / "s")
+    log = Record(Files.of_search(folder), described().metric)
+    log.started(trial(2), "ray")
+    log.epoch(trial(2), EPOCH)
+    study = read_study(folder)
+    last = study.trials.iloc[-1]
+    assert (last["trial"], last["status"], last["reason"], last["val_loss"]) == (2, "failed", "interrupted", 1 / 3)
+    assert study.evidence["trial"].tolist() == [0, 1]
 
 
 def test_rows_are_there_as_soon_as_they_are_known(tmp_path):
@@ -120,12 +149,8 @@ def edit(folder, change):
         (lambda f: edit(f, lambda m: m.pop("budget")), "study.json: budget is missing"),
         (lambda f: edit(f, lambda m: m["data"].pop("digest")), "study.json: data.digest is missing"),
         (lambda f: edit(f, lambda m: m["budget"].update(trials="many")), r"budget.trials is 'many', expected int"),
-        (
-            lambda f: (f / "trials.csv").write_text((f / "trials.csv").read_text().replace("finished,7", "finished,x")),
-            "column seed holds something that is no number",
-        ),
-        (lambda f: (f / "trials.csv").write_text("a,b\n1,2\n"), "trials.csv: column .* is missing"),
-        (lambda f: (f / "epochs.csv").write_text('a\n"1\n'), "epochs.csv"),
+        (lambda f: (f / "search.jsonl").write_text("[]\n"), "search.jsonl: line 1 makes no sense"),
+        (lambda f: (f / "report.json").write_text("{}"), "report.json: verdict is missing"),
     ],
 )
 def test_a_damaged_folder_is_one_clear_line(tmp_path, damage, said):

@@ -1,80 +1,26 @@
-"""What a study's records say is left to do."""
+"""Guards when a study that is resumed has nothing left to do."""
 
 import dataclasses
 
 import pytest
 
-from storage.folder import write_manifest
-from storage.record import Files, Record
-from studies.conduct import _drop_damaged_states, _give_up, _is_reported, _reopen_given_up
-from studies.keeper import trial_file
-from tests.analysis.test_report import record
-from tests.build import MANIFEST, saying
-from tests.storage.test_record import LOSS, write
-from trainables.checkpoint import Best, to_bytes
+from storage.report import Measured, Report, Selected
+from studies.conduct import is_reported
+from tests.analysis.test_report import record, score
+from tests.build import saying
 from trainables.config import TrialConfig
-from trainables.training import Run
-
-
-def test_a_start_without_hope_says_its_reason_and_may_be_tried_again(tmp_path, capsys):
-    """Search or retraining: what failed when a run was given up is begun anew by the next, whatever had ended before."""
-    write_manifest(tmp_path, MANIFEST)
-    before = Record(Files.of_repeats(tmp_path), LOSS)
-    write(before, 0, 3, "finished"), write(before, 1, 1, "failed", "a bug")
-    broken = Record(Files.of_repeats(tmp_path), LOSS)
-    for number in range(2, 5):
-        write(broken, number, 1, "failed", f"no room on the device ({number})")
-    _give_up(broken, tmp_path, "retraining")
-    said = "the first 3 trials of this retraining all failed, the last with: no room on the device (4)"
-    assert said in capsys.readouterr().err
-    mended = Record(Files.of_repeats(tmp_path), LOSS)
-    _reopen_given_up(mended, tmp_path, "search")
-    assert not mended.open
-    _reopen_given_up(mended, tmp_path, "retraining")
-    assert (sorted(mended.done), sorted(mended.open)) == ([0, 1], [2, 3, 4])
-
-
-def test_one_trial_that_ended_is_hope_enough(tmp_path):
-    """Where one of three was trained to its end the two that failed stay failed; where none was, all are tried again."""
-    write_manifest(tmp_path, MANIFEST)
-    mixed = Record(Files.of_repeats(tmp_path), LOSS)
-    for number in (1, 2):
-        write(mixed, number, 1, "failed", "killed")
-    write(mixed, 0, 3, "finished")
-    _reopen_given_up(mixed, tmp_path, "retraining")
-    assert not mixed.open
-    alone = Record(Files.of_search(tmp_path), LOSS)
-    write(alone, 0, 1, "failed", "killed")
-    _reopen_given_up(alone, tmp_path, "search")
-    assert sorted(alone.open) == [0]
-
-
-def test_a_checkpoint_ahead_of_the_record_is_dropped(tmp_path, capsys):
-    """A power cut may cost the record its last epochs and not the checkpoint: the trial then starts again, and says so."""
-    cut = Record(Files.of_search(tmp_path), LOSS)
-    write(cut, 0, 1), write(cut, 1, 2)
-    for number, trial in enumerate(history.trial for history in cut.open.values()):
-        run = Run.fresh(trial.config)
-        run.epoch = 2
-        state = trial_file(tmp_path / "states", number)
-        state.parent.mkdir(exist_ok=True)
-        state.write_bytes(to_bytes(trial.config, run, Best()))
-    _drop_damaged_states(cut, tmp_path / "states")
-    assert [trial_file(tmp_path / "states", number).exists() for number in (0, 1)] == [False, True]
-    assert "it has 2 epochs, the record 1; trial 0 starts again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("report", "reported"),
-    [
-        ({}, False),
-        ({"test": None, "selected": {"config": TrialConfig().override({"epochs": 7}).to_dict()}}, False),
-        ({"test": {"accuracy": 0.9}, "selected": {"config": TrialConfig().override({"epochs": 6}).to_dict()}}, False),
-        ({"test": {"accuracy": 0.9}, "selected": {"config": TrialConfig().override({"epochs": 7}).to_dict()}}, True),
-    ],
+    ("tested", "epochs", "reported"),
+    [(None, 7, False), (False, 7, False), (True, 6, False), (True, 7, True)],
 )
-def test_a_report_of_another_selection_is_not_this_study_s(report, reported):
+def test_a_report_of_another_selection_is_not_this_study_s(tested, epochs, reported):
     """A study killed between its last retraining and its report goes on to test what it retrained, not what it had before."""
-    made = record()
-    made = saying(made, finalists={"selected": TrialConfig().override({"epochs": 7})})
-    assert _is_reported(dataclasses.replace(made, report=report)) == reported
+    made = saying(record(), finalists={"selected": TrialConfig().override({"epochs": 7})})
+    if tested is not None:
+        config = TrialConfig().override({"epochs": epochs})
+        selected = Selected(adopted=False, why="", trial=3, arm="cosine", config=config, val=None)
+        report = Report("", "", selected, measured=Measured(selected=score(0.9) if tested else None))
+        made = dataclasses.replace(made, report=report)
+    assert is_reported(made) == reported

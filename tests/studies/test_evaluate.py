@@ -11,6 +11,7 @@ from studies.evaluate import LEDGER, SHIP_PARTNERS, evaluate, examine, ship_task
 from trainables.config import TrialConfig
 from trainables.data import channel_statistics
 from trainables.losses import make_loss
+from trainables.plain import to_plain
 from trainables.stored import load
 from trainables.training import Member, validate
 
@@ -70,9 +71,9 @@ def test_the_gain_is_over_the_seeds_that_both_finished_with(prepared, finalists,
     """The gain is the mean difference in accuracy under the same seeds, inside its interval; alone, there is none."""
     scores, gain = evaluate(prepared, finalists, tmp_path, "lr/s")
     selected, baseline = (scores[role].runs_accuracy for role in ("selected", "baseline"))
-    assert gain["value"] == pytest.approx(np.mean(selected[1:]) - np.mean(baseline))
-    assert gain["seeds"] == 2
-    assert gain["low"] <= gain["value"] <= gain["high"]
+    assert gain.value == pytest.approx(np.mean(selected[1:]) - np.mean(baseline))
+    assert gain.seeds == 2
+    assert gain.low <= gain.value <= gain.high
     assert evaluate(prepared, {"selected": finalists["selected"]}, tmp_path, "lr/s")[1] is None
 
 
@@ -86,30 +87,30 @@ def test_the_median_run_is_typical():
 def test_the_examination_has_a_row_for_each_task_threshold_and_role(prepared, finalists, tmp_path):
     """Test pairs and ship task, three thresholds, both configs: twelve rows, gains in selected's alone, two ledger lines."""
     rows = examine(prepared, finalists, tmp_path, "final/s")
-    assert [(r["task"], r["criterion"], r["role"]) for r in rows] == [
+    assert [(r.task, r.criterion, r.role) for r in rows] == [
         (task, criterion, role)
         for task in ("test pairs", "ship task")
         for criterion in CRITERIA
         for role in ("selected", "baseline")
     ]
-    assert all((row["gain"] is not None) == (row["role"] == "selected") for row in rows)
+    assert all((row.gain is not None) == (row.role == "selected") for row in rows)
     assert len((tmp_path / LEDGER).read_text().splitlines()) == 2
-    json.dumps(rows, allow_nan=False)
+    json.dumps(to_plain(rows), allow_nan=False)
 
 
 def test_at_one_half_the_examination_is_the_ordinary_test(prepared, finalists, tmp_path):
     """The rows of the test pairs at 0.5 are, field by field, what every study reports."""
     scores, gain = evaluate(prepared, finalists, tmp_path, "final/s")
-    rows = {r["role"]: r for r in examine(prepared, finalists, tmp_path, "final/s")[:2]}
+    rows = {r.role: r for r in examine(prepared, finalists, tmp_path, "final/s")[:2]}
     for role, score in scores.items():
-        assert {name: rows[role][name] for name in vars(score)} == vars(score)
-    assert rows["selected"]["gain"] == gain
+        assert {name: getattr(rows[role], name) for name in vars(score)} == vars(score)
+    assert rows["selected"].gain == gain
 
 
 def test_each_run_has_its_own_threshold_from_its_own_validation_pairs(prepared, finalists, tmp_path):
     """At "best F1" every run's accuracy is that at the F1 threshold of its validation scores, found here by hand."""
     rows = examine(prepared, finalists, tmp_path, "final/s")
-    row = next(r for r in rows if r["criterion"] == "best F1" and r["role"] == "selected")
+    row = next(r for r in rows if r.criterion == "best F1" and r.role == "selected")
     data, loss = prepared.for_trials(), make_loss(TrialConfig().loss)
     validation, test = load(data.validation, data), load(prepared.part("test", prepared.split.test), data)
     expected = []
@@ -119,9 +120,9 @@ def test_each_run_has_its_own_threshold_from_its_own_validation_pairs(prepared, 
         threshold = best_f1(own, validation.target.numpy())
         called = validate(model, test, loss)[1].double().numpy() < threshold
         expected.append(float((called == (test.target.numpy() == 0)).mean()))
-        if seed == row["seed"]:
-            assert row["threshold"] == pytest.approx(threshold, abs=1e-6)
-    assert row["runs_accuracy"] == pytest.approx(expected)
+        if seed == row.seed:
+            assert row.threshold == pytest.approx(threshold, abs=1e-6)
+    assert row.runs_accuracy == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("named", "label"), [(None, "ship"), ("iceberg", "iceberg")])

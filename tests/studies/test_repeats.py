@@ -5,7 +5,7 @@ import pytest
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from storage.folder import read_manifest, write_manifest
+from storage.folder import StudyRecord
 from storage.record import Files, Record
 from studies.repeats import Repeats
 from studies.suggest import Suggester
@@ -22,7 +22,6 @@ def searched(folder, stage, losses):
     described = saying(study(), stage=stage, metric=own.metric, parameters=own.parameters, budget=planned.budget)
     arms = {arm.name: dict(arm.values) for arm in planned.arms()}
     described = saying(described, arms=tuple(arms), arm_values=arms, matching=matching)
-    write_manifest(folder, described.manifest)
     record = Record(Files.of_search(folder), own.metric, [p.path for p in own.varied])
     suggester = Suggester(planned, folder / "journal")
     for number, loss in enumerate(losses):
@@ -31,7 +30,8 @@ def searched(folder, stage, losses):
         record.started(trial, "")
         record.epoch(trial, epoch)
         record.ended(trial_result(trial, "finished", [epoch], own.metric), [epoch])
-    return Repeats(planned, folder, record.histories), Record(Files.of_repeats(folder), own.metric)
+    made = StudyRecord.of(folder, described.manifest, record.histories, {})
+    return Repeats(planned, made), Record(Files.of_repeats(folder), own.metric)
 
 
 def run(asked, record, worth):
@@ -63,8 +63,7 @@ def test_an_ensemble_meets_the_start_with_as_many_networks(tmp_path):
     (winner,) = [arm for arm in seen if arm != "baseline" and fresh <= {config.seed for config in seen[arm]}]
     assert all(is_the_start(config) for config in seen[winner])
     assert {config.ensemble.members for config in seen["baseline"]} == {seen[winner][0].ensemble.members} != {1}
-    asked.settle()
-    assert read_manifest(tmp_path).finalists["selected"].ensemble.members == seen[winner][0].ensemble.members
+    assert asked.finalists(record.histories)["selected"].ensemble.members == seen[winner][0].ensemble.members
 
 
 @pytest.mark.parametrize("stage", ["lr", "loss"])

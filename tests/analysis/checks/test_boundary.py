@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from analysis.checks.boundary import falling_side
-from analysis.checks.finding import Widen
 from analysis.checks.ranges import value_at
 from search_spaces.domain import IntRange, LogUniform, Uniform
 from search_spaces.stages import stage_named
+from storage.finding import Widen
 from tests.analysis.checks.build import found, severities
 from tests.build import saying, study
 

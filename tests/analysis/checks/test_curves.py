@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from analysis.checks.finding import Anneal, Longer, Regularise, Shorter
 from analysis.checks.training_length import annealed
 from analysis.checks.trend import trend
+from storage.finding import Anneal, Longer, Regularise, Shorter
 from tests.analysis.checks.build import found, severities
 from tests.build import study
 

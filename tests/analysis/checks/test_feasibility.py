@@ -5,7 +5,7 @@ import pytest
 
 from analysis.checks.evidence import LN2, dead
 from analysis.checks.feasibility import split
-from analysis.checks.finding import Narrow
+from storage.finding import Narrow
 from tests.analysis.checks.build import found, severities
 from tests.build import study
 

@@ -9,8 +9,8 @@ import pytest
 
 from analysis.checks.density import lost_by_half
 from analysis.checks.evidence import LN2, evidence_of
-from analysis.checks.finding import MoreTrials, WarmUp
 from analysis.checks.separation import separation
+from storage.finding import MoreTrials, WarmUp
 from tests.analysis.checks.build import SEEDS, found, severities
 from tests.build import LOSS, study
 

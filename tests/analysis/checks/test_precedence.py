@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.checks.evidence import LN2
-from analysis.checks.finding import (
+from analysis.checks.precedence import ORDER, contradict, settled
+from storage.finding import (
     Anneal,
     Clip,
     Finding,
@@ -16,7 +17,6 @@ from analysis.checks.finding import (
     WarmUp,
     Widen,
 )
-from analysis.checks.precedence import ORDER, contradict, settled
 from tests.analysis.checks.build import found
 from tests.build import study
 

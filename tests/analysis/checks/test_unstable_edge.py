@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.checks.evidence import LN2
-from analysis.checks.finding import Narrow, WarmUp
+from storage.finding import Narrow, WarmUp
 from tests.analysis.checks.build import found
 from tests.build import study
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 
-from analysis.checks.finding import Finding, Widen
+from storage.finding import Finding, Widen
 from tests.analysis.checks.test_precedence import findings
 from trainables.errors import InputError
 

@@ -1,0 +1,157 @@
+"""A study's trials, phase by phase: its search, then the runs under new seeds, as far as its records lack them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import shutil
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from search_spaces.stage import SELECTED
+from search_spaces.study import Study
+from storage.folder import StudyRecord, with_manifest
+from storage.record import Files, Record
+from studies.mend import mend_retraining, mend_search, remove_retraining
+from studies.progress import Progress
+from studies.suggest import Suggester
+from studies.tuner import Phase, TrialRun, run_trials
+from studies.workshop import Workshop, say
+from trainables.result import Trial
+
+if TYPE_CHECKING:
+    from studies.repeats import Repeats
+
+Trained = Literal["whole", "nothing finished", "given up", "interrupted"]
+
+
+class Training:
+    """Trains what the records of a study lack; `record` is the study as far as it has come."""
+
+    def __init__(self, study: Study, workshop: Workshop, record: StudyRecord) -> None:
+        self._study, self._workshop, self._record = study, workshop, record
+        self._folder, self._metric = record.path, record.manifest.metric
+        self._search: Record | None = None
+        self._retraining: Record | None = None
+
+    @property
+    def record(self) -> StudyRecord:
+        """Return the study with all that was heard of its trials."""
+        before = self._record
+        search = self._search.histories if self._search else before.search
+        retraining = self._retraining.histories if self._retraining else before.retraining
+        return StudyRecord.of(self._folder, before.manifest, search, retraining, before.report)
+
+    def run(self) -> Trained:
+        """Search, then race the best and decide under new seeds; return what became of it."""
+        import studies.repeats  # noqa: F401  # SciPy, whole, before a thread loads what needs it too
+        from trainables.siamese import SiameseTrial
+
+        threading.Thread(target=_load_what_reports, daemon=True).start()
+        workshop, scratch = self._workshop, self._folder / "ray"
+        with contextlib.closing(self._phases()) as phases:
+            own = not workshop.cluster.joined
+            run = TrialRun(SiameseTrial, workshop.shared, self._metric, workshop.resources, scratch, phases, own)
+            outcome = run_trials(run)
+        if outcome == "hopeless":
+            self._give_up()
+            return "given up"
+        if outcome == "whole" and self._retraining is None:
+            return "nothing finished"
+        if outcome == "whole":
+            shutil.rmtree(self._folder / "states", ignore_errors=True)
+        return outcome
+
+    def _phases(self) -> Generator[Phase, None, None]:
+        """What the records lack of the search, then of the runs under new seeds."""
+        yield from self._search_phase()
+        record = self.record
+        if record.finished.empty:
+            return
+        from studies.repeats import Repeats
+
+        self._retraining = self._open_retraining()
+        asked = Repeats(self._study, record)
+        yield from self._retraining_phases(asked, self._retraining)
+        finalists = asked.finalists(self._retraining.histories)
+        self._record = with_manifest(self._record, replace(self._record.manifest, finalists=finalists))
+
+    def _search_phase(self) -> Iterator[Phase]:
+        study, folder = self._study, self._folder
+        paths = [parameter.path for parameter in study.stage.varied]
+        record = self._search = Record(Files.of_search(folder), self._metric, paths)
+        mend_search(record, study, folder, self._record.manifest.given_up.get("search", ()))
+        suggester = Suggester(study, folder / "optuna.journal", record.histories)
+        lengths, states = [study.budget.epochs] * study.budget.trials, folder / "states" / "search"
+        numbers = record.missing(len(lengths))
+        if not numbers:
+            return
+        with Progress("search", lengths, self._metric, before=record.histories) as progress:
+            yield Phase(
+                suggester,
+                numbers,
+                (record, suggester, progress),
+                states,
+                begun=record.open,
+                scheduler=study.scheduler,
+                max_epochs=study.budget.epochs,
+            )
+
+    def _open_retraining(self) -> Record:
+        """The record of the runs under new seeds, as far as they still hold."""
+        record = Record(Files.of_repeats(self._folder), self._metric)
+        if self._study.stage.varied and any(run.trial.arm == SELECTED for run in record.histories.values()):
+            remove_retraining(self._folder)  # begun before candidates were raced
+            self._record = with_manifest(self._record, replace(self._record.manifest, finalists={}))
+            record = Record(Files.of_repeats(self._folder), self._metric)
+        mend_retraining(record, self._folder, self._record.manifest.given_up.get("retraining", ()))
+        return record
+
+    def _retraining_phases(self, asked: Repeats, record: Record) -> Iterator[Phase]:
+        """The runs under new seeds, round by round as each says what the next needs, under one progress bar."""
+        states, weights = self._folder / "states" / "retrain", self._folder / "checkpoints"
+        trials = asked.missing(record)
+        if not trials:
+            return
+        lengths = [history.trial.config.epochs for _, history in sorted(record.histories.items())]
+        with Progress("retrain", lengths, self._metric, before=record.histories) as progress:
+            while trials:
+                progress.extend([trial.config.epochs for trial in trials if trial.number not in record.histories])
+                numbers = [trial.number for trial in trials]
+                yield Phase(_Listed(trials), numbers, (record, progress), states, weights, record.open)
+                trials = asked.missing(record)
+
+    def _give_up(self) -> None:
+        """Say why a phase was given up, and write down which trials that cost."""
+        name, record = ("retraining", self._retraining) if self._retraining else ("search", self._search)
+        assert record is not None
+        given_up = {name: given_up_trials(record, name)}
+        self._record = with_manifest(self._record, replace(self._record.manifest, given_up=given_up))
+
+
+def _load_what_reports() -> None:
+    """Load what writes a study up, which takes seconds, while its trials train."""
+    with contextlib.suppress(Exception):  # whoever needs it loads it again, and is told what is wrong
+        importlib.import_module("studies.conclude")
+
+
+def given_up_trials(record: Record, name: str) -> tuple[int, ...]:
+    """Say why a run was given up; return the trials that this cost."""
+    say(
+        f"given up: the first {len(record.failed)} trials of this {name} all failed, the last with: "
+        f"{record.failed[-1].reason}"
+    )
+    return tuple(result.trial.number for result in record.failed)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A source of trials that are known beforehand."""
+
+    trials: Sequence[Trial]
+
+    def ask(self, number: int) -> Trial:
+        """Return trial `number`."""
+        return next(trial for trial in self.trials if trial.number == number)
