@@ -17,6 +17,7 @@ BEST_COLUMNS = ("val_loss", "val_accuracy", "val_jaccard", "val_cosine")
 TRIAL_COLUMNS = ("trial", "arm", "status", "seed", "epochs", "best_epoch", *BEST_COLUMNS, "seconds", "reason")
 EPOCH_COLUMNS = ("trial", *EPOCH_FIELDS)
 TEXT_COLUMNS = ("arm", "status", "reason")
+LATER_COLUMNS = ("grad_norm",)  # which tables of older studies lack
 
 
 class TrialLog:
@@ -67,6 +68,8 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         frame = pd.read_csv(path)
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: not a readable CSV file ({error}); it was damaged or edited") from error
+    later = [name for name in LATER_COLUMNS if name in columns and name not in frame]
+    frame = frame.assign(**dict.fromkeys(later, float("nan")))
     missing = set(columns) - set(frame.columns)
     if missing:
         raise InputError(f"{path}: column {', '.join(sorted(missing))} is missing; it was damaged or edited")

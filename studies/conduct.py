@@ -30,6 +30,7 @@ from studies.resources import describe
 from studies.suggest import Suggester, disagreements
 from studies.tuner import Outcome, Phase, TrialRun, run_trials
 from studies.workshop import Where, Workshop, beginning, check_writable, open_workshop, say
+from trainables.config import TrialConfig
 from trainables.errors import Halted, InputError, what_happened
 from trainables.result import Metric, Trial
 
@@ -105,7 +106,8 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> tuple[
 def _is_reported(record: StudyRecord) -> bool:
     """Whether the report has the test figures of what was retrained last: a kill may have come just before it."""
     selected = record.report.get("selected") or {}
-    return bool(record.report.get("test")) and selected.get("config") == record.manifest.finalists["selected"].to_dict()
+    measured = bool(record.report.get("test")) and "config" in selected
+    return measured and TrialConfig.from_dict(selected["config"]) == record.manifest.finalists["selected"]
 
 
 def _check_same_data(folder: Path, described: Manifest, workshop: Workshop) -> None:

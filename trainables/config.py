@@ -86,20 +86,30 @@ class Network(_Checked):
 
 @dataclass(frozen=True)
 class Optimiser(_Checked):
-    """Adam; `weight_decay` is torch's L2 form, added to the gradient (report, section 1.6)."""
+    """Adam; `weight_decay` is torch's L2 form, added to the gradient (report, section 1.6).
+
+    A gradient whose norm, over all weights together, is larger than `clip_norm` is scaled down to it before the step;
+    0: never (playbook: gradient clipping).
+    """
 
     kind: str = _one_of("adam")
     lr: float = _number(1e-3, 0.0)
     weight_decay: float = _number(0.0, 0.0)
+    clip_norm: float = _number(0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Schedule(_Checked):
-    """Learning rate over epochs; `gamma` is read by `exponential`, `floor` (last / first rate) by `cosine`."""
+    """Learning rate over epochs; `gamma` is read by `exponential`, `floor` (last / first rate) by `cosine`.
+
+    Over the first `warmup` epochs, step by step, the rate rises from nearly 0 to the schedule's; 0: it does not
+    (playbook: learning rate warm-up).
+    """
 
     kind: str = _one_of("constant", "exponential", "cosine")
     gamma: float = _number(0.9, 0.0, 1.0)
     floor: float = _number(0.0, 0.0, 1.0)
+    warmup: float = _number(0.0, 0.0)
 
 
 @dataclass(frozen=True)
