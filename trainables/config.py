@@ -57,7 +57,7 @@ def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:
 
 @dataclass(frozen=True)
 class Loss(_Checked):
-    """Which loss is minimised: `bce`, `contrastive` or `koch` (trainables/losses.py has the formulas).
+    """Which loss is minimised: `bce`, `contrastive` or `koch` (trainables/losses/ has the formulas).
 
     `margin` is read by `contrastive`, a distance between embeddings; the `l2_` factors by `koch`, one for each layer.
     """
@@ -124,7 +124,7 @@ class Augmentation(_Checked):
 
 @dataclass(frozen=True)
 class Init(_Checked):
-    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers.py."""
+    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers/."""
 
     kind: str = _one_of("default", "he", "he_fan_in", "koch")
 

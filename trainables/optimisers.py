@@ -1,15 +1,14 @@
-"""The optimiser, its step, and the learning rate of each step (report, section 1.6)."""
+"""The optimiser and its step (report, section 1.6)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from trainables.config import Optimiser, TrialConfig
+from trainables.config import Optimiser
 
 
 def make_optimiser(config: Optimiser, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
@@ -31,30 +30,3 @@ def take_step(optimiser: torch.optim.Adam, lr: float, clip_norm: float) -> Tenso
         group["lr"] = lr
     optimiser.step()
     return norm
-
-
-def learning_rates(config: TrialConfig, epoch: int, steps: int) -> list[float]:
-    """Return the rate of each of the `steps` steps of `epoch` (0 is the first).
-
-    Step t of the run (0 is the first) has the schedule's rate of its epoch times min(1, (t + 1) / (warmup * steps)).
-    """
-    rate, rise = learning_rate(config, epoch), config.schedule.warmup * steps
-    done = epoch * steps
-    return [rate if done + step >= rise else rate * (done + step) / rise for step in range(1, steps + 1)]
-
-
-def learning_rate(config: TrialConfig, epoch: int) -> float:
-    """Return the schedule's rate of `epoch` (0 is the first), constant within an epoch.
-
-    constant: lr; exponential: lr * gamma^epoch (report, equation 2); cosine: from lr towards floor * lr over
-    `config.epochs`, half a period (Loshchilov and Hutter 2017, without restarts).
-    """
-    schedule, lr = config.schedule, config.optimiser.lr
-    match schedule.kind:
-        case "exponential":
-            return lr * schedule.gamma**epoch
-        case "cosine":
-            half_wave = (1 + math.cos(math.pi * epoch / config.epochs)) / 2
-            return lr * (schedule.floor + (1 - schedule.floor) * half_wave)
-        case _:
-            return lr

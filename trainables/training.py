@@ -23,8 +23,9 @@ from trainables.initialisers import initialise
 from trainables.losses import PairLoss, make_loss
 from trainables.metrics import confusion, cosine_similarity
 from trainables.model import SiameseNetwork
-from trainables.optimisers import learning_rates, make_optimiser, take_step
+from trainables.optimisers import make_optimiser, take_step
 from trainables.result import EpochMetrics
+from trainables.schedules import learning_rates
 from trainables.stored import Tensors, load
 
 ENCODE_BATCH = 256

@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.config import TrialConfig
+from trainables.config import Ensemble, Init, Loss, Schedule, TrialConfig
 from trainables.errors import ConfigError, InputError
+from trainables.initialisers import INITIALISERS
+from trainables.losses import LOSSES
+from trainables.schedules import SCHEDULES
 
 overrides = st.fixed_dictionaries(
     {},
@@ -91,6 +94,21 @@ def test_a_bad_value_is_refused_by_name(path, value, said):
     """Every illegal path or value raises a ConfigError that names it and, where it can, what would be right."""
     with pytest.raises(ConfigError, match=said):
         TrialConfig().override({path: value})
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "units"),
+    [
+        (Loss, "kind", (*LOSSES,)),
+        (Schedule, "kind", (*SCHEDULES,)),
+        (Init, "kind", (*INITIALISERS,)),
+        (Ensemble, "second_init", ("same", *INITIALISERS)),
+    ],
+)
+def test_what_can_be_chosen_is_what_there_is(part, name, units):
+    """The choices of a config are the units that are registered, in the same order: neither knows one alone."""
+    (entry,) = (entry for entry in dataclasses.fields(part) if entry.name == name)
+    assert entry.metadata["choices"] == units
 
 
 @pytest.mark.parametrize("content", [[], "lr", {"optimiser": 3}, {"optimiser": {"lr": {}}}, {"nothing": 1}])
