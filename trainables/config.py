@@ -73,12 +73,13 @@ class Loss(_Checked):
 
 @dataclass(frozen=True)
 class Network(_Checked):
-    """What may be added to the report's network: nothing, by default.
+    """Which `encoder` makes an embedding of a chip (trainables/encoders/), and what is added to it: nothing by default.
 
     `batch_norm` after each convolution; dropout with probability `dropout_conv` on what the convolution blocks hand
     on, and `dropout_out` on the distances before the last layer.
     """
 
+    encoder: str = _one_of("report")
     batch_norm: bool = _switch(False)
     dropout_conv: float = _number(0.0, 0.0, 0.95)
     dropout_out: float = _number(0.0, 0.0, 0.95)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.config import Ensemble, Init, Loss, Schedule, TrialConfig
+from trainables.config import Ensemble, Init, Loss, Network, Schedule, TrialConfig
+from trainables.encoders import ENCODERS
 from trainables.errors import ConfigError, InputError
 from trainables.initialisers import INITIALISERS
 from trainables.losses import LOSSES
@@ -100,6 +101,7 @@ def test_a_bad_value_is_refused_by_name(path, value, said):
     ("part", "name", "units"),
     [
         (Loss, "kind", (*LOSSES,)),
+        (Network, "encoder", (*ENCODERS,)),
         (Schedule, "kind", (*SCHEDULES,)),
         (Init, "kind", (*INITIALISERS,)),
         (Ensemble, "second_init", ("same", *INITIALISERS)),

@@ -133,7 +133,7 @@ def test_kochs_penalty_is_part_of_training(device_data):
     for l2 in (0.0, 10.0):
         run = Run.fresh(CONFIG.override({"epochs": 2, "loss.kind": "koch", "loss.l2_fc1": l2}))
         list(train(run.members[0].config, device_data, run))
-        norms.append(float(run.members[0].model.fc1[0].weight.detach().norm()))
+        norms.append(float(run.members[0].model.encoder.fc1[0].weight.detach().norm()))
     assert norms[1] < norms[0]
 
 

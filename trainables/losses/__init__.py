@@ -19,7 +19,7 @@ from trainables.model import SiameseNetwork
 
 
 class PairLoss(Protocol):
-    """A loss over pairs of embeddings (B, 18) against targets (B,)."""
+    """A loss over pairs of embeddings (B, E) against targets (B,)."""
 
     def __call__(self, model: SiameseNetwork, first: Tensor, second: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss over pairs, a scalar: what validation reports."""

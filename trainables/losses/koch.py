@@ -14,7 +14,10 @@ from trainables.model import SiameseNetwork
 
 @dataclass(frozen=True)
 class Koch(BinaryCrossEntropy):
-    """Binary cross entropy plus a penalty l2 |w|^2 for each layer's weights, without biases (Koch et al. 2015, 3.2)."""
+    """Binary cross entropy plus a penalty l2 |w|^2 for each layer's weights, without biases (Koch et al. 2015, 3.2).
+
+    A factor is for a group of layers, as the encoder groups them; in the report's network a group is one layer.
+    """
 
     conv1: float
     conv2: float
@@ -29,6 +32,6 @@ class Koch(BinaryCrossEntropy):
 
     def penalty(self, model: SiameseNetwork) -> Tensor | float:
         """Return the sum of every layer's factor times its squared weights."""
-        factors = (self.conv1, self.conv2, self.conv3, self.fc1, self.out)
-        layers = zip(factors, model.weighted_layers(), strict=True)
-        return torch.stack([factor * layer.weight.square().sum() for factor, layer in layers]).sum()
+        groups = model.layer_groups().items()
+        each = [getattr(self, name) * layer.weight.square().sum() for name, layers in groups for layer in layers]
+        return torch.stack(each).sum()
