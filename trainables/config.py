@@ -75,14 +75,19 @@ class Loss(_Checked):
 class Network(_Checked):
     """Which `encoder` makes an embedding of a chip (trainables/encoders/), and what is added to it: nothing by default.
 
-    `batch_norm` after each convolution; dropout with probability `dropout_conv` on what the convolution blocks hand
-    on, and `dropout_out` on the distances before the last layer.
+    `batch_norm` after each convolution, which `small` and `resnet18` always have; dropout with probability
+    `dropout_conv` on what the convolution blocks hand on, and `dropout_out` on the distances before the last layer.
+    `width` (channels of the first block) and `depth` (blocks) are read by `small`, `embedding` (numbers a chip is
+    described by) by `small` and `resnet18`.
     """
 
-    encoder: str = _one_of("report")
+    encoder: str = _one_of("report", "small", "resnet18")
     batch_norm: bool = _switch(False)
     dropout_conv: float = _number(0.0, 0.0, 0.95)
     dropout_out: float = _number(0.0, 0.0, 0.95)
+    width: int = _number(16, 1, 256)
+    depth: int = _number(4, 1, 8)
+    embedding: int = _number(64, 1, 4096)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from trainables.config import Network
 from trainables.encoders.encoder import Encoder
 from trainables.encoders.report import Report
+from trainables.encoders.resnet18 import ResNet18
+from trainables.encoders.small import Small
 
 ENCODERS: Mapping[str, Callable[[Network, int], Encoder]] = {  # of the side of a chip
     "report": Report,
+    "small": Small,
+    "resnet18": ResNet18,
 }
 
 

@@ -11,5 +11,5 @@ def koch(layer: nn.Conv2d | nn.Linear, generator: Generator) -> None:
     Biases are N(0.5, 0.01) everywhere; the second numbers are standard deviations.
     """
     layer.weight.normal_(0.0, 0.01 if isinstance(layer, nn.Conv2d) else 0.2, generator=generator)
-    assert layer.bias is not None
-    layer.bias.normal_(0.5, 0.01, generator=generator)
+    if layer.bias is not None:
+        layer.bias.normal_(0.5, 0.01, generator=generator)
