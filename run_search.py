@@ -28,7 +28,7 @@ from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import SAMPLERS, SCHEDULERS
 from storage.source import BY_FOLDER, SYNTHETIC, Source
 from studies import stop
-from studies.arguments import amount, check_encodable, folder, grouping, positive, seed
+from studies.arguments import amount, check_encodable, folder, grouping, minutes, positive, seed
 from studies.command import plans, run_all, run_resumed, run_stage
 from studies.mirror import MIRROR_MODES
 from studies.request import SMOKE, Request
@@ -119,6 +119,12 @@ def parser() -> Parser:
         help="new seeds with which both finalists are trained again (default: the stage's)",
     )
     search.add_argument(
+        "--minutes",
+        type=minutes,
+        metavar="M",
+        help="plan trials and repeats to fit, from the time of the first trials, in place of --trials and --repeats",
+    )
+    search.add_argument(
         "--seed",
         type=seed,
         default=0,
@@ -168,7 +174,7 @@ def request(args: argparse.Namespace) -> Request:
     """Return what the arguments ask for."""
     given = vars(args)
     read = ("split", "drop_small_classes", "skip_bad", "ship_class", "group_by", "merge_splits")
-    asked = ("start", "trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke")
+    asked = ("start", "trials", "epochs", "repeats", "minutes", "seed", "sampler", "scheduler", "smoke")
     return Request(
         source=Source(args.data, **{name: given[name] for name in read}),
         results=args.results_dir,
@@ -230,7 +236,7 @@ def _main(argv: Sequence[str] | None) -> int:
     if args.dry_run:
         if args.resume and stage:
             raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
-        print(plans(asked, stage))
+        print(plans(asked, where(args), stage))
         return 0
     if stage is None:
         return run_all(asked, where(args))

@@ -54,6 +54,22 @@ def plan(trials: int, arms: int, metric: Metric, chance: float, repeats: int = R
     return Procedure(plan_race(trials, arms), rules, metric, chance)
 
 
+def rounds(procedure: Procedure, seeds: int | None = None) -> list[int]:
+    """Return how many runs follow the search, round by round: those of one round may be trained at once.
+
+    The decision is counted up to `seeds` fresh seeds of the winner (None: all that it may take, and then the
+    runner-up's too, for whom the start's runs are there already).
+    """
+    race = list(procedure.race.left)
+    if not race or not procedure.decisions:
+        return race
+    looks = procedure.decisions[0].looks
+    taken = [look for look in looks if seeds is None or look <= seeds] or [looks[0]]
+    steps = [look - before for before, look in zip([0, *taken], taken, strict=False)]
+    runner_up = steps if seeds is None and len(procedure.decisions) > 1 else []
+    return [*race, *(2 * step for step in steps), *runner_up]
+
+
 def next_runs(
     procedure: Procedure, search: Mapping[int, Outcome], arms: Mapping[int, str], known: Known
 ) -> tuple[Run, ...] | Settled:

@@ -36,6 +36,7 @@ from benchmarks.study import ROOT, positive
 from trainables.compiled import share_threads
 from trainables.config import TrialConfig
 from trainables.data import prepare
+from trainables.encoders.report import Report
 from trainables.errors import InputError
 from trainables.images.readers import read_chips
 from trainables.images.synthetic import simulate
@@ -97,18 +98,19 @@ def step_ms(config: TrialConfig, data: Tensors) -> float:
     """Return the milliseconds of CPU that a step of an epoch takes, from fresh weights."""
     member, loss = Member.fresh(config), make_loss(config.loss)
     began = time.process_time()
-    train_epoch(member, data, loss, config.optimiser.lr)
+    train_epoch(member, data, loss, 0)
     return 1e3 * (time.process_time() - began) / -(-len(data.target) // config.batch_size)
 
 
 @torch.no_grad()
 def gflop_of_step(config: TrialConfig, data: Tensors) -> float:
     """Return the arithmetic of a step in 10^9 operations, a multiplication and an addition counting as two."""
-    model, chips = Member.fresh(config).model, 2 * config.batch_size
+    encoder, chips = Member.fresh(config).model.encoder, 2 * config.batch_size
+    assert isinstance(encoder, Report)
     x = data.chips.batch(torch.arange(min(chips, len(data.chips.pixels)))).normalised()
     scale, operations = chips / len(x), 0.0
     for number in (0, 3, 6):
-        layer = model.conv[number]
+        layer = encoder.conv[number]
         assert isinstance(layer, torch.nn.Conv2d)
         taps = layer.weight[0].numel()
         y = layer(x)
@@ -117,7 +119,7 @@ def gflop_of_step(config: TrialConfig, data: Tensors) -> float:
         operations += 2 * taps * y.numel()
         x = F.relu(F.max_pool2d(y, 2) if number < 6 else y)
         operations += 2 * taps * int((x > 0).sum()) * (1 if number == 0 else 2)  # dW, and dx of all but the first
-    operations += 3 * 2 * next(model.fc1.parameters()).numel() * len(x)
+    operations += 3 * 2 * next(encoder.fc1.parameters()).numel() * len(x)
     return 1e-9 * scale * operations
 
 

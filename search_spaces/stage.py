@@ -110,11 +110,16 @@ START = Rival(BASELINE, "start")
 
 @dataclass(frozen=True)
 class Budget:
-    """Trials in all arms together, epochs of each, and at most how many fresh seeds decide between winner and start."""
+    """Trials in all arms together, epochs of each, and at most how many fresh seeds decide between winner and start.
+
+    With `minutes` the trials are those from which a study learns how long a run takes; it then plans trials and repeats
+    to fit into so many minutes from its beginning to its report.
+    """
 
     trials: int
     epochs: int
     repeats: int = 20
+    minutes: float | None = None
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ class WarmUp:
     @property
     def words(self) -> str:
         """Return the remedy as an instruction."""
-        return f"prefer lower rates; a warm-up over the first {self.share:.0%} of the steps is no option here yet"
+        at = f"schedule.warmup at {self.share:.0%} of the epochs"
+        return f"prefer lower rates, or warm up: {at}, in a config for --start"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ class Clip:
     @property
     def words(self) -> str:
         """Return the remedy as an instruction."""
-        return f"prefer lower rates; clipping at the {self.quantile:.0%} quantile of norms is no option here yet"
+        at = f"optimiser.clip_norm at the {self.quantile:.0%} quantile of grad_norm in epochs.csv"
+        return f"prefer lower rates, or clip gradients: {at}, in a config for --start"
 
 
 @dataclass(frozen=True)

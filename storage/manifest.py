@@ -72,6 +72,14 @@ class DataDescription:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How long one run of a study takes, in seconds, while so many are trained at once."""
+
+    run: float
+    at_once: int
+
+
+@dataclass(frozen=True)
 class ResumedUnder:
     """Versions and encoder of a resumption under others than before."""
 
@@ -86,7 +94,8 @@ class Manifest:
 
     `matching` are paths at which the start takes a candidate's values before the two are compared. `finalists` are the
     configs that the answer is about, by role; `given_up` the trials that had failed when a phase was given up, by its
-    name; both are empty until then. `finished` is None until the report is written.
+    name; both are empty until then. `pace` is what a study that was given minutes has measured and planned by; None
+    before that, and where none were given. `finished` is None until the report is written.
     """
 
     stage: str
@@ -112,6 +121,7 @@ class Manifest:
     started: str = ""
     finished: str | None = None
     smoke: bool | None = None
+    pace: Pace | None = None
     matching: tuple[str, ...] = ()
     finalists: Mapping[str, TrialConfig] = field(default_factory=dict)
     given_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

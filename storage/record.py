@@ -22,7 +22,7 @@ from storage.tables import TrialLog
 from storage.whole import append_line, write_bytes
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.result import EPOCH_FIELDS, INTERRUPTED, EpochMetrics, History, Metric, Trial, TrialResult, trial_result
+from trainables.result import INTERRUPTED, EpochMetrics, History, Metric, Trial, TrialResult, trial_result
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metric
     history = histories[number]
     match event["event"]:
         case "epoch":
-            metrics = EpochMetrics(**{name: event[name] for name in EPOCH_FIELDS})
+            metrics = EpochMetrics.from_dict(event)
             if metrics.epoch != len(history.epochs) + 1:
                 raise ValueError(f"epoch {metrics.epoch} after {len(history.epochs)}")
             histories[number] = replace(history, epochs=(*history.epochs, metrics))

@@ -33,6 +33,13 @@ def amount(text: str) -> float:
     return float(text)
 
 
+def minutes(text: str) -> float:
+    """Return a number above 0."""
+    if not amount(text) > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return float(text)
+
+
 def grouping(text: str) -> str:
     """Return what `--group-by` says, if it is one of its forms."""
     try:

@@ -5,27 +5,39 @@ torch and Ray load only once there is something to run: wrong usage and plans an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
-from search_spaces.study import Start
+from search_spaces.study import Start, Study
 from studies.request import Request, check_unchanged, plan
+from trainables.errors import InputError
 
 if TYPE_CHECKING:
     from studies.workshop import Where
 
 
-def plans(asked: Request, stage: Stage | None) -> str:
-    """Return what would be run, for --dry-run: of one stage, or of all."""
-    if stage is not None:
-        start = asked.starting_config(stage)
-        return plan(asked.study(stage, start, asked.study_name()), start)
-    start, name = asked.typed_start() or Start(), asked.study_name()
-    return "\n\n".join(plan(asked.study(each, start, name), start) for each in STAGES)
+def plans(asked: Request, where: Where, stage: Stage | None) -> str:
+    """Return what would be run, for --dry-run, of one stage or of all, and about how long it would take here."""
+    asked_stages = [stage] if stage else list(STAGES)
+    start, name = asked.starting_config(stage) if stage else asked.typed_start() or Start(), asked.study_name()
+    studies = [asked.study(each, start, name) for each in asked_stages]
+    return "\n\n".join([*(plan(study, start) for study in studies), _time_of(studies, asked, where)])
+
+
+def _time_of(studies: Sequence[Study], asked: Request, where: Where) -> str:
+    """About how long the studies would take on this machine, in a line; or why that cannot be said."""
+    if where.address:
+        return "time: not known before a trial has run on the cluster"
+    from studies.estimate import estimate
+
+    try:
+        return estimate(studies, asked.source, where)
+    except InputError as error:
+        return f"time: cannot be estimated ({error})"
 
 
 def run_stage(asked: Request, where: Where, stage: Stage) -> tuple[int, Path]:

@@ -68,10 +68,15 @@ def run_study(study: Study, start_from: str, workshop: Workshop) -> Conducted:
             record = with_manifest(StudyRecord.of(folder, described, {}, {}), described)
         say(
             f"{study.stage.name}: {study.stage.question} "
-            f"({study.budget.trials} x {study.budget.epochs} epochs; start: {start_from}; "
+            f"({_size(study)}; start: {start_from}; "
             f"{describe(workshop.resources, workshop.cluster)}; encoder: {workshop.encoder})"
         )
         return _carry_out(study, workshop, record)
+
+
+def _size(study: Study) -> str:
+    trials, epochs, minutes = study.budget.trials, study.budget.epochs, study.budget.minutes
+    return f"{minutes:g} minutes of trials of {epochs} epochs" if minutes else f"{trials} x {epochs} epochs"
 
 
 def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> Conducted:
@@ -89,7 +94,7 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> Conduc
         if trials and trials < study.budget.trials:
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
         if trials and trials > study.budget.trials:
-            study = replace(study, budget=replace(study.budget, trials=trials))
+            study = replace(study, budget=replace(study.budget, trials=trials, minutes=None))
             record = _with_more_trials(record, study)
         elif record.manifest.finished and is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")

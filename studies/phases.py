@@ -6,13 +6,16 @@ import contextlib
 import importlib
 import shutil
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from search_spaces.stage import SELECTED
+from search_spaces.stage import SELECTED, Budget
 from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
+from storage.manifest import Pace
 from storage.record import Files, Record
 from studies.mend import mend_retraining, mend_search, remove_retraining
 from studies.progress import Progress
@@ -66,7 +69,7 @@ class Training:
 
     def _phases(self) -> Generator[Phase, None, None]:
         """What the records lack of the search, then of the runs under new seeds."""
-        yield from self._search_phase()
+        yield from self._search_phases()
         record = self.record
         if record.finished.empty:
             return
@@ -78,26 +81,51 @@ class Training:
         finalists = asked.finalists(self._retraining.histories)
         self._record = with_manifest(self._record, replace(self._record.manifest, finalists=finalists))
 
-    def _search_phase(self) -> Iterator[Phase]:
+    def _search_phases(self) -> Iterator[Phase]:
+        """The trials that the record lacks; where minutes are given, first those that tell how many are to follow."""
         study, folder = self._study, self._folder
         paths = [parameter.path for parameter in study.stage.varied]
         record = self._search = Record(Files.of_search(folder), self._metric, paths)
         mend_search(record, study, folder, self._record.manifest.given_up.get("search", ()))
         suggester = Suggester(study, folder / "optuna.journal", record.histories)
-        lengths, states = [study.budget.epochs] * study.budget.trials, folder / "states" / "search"
-        numbers = record.missing(len(lengths))
+        if study.budget.minutes and self._record.manifest.pace is None:
+            at_once = self._workshop.resources.max_concurrent or 1
+            yield from self._trials(record, suggester, max(len(study.arms()), at_once))
+            self._plan(study.budget, record, at_once)
+        yield from self._trials(record, suggester, self._study.budget.trials)
+
+    def _trials(self, record: Record, suggester: Suggester, count: int) -> Iterator[Phase]:
+        numbers, epochs = record.missing(count), self._study.budget.epochs
         if not numbers:
             return
-        with Progress("search", lengths, self._metric, before=record.histories) as progress:
+        with Progress("search", [epochs] * count, self._metric, before=record.histories) as progress:
             yield Phase(
                 suggester,
                 numbers,
                 (record, suggester, progress),
-                states,
+                self._folder / "states" / "search",
                 begun=record.open,
-                scheduler=study.scheduler,
-                max_epochs=study.budget.epochs,
+                scheduler=self._study.scheduler,
+                max_epochs=epochs,
             )
+
+    def _plan(self, budget: Budget, record: Record, at_once: int) -> None:
+        """Plan trials and repeats by what the first trials took; write it down, and how to repeat it by number."""
+        from studies.minutes import fitted  # SciPy
+
+        epochs = [epoch.seconds for history in record.histories.values() for epoch in history.epochs]
+        if not epochs:
+            return
+        pace = Pace(budget.epochs * fmean(epochs), at_once)
+        elapsed = time.monotonic() - self._workshop.opened
+        planned = fitted(budget, len(self._study.arms()), len(record.histories), elapsed, pace)
+        self._study = replace(self._study, budget=planned)
+        self._record = with_manifest(self._record, replace(self._record.manifest, budget=planned, pace=pace))
+        say(
+            f"planned for {budget.minutes:g} minutes, a run taking {pace.run:.1f} s: {planned.trials} trials, and at "
+            f"most {planned.repeats} seeds to decide; the same without a clock: --trials {planned.trials} "
+            f"--repeats {planned.repeats}"
+        )
 
     def _open_retraining(self) -> Record:
         """The record of the runs under new seeds, as far as they still hold."""

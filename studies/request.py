@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from storage.source import SYNTHETIC, Source
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
+NO_PLAN = "plans a stage that searches, not {}; give --trials and --repeats"
 SMOKE = Budget(trials=3, epochs=2, repeats=1)
 
 
@@ -32,11 +33,21 @@ class Request:
     trials: int | None = None
     epochs: int | None = None
     repeats: int | None = None
+    minutes: float | None = None
     seed: int = 0
     sampler: Sampler = "qmc"
     scheduler: Scheduler = "none"
     smoke: bool = False
     chain: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InputError for options that contradict each other."""
+        if self.minutes and (self.trials or self.repeats or self.smoke):
+            raise InputError(
+                f"--minutes {self.minutes:g}: plans trials and repeats; leave out --trials, --repeats and --smoke"
+            )
+        if self.minutes and self.chain:
+            raise InputError(f"--minutes {self.minutes:g}: {NO_PLAN.format('all stages in turn')}")
 
     def study_name(self) -> str:
         """Return the name asked for, or the time; raise InputError for anything that is no plain name."""
@@ -59,6 +70,10 @@ class Request:
             trials = own_trials or min(SMOKE.trials, default.trials)
             budget = Budget(trials, self.epochs or SMOKE.epochs, self.repeats or SMOKE.repeats)
             report = report.override({"epochs": budget.epochs})
+        if self.minutes and not stage.varied:
+            raise InputError(f"--minutes {self.minutes:g}: {NO_PLAN.format(f'{stage.name}, which searches nothing')}")
+        if self.minutes:
+            budget = replace(budget, trials=len(stage.arms()), minutes=self.minutes)
         return Study(stage, name, start.config, budget, self.seed, self.sampler, self.scheduler, report, self.smoke)
 
     def typed_start(self) -> Start | None:
@@ -88,19 +103,37 @@ class Request:
 
 
 def plan(study: Study, start: Start) -> str:
-    """Return what would be run, for --dry-run."""
+    """Return what would be run, for --dry-run: each phase with its runs, each arm with its trials and parameters."""
     arms = study.arms()
     share = [len(range(index, study.budget.trials, len(arms))) for index in range(len(arms))]
     lines = [
         f"stage {study.stage.name}: {study.stage.question}",
         f"start: {start.origin}",
-        f"budget: {study.budget.trials} trials of {study.budget.epochs} epochs; "
-        f"then a race of the best, and at most {study.budget.repeats} fresh seeds to decide",
+        f"budget: {_budget(study)}",
         "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
     ]
     for parameter in study.stage.parameters:
         lines.append(f"  {parameter.role:10s} {parameter.path:24s} {parameter.domain or ''!s:32s} {parameter.because}")
     return "\n".join(lines)
+
+
+def _budget(study: Study) -> str:
+    budget, arms = study.budget, len(study.arms())
+    if budget.minutes:
+        return f"as many trials of {budget.epochs} epochs, and seeds to decide, as {budget.minutes:g} minutes have"
+    trained = f"{budget.trials} trials of {budget.epochs} epochs"
+    if not study.stage.varied:
+        again = len(study.repeats(study.finalists(study.incumbent().config)))
+        return f"{trained}, and {again} runs under new seeds"
+    from analysis.procedure import plan, rounds  # SciPy
+
+    procedure = plan(budget.trials, arms, study.stage.metric, 0.0, budget.repeats)
+    race, least, most = sum(procedure.race.left), sum(rounds(procedure, 0)), sum(rounds(procedure))
+    return (
+        f"{trained}, {race} runs of a race among the {procedure.race.entrants} best, and {least - race} to "
+        f"{most - race} runs to decide (at most {budget.repeats} fresh seeds): {budget.trials + least} to "
+        f"{budget.trials + most} runs"
+    )
 
 
 def check_unchanged(typed: Mapping[str, Any], folder: Path) -> Source:
@@ -118,6 +151,7 @@ def check_unchanged(typed: Mapping[str, Any], folder: Path) -> Source:
         "merge_splits": source.merge_splits,
         "epochs": manifest.budget.epochs,
         "repeats": manifest.budget.repeats,
+        "minutes": manifest.budget.minutes,
         "seed": manifest.seed,
         "sampler": manifest.sampler,
         "scheduler": manifest.scheduler,

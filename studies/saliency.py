@@ -1,8 +1,8 @@
 """Where a verifier looks: which places of both chips of a pair speak for "similar", and which against.
 
-HiResCAM (Draelos and Carin 2020): the last convolution's features times the gradient of the answer, element by element,
-summed over channels. Unlike Grad-CAM, which averages the gradient over the picture, it is true to a network that reads
-its features by place, as this one does (one linear layer over the flattened map).
+HiResCAM (Draelos and Carin 2020): the encoder's last map of features times the gradient of the answer, element by
+element, summed over channels. Unlike Grad-CAM, which averages the gradient over the picture, it is true to a network
+that reads its features by place, as the report's does (one linear layer over the flattened map).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis.plots import PairPicture, draw_saliency
-from trainables.data import SIDE, TrialData
+from trainables.data import TrialData
 from trainables.losses import PairLoss
 from trainables.model import SiameseNetwork
 from trainables.stored import Batch, load
@@ -29,23 +29,26 @@ SHOWN = 3  # pairs of each kind, right and wrong
 
 @dataclass(frozen=True)
 class Maps:
-    """Relevance of each pixel (B, 75, 75) of the first and second chips: above 0 speaks for similar, below against."""
+    """Relevance of each pixel (B, S, S) of the first and second chips: above 0 speaks for similar, below against."""
 
     first: NDArray[np.float32]
     second: NDArray[np.float32]
 
 
-def relevance(network: SiameseNetwork, loss: PairLoss, first: Batch | Tensor, second: Batch | Tensor) -> Maps:
-    """Return what the features of chips `first`, `second`, B each, add to the evidence of "similar".
+def relevance(
+    network: SiameseNetwork, loss: PairLoss, first: Batch | Tensor, second: Batch | Tensor, side: int
+) -> Maps:
+    """Return what the features of chips `first`, `second`, B each, add to the evidence of "similar", at `side`.
 
     That is the logit, or the distance, with its sign turned: the bounded score is flat where the network is surest.
     """
     network.eval()
-    features = [network.features(chips).detach().requires_grad_() for chips in (first, second)]
-    similarity = -loss.evidence(network, *(network.embed(map_) for map_ in features)).sum()
+    encoder = network.encoder
+    features = [encoder.features(chips).detach().requires_grad_() for chips in (first, second)]
+    similarity = -loss.evidence(network, *(encoder.embed(map_) for map_ in features)).sum()
     gradients = torch.autograd.grad(similarity, features)
     maps = [(map_.detach() * gradient).sum(1, keepdim=True) for map_, gradient in zip(features, gradients, strict=True)]
-    large = [F.interpolate(map_, (SIDE, SIDE), mode="bilinear", align_corners=False)[:, 0].numpy() for map_ in maps]
+    large = [F.interpolate(map_, (side, side), mode="bilinear", align_corners=False)[:, 0].numpy() for map_ in maps]
     return Maps(*large)
 
 
@@ -65,7 +68,8 @@ def draw_examples(folder: Path, data: TrialData, path: Path) -> None:
     if not chosen:
         return
     first, second = (validation.chips.batch(index[chosen]) for index in (validation.first, validation.second))
-    each = [relevance(network, verifier.loss, first, second) for network in verifier.networks]
+    side = data.validation.images.shape[1]
+    each = [relevance(network, verifier.loss, first, second, side) for network in verifier.networks]
     maps = Maps(np.mean([m.first for m in each], axis=0), np.mean([m.second for m in each], axis=0))
     chips = [data.validation.images[index[chosen].numpy()] for index in (validation.first, validation.second)]
     pictures = [

@@ -29,7 +29,6 @@ from studies.keeper import Keeper, LocalKeeper, trial_file
 from studies.resources import Resources
 from trainables.errors import Halted, what_happened
 from trainables.result import (
-    EPOCH_FIELDS,
     INTERRUPTED,
     EpochMetrics,
     History,
@@ -331,7 +330,7 @@ class _Bridge(_InTheDriver, tune.Callback):
     ) -> None:
         if "infeasible" in result:
             return
-        metrics = EpochMetrics(**{name: result[name] for name in EPOCH_FIELDS})
+        metrics = EpochMetrics.from_dict(result)
         curve = self._curves[trial.config["number"]]
         if metrics.epoch <= len(curve):  # trained again after the last checkpoint, to the same figures
             return

@@ -8,9 +8,10 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,6 +72,7 @@ class Workshop:
     resources: Resources
     results: Path
     wandb: MirrorMode
+    opened: float = 0.0  # when, by time.monotonic
 
     @property
     def encoder(self) -> EncoderPath:
@@ -84,11 +86,12 @@ def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
 
     How much Ray must have room for is known of simulated chips before they are there, so both are made at once.
     """
+    opened = time.monotonic()
     reading = _begun(lambda: read_source(source, where.results))
-    size = SIZE if source.path == SYNTHETIC else _size(reading.result().for_trials())
+    size = SIZE if source.path == SYNTHETIC else bytes_of(reading.result().for_trials())
     with ray_cluster(where.address, size, ready=_libraries(where.resources, size)) as cluster:
         importlib.import_module("trainables.siamese")  # seconds, in which the chips are made
-        yield _workshop(source, where, cluster, reading.result())
+        yield replace(_workshop(source, where, cluster, reading.result()), opened=opened)
 
 
 def _workshop(source: Source, where: Where, cluster: Cluster, data: PreparedData) -> Workshop:
@@ -98,14 +101,14 @@ def _workshop(source: Source, where: Where, cluster: Cluster, data: PreparedData
     for note in data.notes:
         say(f"note: {note}")
     trial_data = data.for_trials()
-    size = _size(trial_data)
+    size = bytes_of(trial_data)
     resources = fit_resources(where.resources, cluster, size)
     if short := memory_note(resources, cluster, size):
         say(f"note: {short}")
     return Workshop(source, data, trial_data, share(trial_data), cluster, resources, where.results, where.wandb)
 
 
-def _size(data: TrialData) -> int:
+def bytes_of(data: TrialData) -> int:
     """Return the bytes of the chips that trials see."""
     return data.train.images.nbytes + data.validation.images.nbytes
 
@@ -115,13 +118,17 @@ def _libraries(wanted: Resources, size: int) -> tuple[str, ...]:
 
     Nothing of our own: where that lies, Ray tells a worker later.
     """
-    cpus = usable_cpus()
-    machine = Cluster((Node(cpus, float(Path("/dev/nvidiactl").exists()), usable_memory()),))
     with contextlib.suppress(InputError):  # said once Ray runs
-        fits = fit_resources(wanted, machine, size)
-        if fits.max_concurrent == cpus <= READY and not fits.gpus_per_trial:
+        fits = on_this_machine(wanted, size)
+        if fits.max_concurrent == usable_cpus() <= READY and not fits.gpus_per_trial:
             return ("ray.tune", "torch._dynamo", "safetensors.torch")
     return ()
+
+
+def on_this_machine(wanted: Resources, size: int) -> Resources:
+    """Return what a Ray of our own would give trials on `size` bytes; raise InputError where none fits."""
+    gpus = float(Path("/dev/nvidiactl").exists())
+    return fit_resources(wanted, Cluster((Node(usable_cpus(), gpus, usable_memory()),)), size)
 
 
 def _begun(work: Callable[[], T]) -> Future[T]:

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.images.synthetic import simulate
 from trainables.training import DeviceData
 
+settings.register_profile("untimed", deadline=None)  # timings are benchmarks, not tests
+settings.load_profile("untimed")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 torch.set_num_threads(1)
 

@@ -76,7 +76,8 @@ def test_the_training_core_needs_neither_ray_nor_optuna():
     while waiting:
         name = waiting.pop()
         seen.add(name)
-        found = set(imports(ROOT / (name.replace(".", "/") + ".py")))
+        module = ROOT / name.replace(".", "/")
+        found = set(imports(module / "__init__.py" if module.is_dir() else module.with_suffix(".py")))
         assert not {n.split(".")[0] for n in found} & {"ray", "optuna", "wandb", "pandas", "seaborn"}
         waiting += [n for n in found if n.startswith("trainables.") and n not in seen]
 

@@ -45,6 +45,10 @@ from trainables.plain import from_plain, to_plain
         (["--stage", "lr", "--epochs", "-3"], "--epochs"),
         (["--stage", "lr", "--trials", "many"], "'many' is not a whole number from 1"),
         (["--stage", "lr", "--seed", "1.5"], "--seed"),
+        (["--stage", "lr", "--minutes", "0"], "--minutes: '0' is not a number above 0"),
+        (["--stage", "lr", "--minutes", "5", "--trials", "4"], "--minutes 5: plans trials and repeats; leave out"),
+        (["--stage", "final", "--minutes", "5"], "not final, which searches nothing; give --trials and --repeats"),
+        (["--stage", "all", "--minutes", "5"], "--minutes 5: plans a stage that searches, not all stages in turn"),
         (["--stage", "lr", "--sampler", "grid"], "invalid choice: 'grid'"),
         (["--stage", "lr", "--study", "../up"], "--study '../up'"),
         (["--stage", "lr", "--nonsense"], "--nonsense"),
@@ -149,6 +153,8 @@ def test_list_and_dry_run_write_nothing(tmp_path, monkeypatch, capsys):
     planned = capsys.readouterr().out
     assert "constant (4 trials), exponential (3 trials), cosine (3 trials)" in planned
     assert "nuisance   optimiser.lr" in planned
+    assert "9 runs of a race among the 4 best, and 8 to 60 runs to decide (at most 20 fresh seeds): 27 to 79" in planned
+    assert re.search(r"time: about \d+\.\d to \d+\.\d min on this machine \(an epoch of one network takes", planned)
     assert not list(tmp_path.iterdir())
 
 
@@ -194,6 +200,7 @@ def test_all_plans_every_stage(tmp_path, monkeypatch, capsys):
     places = [planned.index(f"stage {name}:") for name in ("baseline", "loss", "lr", "regularisation", "init", "final")]
     assert places == sorted(places)
     assert "bce (8 trials), contrastive (8 trials), koch (8 trials)" in planned
+    assert "time: cannot be estimated (anything: no such file or folder" in planned
     assert not list(tmp_path.iterdir())
 
 
@@ -475,3 +482,18 @@ class TestSmoke:
             trial["state"] for arm in journal_states(root / "results/lr/cut/optuna.journal").values() for trial in arm
         ]
         assert "RUNNING" not in states
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_minutes_are_planned_by_and_recorded(tmp_path):
+    """--minutes plans trials and repeats from its first trials, says both, keeps them in study.json, and runs as many."""
+    done = search("--stage", "lr", "--minutes", "0.5", "--epochs", "1", "--study", "timed", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = re.search(r"--trials (\d+) --repeats (\d+)", done.stderr)
+    trials, repeats = map(int, said.groups())
+    manifest = json.loads((tmp_path / "results/lr/timed/study.json").read_text())
+    assert manifest["budget"] == {"trials": trials, "epochs": 1, "repeats": repeats, "minutes": 0.5}
+    assert manifest["pace"]["run"] > 0
+    rows = pd.read_csv(tmp_path / "results/lr/timed/trials.csv")
+    assert rows["trial"].tolist() == list(range(trials))

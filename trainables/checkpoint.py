@@ -49,13 +49,13 @@ def from_bytes(content: bytes, config: TrialConfig, device: str = "cpu") -> tupl
     try:
         described = _metadata(content)
         tensors = load(content)
-        if described["config"] != config.to_dict():
+        if TrialConfig.from_dict(described["config"]) != config:
             raise ValueError("it belongs to another config")
         run = Run.fresh(config, device)
         for number, member in enumerate(run.members):
             _restore(member, _under(tensors, f"{number}."))
         run.epoch = int(described["epoch"])
-        best = Best(EpochMetrics(**described["best"]) if described["best"] else None, _under(tensors, "best."))
+        best = Best(EpochMetrics.from_dict(described["best"]) if described["best"] else None, _under(tensors, "best."))
     except Exception as error:  # a damaged file fails in as many ways as there are bytes
         raise ValueError(f"not a checkpoint of this trial ({error})") from error
     return run, best

@@ -36,8 +36,10 @@ def share_threads(threads: int, path: EncoderPath) -> None:
 def compiled_features(batch: Batch, weights: list[Tensor]) -> Tensor:
     """Return the features (B, 7, 18, 18) of a batch; `weights`: W1, b1, W2, b2, W3, b3, float32 on the CPU.
 
-    Raises IndexError for a chip that is not stored.
+    Raises IndexError for a chip that is not stored, and ValueError for chips of another side.
     """
+    if batch.stored.pixels.shape[1:] != (SIDES[0], SIDES[0], MAPS[0]):
+        raise ValueError(f"the compiled pass is for chips of {SIDES[0]} x {SIDES[0]}, not {batch.stored.pixels.shape}")
     answer: Tensor = _Features.apply(batch, *weights)
     return answer
 

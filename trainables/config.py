@@ -57,7 +57,7 @@ def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:
 
 @dataclass(frozen=True)
 class Loss(_Checked):
-    """Which loss is minimised: `bce`, `contrastive` or `koch` (trainables/losses.py has the formulas).
+    """Which loss is minimised: `bce`, `contrastive` or `koch` (trainables/losses/ has the formulas).
 
     `margin` is read by `contrastive`, a distance between embeddings; the `l2_` factors by `koch`, one for each layer.
     """
@@ -73,33 +73,49 @@ class Loss(_Checked):
 
 @dataclass(frozen=True)
 class Network(_Checked):
-    """What may be added to the report's network: nothing, by default.
+    """Which `encoder` makes an embedding of a chip (trainables/encoders/), and what is added to it: nothing by default.
 
-    `batch_norm` after each convolution; dropout with probability `dropout_conv` on what the convolution blocks hand
-    on, and `dropout_out` on the distances before the last layer.
+    `batch_norm` after each convolution, which `small` and `resnet18` always have; dropout with probability
+    `dropout_conv` on what the convolution blocks hand on, and `dropout_out` on the distances before the last layer.
+    `width` (channels of the first block) and `depth` (blocks) are read by `small`, `embedding` (numbers a chip is
+    described by) by `small` and `resnet18`.
     """
 
+    encoder: str = _one_of("report", "small", "resnet18")
     batch_norm: bool = _switch(False)
     dropout_conv: float = _number(0.0, 0.0, 0.95)
     dropout_out: float = _number(0.0, 0.0, 0.95)
+    width: int = _number(16, 1, 256)
+    depth: int = _number(4, 1, 8)
+    embedding: int = _number(64, 1, 4096)
 
 
 @dataclass(frozen=True)
 class Optimiser(_Checked):
-    """Adam; `weight_decay` is torch's L2 form, added to the gradient (report, section 1.6)."""
+    """Adam; `weight_decay` is torch's L2 form, added to the gradient (report, section 1.6).
+
+    A gradient whose norm, over all weights together, is larger than `clip_norm` is scaled down to it before the step;
+    0: never (playbook: gradient clipping).
+    """
 
     kind: str = _one_of("adam")
     lr: float = _number(1e-3, 0.0)
     weight_decay: float = _number(0.0, 0.0)
+    clip_norm: float = _number(0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class Schedule(_Checked):
-    """Learning rate over epochs; `gamma` is read by `exponential`, `floor` (last / first rate) by `cosine`."""
+    """Learning rate over epochs; `gamma` is read by `exponential`, `floor` (last / first rate) by `cosine`.
+
+    Over the first `warmup` epochs, step by step, the rate rises from nearly 0 to the schedule's; 0: it does not
+    (playbook: learning rate warm-up).
+    """
 
     kind: str = _one_of("constant", "exponential", "cosine")
     gamma: float = _number(0.9, 0.0, 1.0)
     floor: float = _number(0.0, 0.0, 1.0)
+    warmup: float = _number(0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -114,7 +130,7 @@ class Augmentation(_Checked):
 
 @dataclass(frozen=True)
 class Init(_Checked):
-    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers.py."""
+    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers/."""
 
     kind: str = _one_of("default", "he", "he_fan_in", "koch")
 

@@ -46,12 +46,13 @@ def pack(networks: Sequence[SiameseNetwork]) -> dict[str, Tensor]:
 
 
 def unpack(config: TrialConfig, tensors: Mapping[str, Tensor]) -> list[SiameseNetwork]:
-    """Return the networks that `pack` wrote for `config`, ready to answer; KeyError or RuntimeError for others."""
+    """Return the networks that `pack` wrote for `config`, ready to answer; RuntimeError for others."""
     several = config.ensemble.combine == "average" and config.ensemble.members > 1
     prefixes = [f"{number}." for number in range(config.ensemble.members)] if several else [""]
     networks = []
     for prefix in prefixes:
         network = SiameseNetwork(config.network)
-        network.load_state_dict({name: tensors[prefix + name] for name in network.state_dict()})
+        own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        network.load_state_dict(own)
         networks.append(network.to(memory_format=torch.channels_last).eval())
     return networks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
 
 from trainables.config import TrialConfig
@@ -14,7 +14,12 @@ INTERRUPTED = "interrupted"  # the reason of a trial that Ctrl-C cut off: it say
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch as measured; losses are means over pairs, `seconds` is the wall time of training and validation."""
+    """One epoch as measured.
+
+    Losses are means over pairs, `lr` is the rate of the last step, `seconds` the wall time of training and validation.
+    `grad_norm` is the arithmetic mean over the steps of the norm of the whole gradient before clipping (and over the
+    members of an ensemble); None where it is no finite number, or was not measured yet, as in older studies.
+    """
 
     epoch: int
     train_loss: float
@@ -24,6 +29,18 @@ class EpochMetrics:
     val_cosine: float
     lr: float
     seconds: float
+    grad_norm: float | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EpochMetrics:
+        """Return the metrics among `values`; raise KeyError where one is missing that was always measured."""
+        return cls(
+            **{
+                entry.name: values[entry.name]
+                for entry in fields(cls)
+                if entry.default is MISSING or entry.name in values
+            }
+        )
 
 
 EPOCH_FIELDS = tuple(field.name for field in fields(EpochMetrics))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,8 +23,9 @@ from trainables.initialisers import initialise
 from trainables.losses import PairLoss, make_loss
 from trainables.metrics import confusion, cosine_similarity
 from trainables.model import SiameseNetwork
-from trainables.optimisers import learning_rate, make_optimiser
+from trainables.optimisers import make_optimiser, take_step
 from trainables.result import EpochMetrics
+from trainables.schedules import learning_rates
 from trainables.stored import Tensors, load
 
 ENCODE_BATCH = 256
@@ -97,8 +98,8 @@ def train(config: TrialConfig, data: DeviceData, run: Run | None = None) -> Iter
     loss = make_loss(config.loss)
     while run.epoch < config.epochs:
         started = time.perf_counter()
-        lr = learning_rate(config, run.epoch)
-        train_loss = math.fsum(train_epoch(member, data.train, loss, lr) for member in run.members) / len(run.members)
+        trained = [train_epoch(member, data.train, loss, run.epoch) for member in run.members]
+        train_loss, grad_norm = _mean(epoch.loss for epoch in trained), _mean(epoch.grad_norm for epoch in trained)
         val_loss, score, run.networks = answer(config, run.members, data.validation, loss)
         run.epoch += 1
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
@@ -111,28 +112,43 @@ def train(config: TrialConfig, data: DeviceData, run: Run | None = None) -> Iter
             val_accuracy=counts.accuracy,
             val_jaccard=counts.jaccard,
             val_cosine=cosine_similarity(score, data.validation.target),
-            lr=lr,
+            lr=trained[0].lr,
             seconds=time.perf_counter() - started,
+            grad_norm=grad_norm if math.isfinite(grad_norm) else None,
         )
 
 
-def train_epoch(member: Member, data: Tensors, loss: PairLoss, lr: float) -> float:
-    """Take one step for each batch of shuffled pairs at rate `lr`; return the mean loss over all pairs."""
+@dataclass(frozen=True)
+class TrainedEpoch:
+    """What an epoch of steps gave: mean loss over pairs, mean gradient norm over steps, rate of the last step."""
+
+    loss: float
+    grad_norm: float
+    lr: float
+
+
+def train_epoch(member: Member, data: Tensors, loss: PairLoss, epoch: int) -> TrainedEpoch:
+    """Take one step for each batch of shuffled pairs, at the rates of `epoch` (0 is the first)."""
     config, model = member.config, member.model.train()
-    for group in member.optimiser.param_groups:
-        group["lr"] = lr
     order = torch.randperm(len(data.target), generator=member.order).to(data.target.device)
-    total = torch.zeros((), device=data.target.device)
-    for pairs in torch.split(order, config.batch_size):
+    batches = torch.split(order, config.batch_size)
+    rates = learning_rates(config, epoch, len(batches))
+    total_loss, total_norm = torch.zeros(2, device=data.target.device)
+    for pairs, lr in zip(batches, rates, strict=True):
         both = torch.cat([data.first[pairs], data.second[pairs]])
         views = draw_views(len(both), config.augmentation, member.generator)
         first, second = model.encode(data.chips.batch(both, views)).chunk(2)
         batch_loss = loss(model, first, second, data.target[pairs])
         member.optimiser.zero_grad()
         (batch_loss + loss.penalty(model)).backward()  # type: ignore[no-untyped-call]
-        member.optimiser.step()
-        total += batch_loss.detach() * len(pairs)
-    return float(total) / len(data.target)
+        total_norm += take_step(member.optimiser, lr, config.optimiser.clip_norm)
+        total_loss += batch_loss.detach() * len(pairs)
+    return TrainedEpoch(float(total_loss) / len(data.target), float(total_norm) / len(batches), rates[-1])
+
+
+def _mean(values: Iterable[float]) -> float:
+    each = list(values)
+    return math.fsum(each) / len(each)
 
 
 def answer(

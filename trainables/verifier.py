@@ -82,7 +82,7 @@ class Verifier:
             raise InputError(f"{folder / DESCRIPTION}: describes no verifier ({error}); it was edited") from error
         try:
             networks = unpack(config, load_file(folder / WEIGHTS))
-        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             first = str(error).splitlines()[0]
             raise InputError(f"{folder / WEIGHTS}: not the weights of {DESCRIPTION}'s config ({first})") from error
         return cls(networks, make_loss(config.loss), pixels, mean, sd, scale)
@@ -105,7 +105,7 @@ class Verifier:
 
     @torch.no_grad()
     def embed(self, images: Images) -> list[Tensor]:
-        """Return each network's embeddings (N, 18) of 8-bit chips (N, 75, 75, 3); InputError if it never saw such."""
+        """Return each network's embeddings (N, E) of 8-bit chips (N, 75, 75, 3); InputError if it never saw such."""
         batches = StoredChips.of(self.on_scale(images), self.mean, self.sd).batches(ENCODE_BATCH)
         return [torch.cat([network.encode(batch) for batch in batches]) for network in self.networks]
 

@@ -1,12 +1,14 @@
 """Findings in report.json: what is written is read again, and what makes no sense is refused by name."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 
-from storage.finding import Finding, Widen
+from storage.finding import Clip, Finding, WarmUp, Widen
 from tests.analysis.checks.test_precedence import findings
+from trainables.config import TrialConfig
 from trainables.errors import InputError
 
 
@@ -14,6 +16,13 @@ from trainables.errors import InputError
 def test_a_finding_comes_back_from_its_json(page):
     """Through JSON and back every finding is equal, its remedy of the same kind."""
     assert [Finding.from_dict(json.loads(json.dumps(finding.to_dict()))) for finding in page] == page
+
+
+@pytest.mark.parametrize("remedy", [WarmUp(), Clip()])
+def test_a_remedy_names_what_can_be_set(remedy):
+    """What a person is to set is a path of the config."""
+    paths = re.findall(r"\b[a-z]+\.[a-z_]+\b", remedy.words.replace("epochs.csv", ""))
+    assert [TrialConfig().value(path) for path in paths] == [0]
 
 
 def test_a_remedy_is_a_plain_dict_with_its_kind():

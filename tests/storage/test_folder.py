@@ -60,7 +60,8 @@ def test_the_columns_are_the_contracts(tmp_path):
     header = (folder / "trials.csv").read_text().splitlines()[0]
     assert header == contract + ",optimiser.lr,schedule.kind,schedule.gamma"
     assert ",".join(TRIAL_COLUMNS) == contract
-    assert ",".join(EPOCH_COLUMNS) == "trial,epoch,train_loss,val_loss,val_accuracy,val_jaccard,val_cosine,lr,seconds"
+    columns = "trial,epoch,train_loss,val_loss,val_accuracy,val_jaccard,val_cosine,lr,seconds,grad_norm"
+    assert ",".join(EPOCH_COLUMNS) == columns
     assert (folder / "epochs.csv").read_text().splitlines()[0] == ",".join(EPOCH_COLUMNS)
 
 
@@ -75,6 +76,25 @@ def test_rows_come_back_exact(tmp_path):
     assert failed["reason"] == "loss not finite, epoch 1"
     assert failed[["val_loss", "best_epoch", "schedule.gamma"]].isna().all()
     assert study.finished["trial"].tolist() == [0]
+
+
+def test_epochs_of_older_studies_have_no_gradient_norm(tmp_path):
+    """A record written before there was grad_norm is read, with that figure empty; any other that is missing is named."""
+    folder = write_study(tmp_path / "s")
+    record = folder / "search.jsonl"
+    events = [json.loads(line) for line in record.read_text().splitlines()]
+
+    def without(name):
+        kept = [{key: value for key, value in event.items() if key != name} for event in events]
+        record.write_text("".join(json.dumps(event) + "\n" for event in kept))
+
+    without("grad_norm")
+    epochs = read_study(folder).epochs
+    assert epochs["grad_norm"].isna().all()
+    assert epochs.iloc[0]["seconds"] == EPOCH.seconds
+    without("seconds")
+    with pytest.raises(InputError, match="seconds"):
+        read_study(folder)
 
 
 def test_interrupted_repeats_are_no_evidence(tmp_path):

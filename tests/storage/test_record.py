@@ -20,7 +20,7 @@ def trial(number):
 
 
 def epoch(number, loss=0.5):
-    return EpochMetrics(number, loss / 3, loss / number, 0.9, 0.8, 0.7, 0.01, 1.25)
+    return EpochMetrics(number, loss / 3, loss / number, 0.9, 0.8, 0.7, 0.01, 1.25, grad_norm=0.1 * number)
 
 
 def write(record, number, epochs, status=None, reason=""):
@@ -54,6 +54,19 @@ def test_a_record_opened_again_knows_all_it_heard(written):
     assert after.histories[0].epochs == tuple(epoch(e) for e in (1, 2, 3))
     assert after.histories[0].trial == trial(0)
     assert after.done[1].result.reason == "loss not finite in epoch 2"
+
+
+def test_a_record_of_an_older_version_has_no_gradient_norm(written):
+    """Epochs written before there was grad_norm are read without it; one without a loss makes no sense."""
+    _, folder = written
+    path = Files.of_search(folder).record
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({k: v for k, v in e.items() if k != "grad_norm"}) + "\n" for e in events))
+    histories = Record(Files.of_search(folder), LOSS).histories.values()
+    assert {e.grad_norm for history in histories for e in history.epochs} == {None}
+    path.write_text("".join(json.dumps({k: v for k, v in e.items() if k != "val_loss"}) + "\n" for e in events))
+    with pytest.raises(InputError, match="line 2 makes no sense"):
+        read_histories(path, LOSS)
 
 
 def test_the_tables_follow_from_the_record(written):

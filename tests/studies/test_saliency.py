@@ -21,13 +21,13 @@ def test_relevance_is_feature_times_gradient_by_finite_differences(kind):
     network, loss = SiameseNetwork().double(), make_loss(Loss(kind, margin=3.0))
     first, second = torch.randn(2, 1, 3, 75, 75, dtype=torch.float64)
     with torch.no_grad():
-        a, b = network.features(first), network.features(second)
+        a, b = network.encoder.features(first), network.encoder.features(second)
         steps = torch.eye(a.numel(), dtype=torch.float64).view(-1, *a.shape[1:]) * 1e-6
-        other = network.embed(b).expand(len(steps), -1)
-        up, down = (loss.evidence(network, network.embed(a + sign * steps), other) for sign in (1, -1))
+        other = network.encoder.embed(b).expand(len(steps), -1)
+        up, down = (loss.evidence(network, network.encoder.embed(a + sign * steps), other) for sign in (1, -1))
         slope = -(up - down).view_as(a) / 2e-6  # of similarity
         expected = F.interpolate((a * slope).sum(1, keepdim=True), (75, 75), mode="bilinear", align_corners=False)
-    found = relevance(network, loss, first, second)
+    found = relevance(network, loss, first, second, 75)
     assert found.first.shape == found.second.shape == (1, 75, 75)
     largest = float(expected.abs().max())
     assert largest > 1e-6
@@ -39,8 +39,8 @@ def test_what_the_network_cannot_see_is_not_relevant():
     torch.manual_seed(1)
     network = SiameseNetwork()
     with torch.no_grad():
-        network.fc1[0].weight.view(18, 7, 18, 18)[..., 9:] = 0
-    maps = relevance(network, make_loss(Loss()), *torch.randn(2, 4, 3, 75, 75))
+        network.encoder.fc1[0].weight.view(18, 7, 18, 18)[..., 9:] = 0
+    maps = relevance(network, make_loss(Loss()), *torch.randn(2, 4, 3, 75, 75), side=75)
     for side in (maps.first, maps.second):
         assert np.abs(side[..., 42:]).max() == 0
         assert np.abs(side[..., :35]).max() > 0

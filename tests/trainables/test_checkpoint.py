@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from trainables.checkpoint import Best, from_bytes, to_bytes
 from trainables.config import TrialConfig
 from trainables.ensemble import pack
+from trainables.result import EpochMetrics
 from trainables.training import Run, train
 
 PLAIN = TrialConfig().override({"epochs": 4, "optimiser.lr": 0.003, "optimiser.weight_decay": 1e-3, "seed": 3})
 CONFIGS = {
+    "warm-up and clipping": PLAIN.override({"schedule.warmup": 2.5, "optimiser.clip_norm": 0.05}),
     "augmented": PLAIN.override({"augmentation.theta": 0.6, "schedule.kind": "cosine"}),
     "regularised": PLAIN.override(
         {"network.batch_norm": True, "network.dropout_conv": 0.2, "network.dropout_out": 0.1}
@@ -27,12 +29,12 @@ def test_a_restored_run_goes_on_to_the_bit(device_data, name, stop):
     """Stopped after an epoch, written, read and gone on with, a run gives the losses and weights of an unbroken one."""
     config = CONFIGS[name]
     unbroken, begun = Run.fresh(config), Run.fresh(config)
-    expected = [(m.epoch, m.train_loss, m.val_loss) for m in train(config, device_data, unbroken)]
+    expected = [(m.epoch, m.train_loss, m.val_loss, m.grad_norm) for m in train(config, device_data, unbroken)]
     first = [m for _, m in zip(range(stop), train(config, device_data, begun), strict=False)]
     content = to_bytes(config, begun, Best(first[-1], pack(begun.networks)))
     restored, best = from_bytes(content, config)
-    rest = [(m.epoch, m.train_loss, m.val_loss) for m in train(config, device_data, restored)]
-    assert [(m.epoch, m.train_loss, m.val_loss) for m in first] + rest == expected
+    rest = [(m.epoch, m.train_loss, m.val_loss, m.grad_norm) for m in train(config, device_data, restored)]
+    assert [(m.epoch, m.train_loss, m.val_loss, m.grad_norm) for m in first] + rest == expected
     assert best.epoch == first[-1]
     for name, tensor in pack(unbroken.networks).items():
         assert torch.equal(pack(restored.networks)[name], tensor)
@@ -50,6 +52,19 @@ def test_another_configs_checkpoint_is_refused():
     for changes in ({"seed": 4}, {"network.batch_norm": True}):
         with pytest.raises(ValueError, match="belongs to another config"):
             from_bytes(content, PLAIN.override(changes))
+
+
+def test_a_checkpoint_from_before_a_path_was_there_is_its_default_s():
+    """A state whose config lacks a path, and its best epoch a figure, goes on where the path's value is the default."""
+    run, epoch = Run.fresh(PLAIN), EpochMetrics(1, 0.5, 0.5, 0.9, 0.8, 0.9, 0.01, 1.0)
+    content = to_bytes(PLAIN, run, Best(epoch))
+    with_spaces = {b', \\"grad_norm\\": null': b"", b', \\"warmup\\": 0.0': b"", b', \\"clip_norm\\": 0.0': b""}
+    for name, nothing in with_spaces.items():
+        assert name in content
+        content = content.replace(name, nothing + b" " * len(name))
+    assert from_bytes(content, PLAIN)[1].epoch == epoch
+    with pytest.raises(ValueError, match="belongs to another config"):
+        from_bytes(content, PLAIN.override({"schedule.warmup": 1.0}))
 
 
 CONTENT = to_bytes(PLAIN, Run.fresh(PLAIN), Best())

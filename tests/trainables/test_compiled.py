@@ -68,10 +68,10 @@ def seen(chip, view):
 def nearest_tie(exact, x):
     """How near a maximum is to the next of its four, or to the ReLU's threshold, relative to the map's largest value."""
     nearest = 1.0
-    for convolution in (exact.conv[0], exact.conv[3], exact.conv[6]):
+    for convolution in (exact.encoder.conv[0], exact.encoder.conv[3], exact.encoder.conv[6]):
         x = convolution(x)
         size = x.abs().max()
-        if convolution is not exact.conv[6]:
+        if convolution is not exact.encoder.conv[6]:
             first, second = F.unfold(x.flatten(0, 1)[:, None], 2, stride=2).topk(2, dim=1).values.unbind(1)
             lead = (first - second)[first > 0]
             nearest = min(nearest, float(lead.min() / size) if len(lead) else 1.0)
@@ -82,7 +82,7 @@ def nearest_tie(exact, x):
 
 
 def gradients(features, model, weight):
-    return torch.autograd.grad((features * weight).sum(), list(model.conv.parameters()))
+    return torch.autograd.grad((features * weight).sum(), list(model.encoder.conv.parameters()))
 
 
 batches = st.lists(st.integers(0, 5), min_size=1, max_size=9)  # chips may stand in a batch more than once
@@ -97,8 +97,10 @@ def test_features_equal_torchs_in_float64(numbers, kind, size, seed, viewed):
     views = torch.randint(0, 8, (len(numbers),), dtype=torch.uint8) if viewed else None
     batch, model = stored(6, seed, kind, size).batch(torch.tensor(numbers), views), network(seed)
     exact, x = exactly(model, batch)
-    expected = exact.features(x)
-    assert (model.features(batch) - expected).abs().max() <= 1e-5 * max(1.0, float(expected.detach().abs().max()))
+    expected = exact.encoder.features(x)
+    assert (model.encoder.features(batch) - expected).abs().max() <= 1e-5 * max(
+        1.0, float(expected.detach().abs().max())
+    )
 
 
 @needs_pass
@@ -111,8 +113,8 @@ def test_gradients_equal_torchs_in_float64(numbers, kind, size, seed, viewed):
     exact, x = exactly(model, batch)
     assume(nearest_tie(exact, x) > TIE)
     weight = torch.randn(len(numbers), 7, 18, 18)
-    mine = gradients(model.features(batch), model, weight)
-    for ours, theirs in zip(mine, gradients(exact.features(x), exact, weight.double()), strict=True):
+    mine = gradients(model.encoder.features(batch), model, weight)
+    for ours, theirs in zip(mine, gradients(exact.encoder.features(x), exact, weight.double()), strict=True):
         assert (ours - theirs).norm() <= 1e-4 * theirs.norm()
 
 
@@ -124,7 +126,7 @@ def test_the_number_of_threads_changes_no_bit():
     try:
         for threads in (1, 2, 3, 7):
             share_threads(threads, encoder_path())
-            features = model.features(batch)
+            features = model.encoder.features(batch)
             answers.append((features.detach(), *gradients(features, model, weight)))
     finally:
         share_threads(1, encoder_path())
@@ -142,13 +144,13 @@ def test_what_is_no_number_comes_through(bad):
     chips, model = stored(3, 2, "floats"), network(2)
     chips.pixels[1, 30, 40] = bad
     batch = chips.batch(torch.arange(3))
-    ours, theirs = model.features(batch), model.features(batch.normalised())
+    ours, theirs = model.encoder.features(batch), model.encoder.features(batch.normalised())
     assert not torch.isfinite(theirs).all()
     assert torch.equal(ours.isnan(), theirs.isnan())
     assert torch.equal(ours.isinf(), theirs.isinf())
     with torch.no_grad():
-        model.conv[3].weight[2, 1, 0, 0] = bad
-    ours, theirs = model.features(batch), model.features(batch.normalised())
+        model.encoder.conv[3].weight[2, 1, 0, 0] = bad
+    ours, theirs = model.encoder.features(batch), model.encoder.features(batch.normalised())
     assert not (ours.isfinite() & ~theirs.isfinite()).any()
 
 
@@ -157,8 +159,8 @@ def test_views_are_those_of_the_gathered_batch():
     """A chip under each of the eight views gives what torch's layers give of the batch gathered under them."""
     chips, model, views = stored(1, 3), network(3), torch.arange(8, dtype=torch.uint8)
     batch = chips.batch(torch.zeros(8, dtype=torch.long), views)
-    gathered = model.features(gather(chips.normalised, batch.chips, views))
-    assert torch.allclose(model.features(batch), gathered, atol=1e-5)
+    gathered = model.encoder.features(gather(chips.normalised, batch.chips, views))
+    assert torch.allclose(model.encoder.features(batch), gathered, atol=1e-5)
 
 
 @needs_pass
@@ -166,7 +168,15 @@ def test_a_chip_that_is_not_stored_is_an_error():
     """A number beyond the stored chips, or below 0, is an IndexError, not a read of other memory."""
     for number in (3, -1):
         with pytest.raises(IndexError, match="not stored"):
-            network(0).features(stored(3, 0).batch(torch.tensor([0, number])))
+            network(0).encoder.features(stored(3, 0).batch(torch.tensor([0, number])))
+
+
+@needs_pass
+def test_chips_of_another_side_are_an_error():
+    """Chips that are smaller than the pass reads are a ValueError, not a read of other memory."""
+    chips = StoredChips.of(np.zeros((2, 74, 75, 3), np.uint8), np.zeros(3, np.float32), np.ones(3, np.float32))
+    with pytest.raises(ValueError, match="75 x 75"):
+        network(0).encoder.features(chips.batch(torch.tensor([0, 1])))
 
 
 @needs_pass
@@ -219,12 +229,12 @@ def test_every_width_of_vectors_gives_the_same(flags, tmp_path, monkeypatch):
     """Built for narrower vectors, features and gradients equal the installed build's to rounding."""
     library = build(tmp_path, f'-DENCODER_SOURCE="{digest()}"', *flags)
     batch, model, weight = stored(5, 4).batch(torch.arange(21) % 5), network(4), torch.randn(21, 7, 18, 18)
-    features = model.features(batch)
+    features = model.encoder.features(batch)
     expected = (features, *gradients(features, model, weight))
     monkeypatch.setenv(SWITCH, str(library))
     if not encoder_path().compiled:
         pytest.skip(encoder_path().why)
-    features = model.features(batch)
+    features = model.encoder.features(batch)
     for ours, theirs in zip((features, *gradients(features, model, weight)), expected, strict=True):
         assert (ours - theirs).norm() <= 1e-5 * theirs.norm()
 

@@ -5,8 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.config import TrialConfig
+from trainables.config import Ensemble, Init, Loss, Network, Schedule, TrialConfig
+from trainables.encoders import ENCODERS
 from trainables.errors import ConfigError, InputError
+from trainables.initialisers import INITIALISERS
+from trainables.losses import LOSSES
+from trainables.schedules import SCHEDULES
 
 overrides = st.fixed_dictionaries(
     {},
@@ -15,6 +19,8 @@ overrides = st.fixed_dictionaries(
         "optimiser.weight_decay": st.floats(0, 1),
         "schedule.kind": st.sampled_from(["constant", "exponential", "cosine"]),
         "schedule.gamma": st.floats(0, 1),
+        "schedule.warmup": st.floats(0, 100),
+        "optimiser.clip_norm": st.floats(0, 100),
         "augmentation.theta": st.floats(0, 1),
         "augmentation.greyscale": st.booleans(),
         "init.kind": st.sampled_from(["default", "he", "he_fan_in", "koch"]),
@@ -71,6 +77,8 @@ def test_a_config_is_frozen():
         ("optimiser.lr", float("nan"), "optimiser.lr is nan"),
         ("optimiser.lr", 10**400, "optimiser.lr is 1000"),
         ("optimiser.weight_decay", 10**400, "optimiser.weight_decay is 1000"),
+        ("optimiser.clip_norm", -0.1, "optimiser.clip_norm is -0.1"),
+        ("schedule.warmup", float("inf"), "schedule.warmup is inf"),
         ("optimiser.lr", True, "must be a number"),
         ("optimiser.lr", "0.1", "must be a number"),
         ("schedule.kind", "linear", "constant, exponential, cosine"),
@@ -87,6 +95,22 @@ def test_a_bad_value_is_refused_by_name(path, value, said):
     """Every illegal path or value raises a ConfigError that names it and, where it can, what would be right."""
     with pytest.raises(ConfigError, match=said):
         TrialConfig().override({path: value})
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "units"),
+    [
+        (Loss, "kind", (*LOSSES,)),
+        (Network, "encoder", (*ENCODERS,)),
+        (Schedule, "kind", (*SCHEDULES,)),
+        (Init, "kind", (*INITIALISERS,)),
+        (Ensemble, "second_init", ("same", *INITIALISERS)),
+    ],
+)
+def test_what_can_be_chosen_is_what_there_is(part, name, units):
+    """The choices of a config are the units that are registered, in the same order: neither knows one alone."""
+    (entry,) = (entry for entry in dataclasses.fields(part) if entry.name == name)
+    assert entry.metadata["choices"] == units
 
 
 @pytest.mark.parametrize("content", [[], "lr", {"optimiser": 3}, {"optimiser": {"lr": {}}}, {"nothing": 1}])

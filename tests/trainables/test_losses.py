@@ -61,7 +61,12 @@ def test_koch_is_bce_with_a_penalty_for_each_layers_weights(pairs):
     expected, scores = cross_entropy(model, first, second)
     assert loss(model, first, second, TARGET).item() == pytest.approx(expected, rel=1e-5)
     assert torch.allclose(loss.score(model, first, second), torch.tensor(scores), atol=1e-6)
-    layers = {"conv1": "conv.0", "conv2": "conv.3", "conv3": "conv.6", "fc1": "fc1.0", "out": "out"}
+    layers = {
+        "conv1": "encoder.conv.0",
+        "conv2": "encoder.conv.3",
+        "conv3": "encoder.conv.6",
+        "fc1": "encoder.fc1.0",
+    } | {"out": "out"}
     state = model.state_dict()
     penalty = sum(
         KOCH[f"l2_{name}"] * sum(w * w for w in state[f"{layer}.weight"].flatten().tolist())

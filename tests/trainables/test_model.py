@@ -1,9 +1,12 @@
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import Generator, nn
 
 from trainables.config import Network
-from trainables.model import Dropout, SiameseNetwork
+from trainables.dropout import Dropout
+from trainables.model import SiameseNetwork
 
 REPORT = """SiameseNetwork(
   (conv): Sequential(
@@ -31,8 +34,22 @@ def test_the_network_has_the_reports_parameters():
 
 
 def test_the_printed_network_is_the_reports():
-    """str(SiameseNetwork()) is the report's listing (section 1.3), line by line."""
-    assert str(SiameseNetwork()) == REPORT
+    """The layers, one after the other as torch prints them, are the report's listing (section 1.3), line by line."""
+    model = SiameseNetwork()
+    layers = nn.Sequential(OrderedDict([*model.encoder.named_children(), *list(model.named_children())[1:]]))
+    assert str(layers).replace("Sequential", "SiameseNetwork", 1) == REPORT
+
+
+def test_weights_kept_before_there_were_encoders_are_the_reports():
+    """Weights by their names of then, without the encoder's, load into the same places."""
+    model, kept = SiameseNetwork(), SiameseNetwork()
+    old = {name.removeprefix("encoder."): tensor for name, tensor in kept.state_dict().items()}
+    assert set(old) >= {"conv.0.weight", "fc1.0.bias", "out.weight"}
+    model.load_state_dict(old)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, kept.state_dict()[name])
+    with pytest.raises(RuntimeError, match=r"conv\.9"):
+        model.load_state_dict(old | {"conv.9.weight": torch.zeros(1)})
 
 
 def test_what_is_added_stands_where_it_should():
@@ -64,7 +81,7 @@ def test_dropout_draws_from_its_generator_and_only_in_training():
 def test_batch_normalisation_normalises_each_convolution():
     """In training the first normalised layer's output has mean 0 and deviation 1 in every channel."""
     model = SiameseNetwork(Network(batch_norm=True)).train()
-    out = model.conv[1](model.conv[0](3 + 2 * torch.randn(16, 3, 75, 75)))
+    out = model.encoder.conv[1](model.encoder.conv[0](3 + 2 * torch.randn(16, 3, 75, 75)))
     assert torch.allclose(out.mean((0, 2, 3)), torch.zeros(5), atol=1e-4)
     assert torch.allclose(out.std((0, 2, 3)), torch.ones(5), atol=1e-3)
 
@@ -74,11 +91,11 @@ def test_encode_equals_the_layers_in_the_reports_order(added):
     """ReLU after the max-pool gives, to the bit, what the printed order (ReLU before it) gives, gradients included."""
     model = SiameseNetwork(added).to(memory_format=torch.channels_last)
     x = torch.randn(6, 3, 75, 75).to(memory_format=torch.channels_last)
-    plain = nn.Sequential(*[nn.ReLU() if isinstance(layer, nn.ReLU) else layer for layer in model.conv])
+    plain = nn.Sequential(*[nn.ReLU() if isinstance(layer, nn.ReLU) else layer for layer in model.encoder.conv])
     ours = model.encode(x)
-    theirs = model.fc1(plain(x))
+    theirs = model.encoder.fc1(plain(x))
     assert torch.allclose(ours, theirs, atol=1e-6) if added.batch_norm else torch.equal(ours, theirs)
-    weight = model.conv[0].weight
+    weight = model.encoder.conv[0].weight
     (mine,) = torch.autograd.grad(ours.sum(), weight, retain_graph=True)
     (reference,) = torch.autograd.grad(theirs.sum(), weight)
     assert torch.allclose(mine, reference, atol=1e-6)

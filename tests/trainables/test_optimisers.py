@@ -2,37 +2,25 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.config import Optimiser, TrialConfig
-from trainables.optimisers import learning_rate, make_optimiser
-
-EPOCHS = 12
+from trainables.config import Optimiser
+from trainables.optimisers import make_optimiser, take_step
 
 
-def config(**schedule):
-    return TrialConfig().override(
-        {"epochs": EPOCHS, "optimiser.lr": 0.02, **{f"schedule.{k}": v for k, v in schedule.items()}}
-    )
+def weights_with_gradients():
+    """Two weights whose gradients have a norm of 13 together, and one that took no part."""
+    a, b, c = (nn.Parameter(torch.zeros(size)) for size in (2, 1, 3))
+    a.grad, b.grad = torch.tensor([3.0, 4.0]), torch.tensor([12.0])
+    return a, b, c
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (config(kind="constant"), lambda o: torch.optim.lr_scheduler.ConstantLR(o, factor=1.0)),
-        (config(kind="exponential", gamma=0.87), lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.87)),
-        (
-            config(kind="cosine", floor=0.1),
-            lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, EPOCHS, eta_min=0.002),
-        ),
-    ],
-)
-def test_a_schedule_is_torchs(ours, theirs):
-    """Each epoch's rate equals torch's scheduler stepped once an epoch."""
-    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.02)
-    scheduler = theirs(optimiser)
-    for epoch in range(EPOCHS):
-        assert learning_rate(ours, epoch) == pytest.approx(scheduler.get_last_lr()[0], rel=1e-9)
-        optimiser.step()
-        scheduler.step()
+@pytest.mark.parametrize(("clip_norm", "scale"), [(0.0, 1.0), (6.5, 0.5), (13.1, 1.0)])
+def test_a_gradient_is_clipped_as_a_whole(clip_norm, scale):
+    """All gradients shrink by one factor to the largest norm, and none where it is not reached; the norm said is that before."""
+    weights = weights_with_gradients()
+    optimiser = torch.optim.SGD(weights, lr=9.0)
+    assert float(take_step(optimiser, 0.1, clip_norm)) == pytest.approx(13.0)
+    moved = [-value for weight in weights for value in weight.tolist()]
+    assert moved == pytest.approx([0.1 * scale * g for g in (3, 4, 12, 0, 0, 0)], rel=1e-5)
 
 
 def test_adam_equals_a_loop_of_the_paper():

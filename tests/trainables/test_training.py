@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -23,7 +24,7 @@ CONFIG = TrialConfig().override(
 
 def measured(config, data):
     """All metrics but the wall time."""
-    return [(m.train_loss, m.val_loss, m.val_accuracy, m.val_jaccard, m.val_cosine, m.lr) for m in train(config, data)]
+    return [dataclasses.replace(m, seconds=0.0) for m in train(config, data)]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_an_epoch_equals_a_plain_loop(device_data):
     data, model = device_data.train, reference.model
     optimiser = torch.optim.Adam(model.parameters(), lr=0.003, weight_decay=1e-3)
     order = torch.randperm(len(data.target), generator=reference.order)
-    total = 0.0
+    total, norms = 0.0, []
     for start in range(0, len(order), 16):
         pairs = order[start : start + 16]
         both = torch.cat([data.first[pairs], data.second[pairs]])
@@ -82,9 +83,11 @@ def test_an_epoch_equals_a_plain_loop(device_data):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, data.target[pairs])
         optimiser.zero_grad()
         loss.backward()
+        norms.append(math.sqrt(sum(float(w.grad.double().square().sum()) for w in model.parameters())))
         optimiser.step()
         total += loss.item() * len(pairs)
     assert metrics.train_loss == pytest.approx(total / len(order), rel=1e-4)
+    assert metrics.grad_norm == pytest.approx(sum(norms) / len(norms), rel=1e-3)
     for a, b, c in zip(run.networks[0].parameters(), model.parameters(), untrained.model.parameters(), strict=True):
         assert (a - b).norm() < 0.02 * (b - c).norm()
 
@@ -101,13 +104,36 @@ def test_the_scheduled_rate_reaches_the_optimiser(device_data):
     assert moved[1] < 0.01 * moved[0]
 
 
+def test_warm_up_reaches_the_optimiser_and_the_record(device_data):
+    """In an epoch that is a thousandth of its warm-up the weights hardly move; the rate told is that of the last step."""
+    config, moved = CONFIG.override({"epochs": 1, "schedule.kind": "constant"}), []
+    for warmup in (0.0, 1000.0):
+        run = Run.fresh(config.override({"schedule.warmup": warmup}))
+        before = [weight.detach().clone() for weight in run.members[0].model.parameters()]
+        (epoch,) = train(run.members[0].config, device_data, run)
+        assert epoch.lr == pytest.approx(0.003 / (warmup or 1))
+        after = run.members[0].model.parameters()
+        moved.append(sum(float((a - b).detach().norm()) for a, b in zip(after, before, strict=True)))
+    assert moved[1] < 0.01 * moved[0]
+
+
+def test_clipping_changes_training_and_not_the_norm_of_the_first_step(device_data):
+    """A gradient clipped to a thousandth of its size is told as it was before; the norms are finite and recorded."""
+    config = CONFIG.override({"epochs": 1, "batch_size": 10_000})
+    (plain,), (clipped,) = (
+        list(train(config.override({"optimiser.clip_norm": norm}), device_data)) for norm in (0.0, 1e-6)
+    )
+    assert plain.grad_norm == clipped.grad_norm > 1e-3
+    assert plain.val_loss != clipped.val_loss
+
+
 def test_kochs_penalty_is_part_of_training(device_data):
     """The same network, batches and cross entropy: with a penalty on one layer its weights end smaller than without."""
     norms = []
     for l2 in (0.0, 10.0):
         run = Run.fresh(CONFIG.override({"epochs": 2, "loss.kind": "koch", "loss.l2_fc1": l2}))
         list(train(run.members[0].config, device_data, run))
-        norms.append(float(run.members[0].model.fc1[0].weight.detach().norm()))
+        norms.append(float(run.members[0].model.encoder.fc1[0].weight.detach().norm()))
     assert norms[1] < norms[0]
 
 

@@ -1,0 +1,76 @@
+"""How long studies would take on this machine, by the time of a few steps: what --dry-run says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from statistics import fmean
+
+from search_spaces.domain import IntRange
+from search_spaces.study import Study
+from storage.manifest import Pace
+from storage.source import Source
+from studies.minutes import estimated
+from studies.tuner import device_of
+from studies.workshop import Where, bytes_of, on_this_machine, read_source
+from trainables.compiled import share_threads
+from trainables.config import TrialConfig
+from trainables.data import TrialData
+from trainables.losses import make_loss
+from trainables.native import encoder_path
+from trainables.training import DeviceData, Member, train_epoch, validate
+
+STEPS = 8
+MEMBERS = "ensemble.members"
+
+
+def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
+    """Return about how long the studies take, one after the other, in a line; raise InputError for unusable images."""
+    data = read_source(source, where.results).for_trials()
+    resources = on_this_machine(where.resources, bytes_of(data))
+    at_once, device = resources.max_concurrent or 1, device_of(resources)
+    epoch = epoch_seconds(studies[0].start, data, at_once, device)
+    each = f"an epoch of one network takes {epoch:.2g} s, {at_once} at once"
+    if studies[0].budget.minutes:
+        return f"time: {studies[0].budget.minutes:g} min, as asked; {each}"
+    paces = [Pace(epoch * study.budget.epochs * _members(study), at_once) for study in studies]
+    times = [estimated(study, pace) for study, pace in zip(studies, paces, strict=True)]
+    least, most = (sum(time[place] for time in times) / 60 for place in (0, 1))
+    return f"time: about {least:.1f} to {most:.1f} min on this machine ({each})"
+
+
+def _members(study: Study) -> float:
+    """How many networks a trial trains, on average over the arms."""
+    counts = []
+    for arm in study.arms():
+        searched = next((p.domain for p in arm.nuisance if p.path == MEMBERS), None)
+        if isinstance(searched, IntRange):
+            counts.append((searched.low + searched.high) / 2)
+        else:
+            counts.append(float(arm.values.get(MEMBERS, study.start.ensemble.members)))
+    return fmean(counts)
+
+
+def epoch_seconds(config: TrialConfig, data: TrialData, at_once: int = 1, device: str = "cpu") -> float:
+    """Return the seconds of one epoch of one network while `at_once` are trained; the slowest of them is timed."""
+    loaded = DeviceData.of(data, device)
+    members = [Member.fresh(config, device) for _ in range(at_once)]
+    share_threads(1, encoder_path(config.network, device))
+    _seconds(members[0], loaded)  # loads what torch loads late
+    with ThreadPoolExecutor(at_once) as pool:  # the arithmetic lets other threads run
+        return max(pool.map(lambda member: _seconds(member, loaded), members))
+
+
+def _seconds(member: Member, data: DeviceData) -> float:
+    """One epoch's seconds: from a few steps, and a whole validation."""
+    loss, train = make_loss(member.config.loss), data.train
+    taken = min(STEPS * member.config.batch_size, len(train.target))
+    few = replace(train, first=train.first[:taken], second=train.second[:taken], target=train.target[:taken])
+    began = time.perf_counter()
+    train_epoch(member, few, loss, 0)
+    trained = time.perf_counter()
+    validate(member.model, data.validation, loss)
+    ended = time.perf_counter()
+    return (trained - began) * len(train.target) / taken + ended - trained

@@ -1,0 +1,30 @@
+"""How weights start, each drawn from an explicit generator; a file an initialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Generator, nn
+
+from trainables.initialisers.default import default
+from trainables.initialisers.he import he
+from trainables.initialisers.he_fan_in import he_fan_in
+from trainables.initialisers.koch import koch
+
+Initialiser = Callable[[nn.Conv2d | nn.Linear, Generator], None]  # draws the weights and biases of one layer anew
+
+INITIALISERS: Mapping[str, Initialiser] = {
+    "default": default,
+    "he": he,
+    "he_fan_in": he_fan_in,
+    "koch": koch,
+}
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, kind: str, generator: Generator) -> None:
+    """Draw every convolution and linear layer of `model` anew, in the order of its layers."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            INITIALISERS[kind](layer, generator)
