@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.page import embedded, render_page
 from analysis.published import PUBLISHED
-from analysis.report import chosen_values
+from analysis.shown import Shown
 from search_spaces.stages import STAGES
 from storage.folder import StudyRecord, read_study
 from storage.manifest import SCHEMA
@@ -135,7 +135,7 @@ def _stage_row(study: Answered, results: Path) -> dict[str, Any]:
         "study": manifest.name,
         "question": manifest.question,
         "arm": selected.arm,
-        "values": chosen_values(study.record, selected),
+        "values": Shown(study.record, report).chosen,
         "adopted": None if manifest.examined else selected.adopted,
         "verdict": report.verdict,
         "why": why,
