@@ -120,7 +120,7 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
         runs=_runs(called, SELECTED),
     )
     said = verdict(study, grounds, trial, findings)
-    if study.manifest.examined and measured.gain:
+    if study.manifest.judged == "test" and measured.gain:
         said = with_doubts(on_the_test_pairs(measured.gain), findings)
     return Report(
         verdict=with_a_dead_test(said, measured.selected),

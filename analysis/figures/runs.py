@@ -61,12 +61,13 @@ def draw_runs(curves: pd.DataFrame, path: Path) -> None:
 
 
 def _draw(shown: Shown, path: Path) -> None:
-    if shown.study.manifest.examined and len(shown.called.repeats):
+    if shown.study.manifest.judged == "test" and len(shown.called.repeats):
         draw_runs(run_curves(shown.called, TITLES), path)
 
 
 def _seen(shown: Shown) -> str:
-    runs = run_curves(shown.called, TITLES) if shown.study.manifest.examined else pd.DataFrame()
+    judged = shown.study.manifest.judged
+    runs = run_curves(shown.called, TITLES) if judged == "test" else pd.DataFrame()
     if runs.empty:
         return ""
     last = runs[(runs["split"] == "validation") & (runs["epoch"] == runs["epoch"].max())]
