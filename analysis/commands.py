@@ -24,7 +24,7 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
     manifest, budget = study.manifest, study.manifest.budget
     warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
     later = stage_after(stage_named(manifest.stage))
-    start = str(study.path / "best.json") if adopted and not manifest.examined else manifest.start_from
+    start = str(study.path / "best.json") if adopted and manifest.judged != "test" else manifest.start_from
     results = study.path.parent.parent
     cut_off, longer = is_cut_off(study), bool(warned & {"chance", "training length"})
     if later is None and not (cut_off or longer):

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from analysis.candidates import by_role, settled
-from analysis.checks import LATE, TOP, Finding, diagnose, training_length
-from analysis.commands import is_cut_off, next_command, sync_command
-from analysis.curve_chart import curve_chart
-from analysis.curves import (
-    axis_points,
-    best_epoch_counts,
-    best_so_far,
-    importance_shares,
-    loss_curves,
-    parallel_points,
-    run_curves,
-)
-from analysis.page import embedded, render_page
-from analysis.plots import (
-    draw_axes,
-    draw_best_epochs,
-    draw_best_so_far,
-    draw_candidates,
-    draw_importance,
-    draw_losses,
-    draw_parallel,
-    draw_runs,
-)
+from analysis.checks import Finding, diagnose, training_length
+from analysis.commands import is_cut_off, next_command
+from analysis.figures import draw_figures
 from analysis.published import PUBLISHED
-from analysis.seen import seen_in_figures
+from analysis.sections import page_of
 from analysis.selection import ranked
+from analysis.shown import Shown
 from analysis.verdict import (
     adoption,
-    candidate_runs,
     candidates,
     on_the_test_pairs,
     overtuning,
-    rival_name,
     verdict,
     with_a_dead_test,
     with_doubts,
@@ -60,35 +38,8 @@ from storage.report import (
 from storage.tables import BEST_COLUMNS
 from storage.whole import write_json, write_text
 from trainables.config import TrialConfig
-from trainables.result import Metric
 
 PAGE = "report.html"
-
-FIGURES = {
-    "candidates.png": "Every run under a new seed of the start and of the candidates that were raced, best first. "
-    "The race's runs chose; those under fresh seeds decide.",
-    "losses.png": "Loss of the best trials and of the starting config (trial 0). "
-    "Thin: as measured; thick: moving average over 3 epochs.",
-    "axes.png": "Every varied parameter: a point is a finished trial at its best epoch, the ring the selected one.",
-    "parallel.png": "Parallel coordinates: a line is a finished trial, the darker the better, black the selected one; "
-    "it has a gap where its arm lacks a parameter, or its value lies outside the range.",
-    "importance.png": "How much each parameter matters for being among the best quarter of trials (PED-ANOVA, over all "
-    "arms, for what they have in common). With few trials a hint, no more.",
-    "best_so_far.png": "The best validation value so far, against trials and against the training time they took: "
-    "where the line is flat, more trials of this kind bring nothing.",
-    "best_epochs.png": "When trials were best: the playbook never searches the number of epochs, it reads it here.",
-    "runs.png": "Loss of the retrained configs: thin for each seed, thick for the mean (moving average over 3 epochs).",
-    "saliency.png": "Where the selected verifier looks: validation pairs it is sure of, right and wrong (HiResCAM).",
-    "pairs.png": "Five training pairs as the report's augmentation changes them: flips and greyscale at random, "
-    "theta 0.7 (a stage that does not augment trains on them unchanged).",
-}
-
-
-RUN_TITLES = {
-    "baseline": "the report's baseline",
-    "selected": "the adopted config",
-    "koch": "the same with Koch's initialisation",
-}
 
 
 def write_report(folder: Path) -> Path:
@@ -104,15 +55,12 @@ def reported(study: StudyRecord) -> StudyRecord:
     best.json.
     """
     report = judge(study, study.measured or measured_before(study))
-    folder, metric, called = study.path, study.manifest.metric, by_role(study)
+    folder, shown = study.path, Shown(study, report)
     if report.selected:
         write_json(folder / "best.json", best_of(report.selected))
-        runs = candidate_runs(study)
-        if len(runs):
-            draw_candidates(runs, f"best {metric.name} of a run", folder / "figures" / "candidates.png")
-        _draw(called, metric, report.selected.trial)
+        draw_figures(shown, folder / "figures")
     write_json(folder / REPORT, report.to_dict())
-    write_text(folder / PAGE, _page(called, metric, report))
+    write_text(folder / PAGE, page_of(shown))
     return replace(study, report=report)
 
 
@@ -172,7 +120,7 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
         runs=_runs(called, SELECTED),
     )
     said = verdict(study, grounds, trial, findings)
-    if study.manifest.examined and measured.gain:
+    if study.manifest.judged == "test" and measured.gain:
         said = with_doubts(on_the_test_pairs(measured.gain), findings)
     return Report(
         verdict=with_a_dead_test(said, measured.selected),
@@ -219,64 +167,3 @@ def _runs(study: StudyRecord, role: str) -> tuple[SeedRun, ...]:
     runs = study.repeats[(study.repeats["arm"] == role) & (study.repeats["status"] == "finished")]
     rows = runs[["seed", "best_epoch", *BEST_COLUMNS]].to_dict("records")
     return tuple(SeedRun(**{str(name): value for name, value in row.items()}) for row in rows)
-
-
-# --- figures ---------------------------------------------------------------------------------------------------------
-
-
-def _draw(study: StudyRecord, metric: Metric, best: int) -> None:
-    figures = study.path / "figures"
-    draw_losses(loss_curves(study, metric), figures / "losses.png")
-    domains = study.manifest.domains
-    if domains:
-        points = axis_points(study, metric, list(domains))
-        draw_axes(points, domains, f"best {metric.name}", best, figures / "axes.png")
-        lines = parallel_points(study, metric, domains)
-        draw_parallel(lines, domains, f"best {metric.name}", best, figures / "parallel.png")
-        draw_best_so_far(best_so_far(study, metric), metric.name, figures / "best_so_far.png")
-        shares = importance_shares(study, metric, domains)
-        if shares:
-            draw_importance(shares, figures / "importance.png")
-        draw_best_epochs(best_epoch_counts(study, metric, TOP), LATE, figures / "best_epochs.png")
-    if study.manifest.examined and len(study.repeats):
-        draw_runs(run_curves(study, RUN_TITLES), figures / "runs.png")
-
-
-# --- the page --------------------------------------------------------------------------------------------------------
-
-
-def _page(study: StudyRecord, metric: Metric, report: Report) -> str:
-    trials = study.trials
-    if len(study.finished):
-        order = list(ranked(study.finished, metric)["trial"])
-        rest = [trial for trial in trials["trial"] if trial not in set(order)]
-        trials = trials.set_index("trial").loc[[*order, *rest]].reset_index()
-    domains = study.manifest.domains
-    seen = seen_in_figures(study, metric, domains, RUN_TITLES if study.manifest.examined else {})
-    return render_page(
-        "report.html.jinja",
-        manifest=study.manifest,
-        report=report,
-        metric=metric.name,
-        varied=list(domains),
-        chosen=chosen_values(study, report.selected),
-        trials=trials.astype(object).where(trials.notna(), None).to_dict("records"),
-        figures=embedded(study.path / "figures", FIGURES, seen),
-        path=study.path,
-        rival=rival_name(study.manifest),
-        command=shlex.join(study.manifest.argv),
-        sync=sync_command(study.path),
-        chart=curve_chart(study, metric, list(domains)),
-    )
-
-
-def chosen_values(study: StudyRecord, selected: Selected | None) -> dict[str, Any]:
-    """Return the selected value of each varied parameter that means something in the selected arm."""
-    if selected is None:
-        return {}
-    config = selected.config
-    return {
-        p.path: config.value(p.path)
-        for p in study.manifest.parameters
-        if p.domain and all(config.value(path) == value for path, value in p.only_if.items())
-    }

@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.page import embedded, render_page
 from analysis.published import PUBLISHED
-from analysis.report import chosen_values
+from analysis.shown import Shown
 from search_spaces.stages import STAGES
 from storage.folder import StudyRecord, read_study
 from storage.manifest import SCHEMA
@@ -127,7 +127,7 @@ def _beside(published: Published, final: Answered | None, rows: Sequence[TestRow
 def _stage_row(study: Answered, results: Path) -> dict[str, Any]:
     manifest, report, selected = study.record.manifest, study.report, study.selected
     why, gain = selected.why, report.measured.gain
-    if manifest.examined and gain:
+    if manifest.judged == "test" and gain:
         points = f"{100 * gain.value:+.2f} points over {gain.seeds} seeds"
         why = f"{report.verdict}: {points} (95 % {100 * gain.low:+.2f} to {100 * gain.high:+.2f})"
     return {
@@ -135,8 +135,8 @@ def _stage_row(study: Answered, results: Path) -> dict[str, Any]:
         "study": manifest.name,
         "question": manifest.question,
         "arm": selected.arm,
-        "values": chosen_values(study.record, selected),
-        "adopted": None if manifest.examined else selected.adopted,
+        "values": Shown(study.record, report).chosen,
+        "adopted": None if manifest.judged == "test" else selected.adopted,
         "verdict": report.verdict,
         "why": why,
         "metric": manifest.metric.name,

@@ -59,9 +59,9 @@ def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
     """Of a study without a race: beside its rival on the same seeds, or better than chance."""
     manifest = study.manifest
     if BASELINE not in (manifest.finalists or set(study.repeats["arm"])):
-        if manifest.examined and manifest.finalists:
+        if manifest.judged == "test" and manifest.finalists:
             return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
-        if manifest.domains:
+        if manifest.judged == "start":
             return Adoption(False, "not adopted: the best trial is the starting config; keep it")
         return CHANCE[_chance(findings)]
     pairs = paired_outcomes(study)
@@ -72,7 +72,7 @@ def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
     )
     assert isinstance(decision, Decision)
     grounds = _grounds(decision, pairs, manifest)
-    if not manifest.examined:  # begun before candidates were raced
+    if manifest.judged != "test":  # begun before candidates were raced
         return grounds
     return replace(grounds, why=f"on validation: {grounds.why.partition(': ')[2]}")
 
@@ -153,7 +153,7 @@ def _told(deaths: Deaths) -> str:
 
 def rival_name(manifest: Manifest) -> str:
     """Return what the selected config is measured beside."""
-    if manifest.examined:
+    if manifest.judged == "test":
         epochs = manifest.reference.epochs
         return "the report's baseline" + (f" ({epochs} epochs)" if epochs != TrialConfig().epochs else "")
     return "the starting config" + (" with as many networks" if manifest.matching else "")
@@ -161,7 +161,7 @@ def rival_name(manifest: Manifest) -> str:
 
 def verdict(study: StudyRecord, grounds: Adoption, used: int, findings: Sequence[Finding]) -> str:
     """Return the answer in a sentence: what to do with trial `used`, and which checks raise a doubt."""
-    if study.manifest.examined:
+    if study.manifest.judged == "test":
         head = "the adopted config was not measured beside the report's baseline"
     elif grounds.adopted:
         head = "adopt the selected config"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search_spaces.stage import Arm, Budget, Stage
+from search_spaces.stage import Arm, Budget, Doubling, Kept, Stage
 from search_spaces.stages import STAGES
 
 
@@ -27,7 +27,7 @@ def _section(stage: Stage) -> str:
             f"({stage.metric.goal}imum of the best epoch).{_epochs(stage)}\n",
             *(f"- {arm.name}: {_fixed(arm)}" for arm in stage.arms() if stage.compared),
             *[""] * bool(stage.compared),
-            *(f"On the embedded chips `{path}` is fixed at {value}.\n" for path, value in stage.demo_fixes.items()),
+            *(f"On the embedded chips `{path}` is fixed at {value}.\n" for path, value in stage.demo.fixes.items()),
             "| parameter | role | range | only if | because |",
             "| --- | --- | --- | --- | --- |",
             *rows,
@@ -42,16 +42,16 @@ def _budget(budget: Budget) -> str:
 
 def _epochs(stage: Stage) -> str:
     """How long trials of a stage train, where it is not the budget's word alone."""
-    if stage.keeps_epochs:
-        prolonged = " In a chain twice as long, if the best epochs came last in the stage before."
-        return " Trains as long as the config it starts from, where an earlier study found it." + (
-            prolonged if stage.prolonged else ""
-        )
-    if stage.rounds > 1:
-        return (
-            f" In a chain asked up to {stage.rounds} times, each with twice the epochs, while the best epochs come "
-            "last; the first time is passed over where they did so in the stage before."
-        )
+    match stage.length:
+        case Kept(prolonged):
+            longer = " In a chain twice as long, if the best epochs came last in the stage before."
+            kept = " Trains as long as the config it starts from, where an earlier study found it."
+            return kept + (longer if prolonged else "")
+        case Doubling(rounds):
+            return (
+                f" In a chain asked up to {rounds} times, each with twice the epochs, while the best epochs come "
+                "last; the first time is passed over where they did so in the stage before."
+            )
     return ""
 
 

@@ -123,16 +123,50 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Demo(Budget):
+    """The budget for the embedded chips: minutes on two cores. `fixes` fixes what costs too much to search there."""
+
+    fixes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The stage's budget says how many epochs."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The starting config says how many epochs, where an earlier study found it on these images.
+
+    `prolonged`: a chain trains twice as long if the best epochs of the stage before came last.
+    """
+
+    prolonged: bool = False
+
+
+@dataclass(frozen=True)
+class Doubling:
+    """The stage's budget says how many epochs; while the best come last, a chain asks again with twice as many.
+
+    So often in all as `rounds` says.
+    """
+
+    rounds: int = 2
+
+
+Length = Fixed | Kept | Doubling
+Judged = Literal["chance", "start", "test"]  # what the config to use is measured against
+
+
+@dataclass(frozen=True)
 class Stage:
     """One question of the experiment; `metric` chooses the best epoch of a trial and the best trial.
 
     The arms are all combinations of scientific values, or those that `compared` names with the values they fix.
-    `budget` is the default for a user's images, `demo` for the embedded chips: minutes on two cores, where
-    `demo_fixes` fixes nuisance parameters that cost too much to search there. With `keeps_epochs` the starting config
-    says how many epochs (an earlier stage has answered that); `rounds` says how often a chain of stages asks this one,
-    each time with twice the epochs, while its best epochs come last; with `prolonged` a chain asks it with twice the
-    epochs at once if those of the stage before came last. `examined`: the test split is asked in full
-    (other thresholds, ship task), not with the test pairs alone.
+    `budget` is the default for a user's images, `demo` for the embedded chips. `length` says how long trials train.
+    `judged` against chance, the config is worth starting from if it learns at all; against the start, it must be better
+    than that; against the test, the test split is asked in full (other thresholds, ship task), not with the test pairs
+    alone.
     """
 
     name: str
@@ -140,14 +174,11 @@ class Stage:
     parameters: tuple[Parameter, ...]
     metric: Metric
     budget: Budget
-    demo: Budget
-    demo_fixes: Mapping[str, Any] = field(default_factory=dict)
+    demo: Demo
     compared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rivals: tuple[Rival, ...] = (START,)
-    keeps_epochs: bool = True
-    rounds: int = 1
-    prolonged: bool = False
-    examined: bool = False
+    length: Length = Kept()
+    judged: Judged = "start"
 
     def __post_init__(self) -> None:
         paths = [parameter.path for parameter in self.parameters]
@@ -160,18 +191,17 @@ class Stage:
                     raise ConfigError(f"stage {self.name}: arm {name!r} gives {parameter.path} the value {value!r}")
 
     def for_demo(self) -> Stage:
-        """Return the stage as it is asked of the embedded chips: every arm fixes what `demo_fixes` says."""
+        """Return the stage as it is asked of the embedded chips: every arm fixes what the demo fixes."""
+        fixes = self.demo.fixes
         parameters = tuple(
-            replace(
-                p, role="fixed", domain=None, because=f"{self.demo_fixes[p.path]} on the embedded chips; {p.because}"
-            )
-            if p.path in self.demo_fixes
+            replace(p, role="fixed", domain=None, because=f"{fixes[p.path]} on the embedded chips; {p.because}")
+            if p.path in fixes
             else p
             for p in self.parameters
         )
-        arms = (self.compared or self._combinations()) if self.demo_fixes else self.compared
-        fixed = {name: {**values, **self.demo_fixes} for name, values in arms.items()}
-        return replace(self, parameters=parameters, compared=fixed, demo_fixes={})
+        arms = (self.compared or self._combinations()) if fixes else self.compared
+        fixed = {name: {**values, **fixes} for name, values in arms.items()}
+        return replace(self, parameters=parameters, compared=fixed, demo=replace(self.demo, fixes={}))
 
     @property
     def varied(self) -> tuple[Parameter, ...]:

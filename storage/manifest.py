@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.domain import Domain
-from search_spaces.stage import Budget, Parameter
+from search_spaces.stage import Budget, Judged, Parameter
 from search_spaces.study import Sampler, Scheduler
 from storage.source import Source
 from trainables.config import TrialConfig
@@ -132,6 +132,11 @@ class Manifest:
     def domains(self) -> dict[str, Domain]:
         """Return the range of each varied parameter, by its path."""
         return {parameter.path: parameter.domain for parameter in self.parameters if parameter.domain}
+
+    @property
+    def judged(self) -> Judged:
+        """Return what the config to use is measured against."""
+        return "test" if self.examined else "start" if self.domains else "chance"
 
     @property
     def encoder(self) -> str:

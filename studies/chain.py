@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.summary import write_summary
-from search_spaces.stage import Stage
-from search_spaces.stages import STAGES
+from search_spaces.stage import Doubling, Kept, Stage
+from search_spaces.stages import STAGES, stage_after, stage_named
 from search_spaces.study import Start, Study, name_by_time
 from storage.folder import StudyRecord, read_manifest
 from storage.lock import held
@@ -78,28 +78,26 @@ def run_chain(chain: Chain, source: Source, where: Where) -> int:
 
 def _run_steps(chain: Chain, workshop: Workshop, folder: Path, steps: list[Step]) -> int:
     """Run what is left of the chain's steps, each from what the ones before adopted; return the exit status."""
-    start = chain.start
-    for stage, round_, epochs in _asked(chain, steps):
-        done = next((step for step in steps if (step.stage, step.round) == (stage.name, round_)), None)
-        if done is None:
-            name = folder.name if round_ == 1 else f"{folder.name}.{round_}"
-            study = chain.plan(stage, start, name, epochs)
-            stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
-            try:
-                conducted = _run_or_resume(study, start.origin, workshop)
-            except KeyboardInterrupt:  # before its trials or behind them; among them it is a status
-                say(stops)
-                raise
-            status, page = conducted.told()
-            if status != DONE:
-                say(stops)
-                print(page)
-                return status
-            done = _step(study, start, conducted.record, round_)
-            steps.append(done)
-            _write(folder, steps)
+    for done in steps:
         print(done.line, flush=True)
-        start = done.start
+    while asked := next_asked(steps, chain.rounds):
+        start = steps[-1].start if steps else chain.start
+        name = folder.name if asked.round == 1 else f"{folder.name}.{asked.round}"
+        study = chain.plan(asked.stage, start, name, asked.epochs)
+        stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
+        try:
+            conducted = _run_or_resume(study, start.origin, workshop)
+        except KeyboardInterrupt:  # before its trials or behind them; among them it is how the study ended
+            say(stops)
+            raise
+        status, page = conducted.told()
+        if status != DONE:
+            say(stops)
+            print(page)
+            return status
+        steps.append(_step(study, start, conducted.record, asked.round))
+        _write(folder, steps)
+        print(steps[-1].line, flush=True)
     return DONE
 
 
@@ -113,23 +111,41 @@ def _run_or_resume(study: Study, start_from: str, workshop: Workshop) -> Conduct
     return resume_study(folder, None, workshop)
 
 
-def _asked(chain: Chain, steps: list[Step]) -> Iterator[tuple[Stage, int, int | None]]:
-    """The stages and rounds in turn, with the number of epochs where a round asks for more than was trained before.
+@dataclass(frozen=True)
+class Asked:
+    """What a chain asks next; `epochs` where that is more than was trained before, None if the plan says how many."""
 
-    Each round after the first doubles them. The first is passed over where the stage before has found its own epochs
-    too few: what is too short for the untuned network is no length to tune rates for. So does a stage that is asked
-    once, if it is to be prolonged.
+    stage: Stage
+    round: int
+    epochs: int | None
+
+
+def next_asked(steps: Sequence[Step], rounds: bool) -> Asked | None:
+    """Return what comes after `steps`, None after the last stage; `rounds`: whether a stage may be asked again.
+
+    A stage that doubles is asked again, with twice the epochs, while its best epochs come last. Its first round is
+    passed over where those of the stage before came last: what is too short for the untuned network is no length to
+    tune rates for. A stage that may be prolonged is then asked once, with twice the epochs.
     """
-    last: Step | None = None
-    for stage in STAGES:
-        rounds = stage.rounds if chain.rounds else 1
-        first = 2 if rounds > 1 and last and last.longer else 1
-        for round_ in range(first, rounds + 1):
-            longer = round_ > 1 or (stage.prolonged and chain.rounds and last and last.longer)
-            yield stage, round_, 2 * last.start.config.epochs if last and longer else None
-            last = next(step for step in steps if (step.stage, step.round) == (stage.name, round_))
-            if not last.longer:
-                break
+    if not steps:
+        return Asked(STAGES[0], 1, None)
+    last = steps[-1]
+    stage, twice = stage_named(last.stage), 2 * last.start.config.epochs
+    if last.longer and last.round < _rounds(stage, rounds):
+        return Asked(stage, last.round + 1, twice)
+    later = stage_after(stage)
+    if later is None:
+        return None
+    if not (last.longer and rounds):
+        return Asked(later, 1, None)
+    if _rounds(later, rounds) > 1:
+        return Asked(later, 2, twice)
+    prolonged = isinstance(later.length, Kept) and later.length.prolonged
+    return Asked(later, 1, twice if prolonged else None)
+
+
+def _rounds(stage: Stage, rounds: bool) -> int:
+    return stage.length.rounds if rounds and isinstance(stage.length, Doubling) else 1
 
 
 def _step(study: Study, start: Start, record: StudyRecord, round_: int) -> Step:
@@ -137,7 +153,7 @@ def _step(study: Study, start: Start, record: StudyRecord, round_: int) -> Step:
     report, folder = record.report, record.path
     assert report and report.selected and report.training_length
     selected = report.selected
-    adopted = selected.adopted and not study.stage.examined
+    adopted = selected.adopted and study.stage.judged != "test"
     config = selected.config if adopted else study.incumbent().config
     return Step(
         stage=study.stage.name,

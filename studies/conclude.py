@@ -30,19 +30,19 @@ def evaluated(study: Study, workshop: Workshop, record: StudyRecord) -> StudyRec
     data, label, folder = workshop.data, f"{study.stage.name}/{study.name}", record.path
     called = by_role(record)
     finalists = _finalists(called)
-    if study.stage.examined and BASELINE not in called.manifest.finalists and SELECTED in finalists:
+    if study.stage.judged == "test" and BASELINE not in called.manifest.finalists and SELECTED in finalists:
         finalists[BASELINE] = finalists[SELECTED]  # nothing was adopted on the way: they are one config
     if not finalists:
         return _finished(record)
     compared = {role: finalist for role, finalist in finalists.items() if role in (SELECTED, BASELINE)}
     scores, gain = evaluate(data, compared, workshop.results, label)
     rows = None
-    if study.stage.examined:
+    if study.stage.judged == "test":
         rows = examine(data, compared, workshop.results, label, workshop.source.ship_class)
     if SELECTED in finalists:
         selected = finalists[SELECTED]
         save_verifier(folder, selected.config, selected.weights[selected.median()], workshop.trial_data)
-        if study.stage.examined:
+        if study.stage.judged == "test":
             draw_examples(folder, workshop.trial_data, folder / "figures" / "saliency.png")
     return _finished(replace(record, measured=measured(called, scores, gain, rows)))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces.stage import Budget, Stage
+from search_spaces.stage import Budget, Kept, Stage
 from search_spaces.stages import stages_before
 from search_spaces.study import Sampler, Scheduler, Start, Study, name_by_time
 from storage.source import SYNTHETIC, Source
@@ -63,7 +63,7 @@ class Request:
         demo = self.source.path == SYNTHETIC
         stage, default = (stage.for_demo(), stage.demo) if demo else (stage, stage.budget)
         own_trials = self.trials if stage.varied or not self.chain else None
-        found = start.config.epochs if start.found and stage.keeps_epochs else default.epochs
+        found = start.config.epochs if start.found and isinstance(stage.length, Kept) else default.epochs
         budget = Budget(own_trials or default.trials, epochs or self.epochs or found, self.repeats or default.repeats)
         report = TrialConfig()  # as long as the report trained it, but in --smoke
         if self.smoke:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from analysis.plots import PairPicture, draw_saliency
+from analysis.figures.saliency import PairPicture, draw_saliency
 from trainables.data import TrialData
 from trainables.losses import PairLoss
 from trainables.model import SiameseNetwork

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from analysis.plots import draw_pairs
+from analysis.figures.pairs import draw_pairs
 from trainables.augment import draw_views, gather
 from trainables.config import Augmentation
 from trainables.data import PreparedData

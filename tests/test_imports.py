@@ -62,7 +62,7 @@ def test_each_big_library_lives_in_few_files():
     assert importers_of("optuna") == {"studies/suggest.py", "storage/distributions.py", "analysis/importance.py"}
     ours = {"studies/cluster.py", "studies/tuner.py", "studies/keeper.py"}
     assert importers_of("ray") == ours | {"trainables/siamese.py"}
-    assert importers_of("seaborn") == importers_of("matplotlib") == {"analysis/plots.py"}
+    assert importers_of("seaborn") == importers_of("matplotlib") == {"analysis/figures/canvas.py"}
     assert importers_of("rich") == {"studies/progress.py"}
     assert importers_of("sklearn") == {"analysis/thresholds.py"}
     assert importers_of("wandb") == {"studies/wandb_runs.py"}

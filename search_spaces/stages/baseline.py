@@ -1,6 +1,6 @@
 """Stage 0: does the report's untuned network learn at all, and how much does a new seed alone change it?"""
 
-from search_spaces.stage import Budget, Parameter, Stage
+from search_spaces.stage import Budget, Demo, Fixed, Parameter, Stage
 from trainables.result import Metric
 
 BASELINE = Stage(
@@ -13,6 +13,7 @@ BASELINE = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=5, epochs=20, repeats=5),
-    demo=Budget(trials=3, epochs=5, repeats=3),
-    keeps_epochs=False,
+    demo=Demo(trials=3, epochs=5, repeats=3),
+    length=Fixed(),
+    judged="chance",
 )

@@ -1,7 +1,7 @@
 """Stage 5: is the average of several networks better than the best of as many?"""
 
 from search_spaces.domain import Choice, IntRange
-from search_spaces.stage import Budget, Parameter, Rival, Stage
+from search_spaces.stage import Budget, Demo, Parameter, Rival, Stage
 from trainables.result import Metric
 
 ENSEMBLE = Stage(
@@ -34,8 +34,7 @@ ENSEMBLE = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=20, epochs=20),
-    demo=Budget(trials=5, epochs=10, repeats=8),
-    demo_fixes={"ensemble.members": 2},  # the report's own ensemble
+    demo=Demo(trials=5, epochs=10, repeats=8, fixes={"ensemble.members": 2}),  # the report's own ensemble
     compared={
         "best": {"ensemble.combine": "best", "ensemble.second_init": "same"},
         "average, same": {"ensemble.combine": "average", "ensemble.second_init": "same"},

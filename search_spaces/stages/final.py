@@ -1,6 +1,6 @@
 """The last stage: what does the adopted config reach, beside the report's baseline?"""
 
-from search_spaces.stage import Budget, Parameter, Rival, Stage
+from search_spaces.stage import Budget, Demo, Kept, Parameter, Rival, Stage
 from trainables.result import Metric
 
 FINAL = Stage(
@@ -17,11 +17,11 @@ FINAL = Stage(
     ),
     metric=Metric("val_accuracy", "max"),  # the two configs may have different losses
     budget=Budget(trials=1, epochs=20, repeats=10),
-    demo=Budget(trials=1, epochs=10, repeats=10),
+    demo=Demo(trials=1, epochs=10, repeats=10),
     rivals=(
         Rival("baseline", "report"),
         Rival("koch", "selected", {"init.kind": "koch", "ensemble.members": 1}, seeds=1),  # the report's figure 6
     ),
-    prolonged=True,  # the report trained its final config 30 epochs; playbook: in doubt train longer
-    examined=True,
+    length=Kept(prolonged=True),  # the report trained its final config 30 epochs; playbook: in doubt train longer
+    judged="test",
 )

@@ -1,7 +1,7 @@
 """Stage 4: which initialisation?"""
 
 from search_spaces.domain import Choice, LogUniform
-from search_spaces.stage import Budget, Parameter, Stage
+from search_spaces.stage import Budget, Demo, Parameter, Stage
 from trainables.result import Metric
 
 INIT = Stage(
@@ -28,5 +28,5 @@ INIT = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=32, epochs=20),
-    demo=Budget(trials=4, epochs=10, repeats=12),
+    demo=Demo(trials=4, epochs=10, repeats=12),
 )

@@ -1,7 +1,7 @@
 """Stage 1: which loss?"""
 
 from search_spaces.domain import Choice, LogUniform
-from search_spaces.stage import Budget, Parameter, Stage
+from search_spaces.stage import Budget, Demo, Fixed, Parameter, Stage
 from trainables.result import Metric
 
 _L2 = LogUniform(1e-6, 1e-2)
@@ -49,6 +49,6 @@ LOSS = Stage(
     ),
     metric=Metric("val_accuracy", "max"),  # the losses themselves are on different scales
     budget=Budget(trials=24, epochs=20),
-    demo=Budget(trials=12, epochs=5, repeats=12),
-    keeps_epochs=False,
+    demo=Demo(trials=12, epochs=5, repeats=12),
+    length=Fixed(),
 )

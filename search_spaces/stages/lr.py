@@ -1,7 +1,7 @@
 """Stage 2: which learning rate, under which schedule?"""
 
 from search_spaces.domain import Choice, LogUniform, Uniform
-from search_spaces.stage import Budget, Parameter, Stage
+from search_spaces.stage import Budget, Demo, Doubling, Parameter, Stage
 from trainables.result import Metric
 
 LR = Stage(
@@ -52,7 +52,6 @@ LR = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=24, epochs=20),
-    demo=Budget(trials=24, epochs=5),
-    keeps_epochs=False,
-    rounds=2,
+    demo=Demo(trials=24, epochs=5),
+    length=Doubling(rounds=2),
 )

@@ -1,7 +1,7 @@
 """Stage 3: which regularisation makes the network generalise?"""
 
 from search_spaces.domain import Choice, LogUniform, Uniform
-from search_spaces.stage import Budget, Parameter, Stage
+from search_spaces.stage import Budget, Demo, Parameter, Stage
 from trainables.result import Metric
 
 _NO_AUGMENTATION = {"augmentation.theta": 0.0, "augmentation.greyscale": True}
@@ -63,7 +63,7 @@ REGULARISATION = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=40, epochs=20),
-    demo=Budget(trials=15, epochs=10, repeats=16),
+    demo=Demo(trials=15, epochs=10, repeats=16),
     compared={
         "none": {**_PLAIN, **_NO_AUGMENTATION, **_NO_DROPOUT},
         "flips": {**_PLAIN, "augmentation.greyscale": False, **_NO_DROPOUT},

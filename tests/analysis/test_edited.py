@@ -28,7 +28,7 @@ WRONG = [None, 3, -1.5, "text", [], {}, True, [1, 2], {"a": 1}, "", 10**30]
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A small study of the lr stage, reported on once; figures are not the subject here."""
-    monkeypatch.setattr(analysis.report, "_draw", lambda *_: None)
+    monkeypatch.setattr(analysis.report, "draw_figures", lambda *_: None)
     folder = tmp_path / "results" / "lr" / "s"
     folder.mkdir(parents=True)
     write_manifest(folder, replace(described(), finished="2026-01-01T00:00:00+00:00"))

@@ -5,7 +5,7 @@ import pytest
 
 from search_spaces.__main__ import page
 from search_spaces.domain import Choice, Uniform
-from search_spaces.stage import Budget, Parameter, Stage
+from search_spaces.stage import Budget, Demo, Parameter, Stage
 from search_spaces.stages import STAGES, stage_after, stage_named, stages_before
 from search_spaces.study import Study
 from trainables.config import TrialConfig
@@ -49,8 +49,7 @@ def test_arms_are_all_combinations_of_scientific_values():
         Parameter("schedule.kind", "scientific", Choice(("constant", "cosine")), "x"),
         Parameter("init.kind", "scientific", Choice(("default", "he")), "x"),
     )
-    budget = Budget(4, 2)
-    stage = Stage("s", "q?", two, Metric("val_loss", "min"), budget, budget)
+    stage = Stage("s", "q?", two, Metric("val_loss", "min"), Budget(4, 2), Demo(4, 2))
     assert [arm.name for arm in stage.arms()] == [
         "constant + default",
         "constant + he",
@@ -129,10 +128,9 @@ def test_the_regularisation_stages_arms_fix_what_they_do_not_ask():
 def test_an_arm_must_give_every_scientific_parameter_a_value():
     """A named arm that leaves a scientific parameter open, or gives it a value outside its options, is refused."""
     kind = Parameter("init.kind", "scientific", Choice(("default", "he")), "x")
-    budget = Budget(4, 2)
     for values in ({}, {"init.kind": "koch"}):
         with pytest.raises(ConfigError, match="arm 'a'"):
-            Stage("s", "q?", (kind,), Metric("val_loss", "min"), budget, budget, compared={"a": values})
+            Stage("s", "q?", (kind,), Metric("val_loss", "min"), Budget(4, 2), Demo(4, 2), compared={"a": values})
 
 
 def test_the_page_of_stages_is_up_to_date():

@@ -2,9 +2,9 @@
 
 import pytest
 
+from search_spaces.stage import Kept
 from search_spaces.stages import STAGES
-from search_spaces.study import Start
-from studies.chain import Chain, Step, _asked
+from studies.chain import Step, next_asked
 from trainables.config import TrialConfig
 
 NAMES = [stage.name for stage in STAGES]
@@ -13,8 +13,9 @@ NAMES = [stage.name for stage in STAGES]
 def asked(longer, rounds=True):
     """Walk through a chain whose stages train 20 epochs and are answered "longer" where `longer` names (stage, round)."""
     steps, seen = [], []
-    for stage, round_, epochs in _asked(Chain(None, Start(), None, rounds, {}), steps):
-        trained = epochs or (steps[-1].start.config.epochs if steps and stage.keeps_epochs else 20)
+    while step := next_asked(steps, rounds):
+        stage, round_ = step.stage, step.round
+        trained = step.epochs or (steps[-1].start.config.epochs if steps and isinstance(stage.length, Kept) else 20)
         seen.append((stage.name, round_, trained))
         config = TrialConfig().override({"epochs": trained}).to_dict()
         steps.append(Step(stage.name, round_, "s", False, (stage.name, round_) in longer, "", config, ""))

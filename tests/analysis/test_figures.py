@@ -1,19 +1,24 @@
+"""Guards the figures: the numbers behind each, that each is drawn, and the lists of figures and of sections."""
+
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+import analysis.figures
+import analysis.sections
 from analysis.curve_chart import MOST, curve_chart
-from analysis.curves import (
-    ENOUGH,
-    WINDOW,
-    axis_points,
-    best_so_far,
-    importance_shares,
-    loss_curves,
-    parallel_points,
-)
-from analysis.plots import draw_axes, draw_best_so_far, draw_importance, draw_losses, draw_pairs, draw_parallel
+from analysis.figures import FIGURES
+from analysis.figures.axes import axis_points, draw_axes
+from analysis.figures.best_so_far import best_so_far, draw_best_so_far
+from analysis.figures.figure import WINDOW
+from analysis.figures.importance import ENOUGH, draw_importance, importance_shares
+from analysis.figures.losses import draw_losses, loss_curves
+from analysis.figures.pairs import draw_pairs
+from analysis.figures.parallel import draw_parallel, parallel_points
+from analysis.sections import SECTIONS
 from search_spaces.domain import LogUniform, from_dict
 from tests.build import LOSS, PATHS, study
 
@@ -149,3 +154,11 @@ def test_one_diverging_curve_does_not_flatten_the_others():
     heights = [float(point.split(",")[1]) for point in chart.curves[-1].points.split()]
     assert max(heights) - min(heights) > 0.8 * (chart.bottom - chart.top)
     assert curve_chart(study(status=["failed"] * 27), LOSS, PATHS) is None
+
+
+def test_every_figure_and_every_section_is_listed():
+    """A file in figures/ or a template in sections/ that no list names would never be on the page."""
+    files = {path.stem for path in Path(analysis.figures.__file__).parent.glob("*.py")}
+    assert {Path(figure.file).stem for figure in FIGURES} == files - {"__init__", "canvas", "figure"}
+    templates = {path.name for path in Path(analysis.sections.__file__).parent.glob("*.jinja")}
+    assert {f"{section}.html.jinja" for section in SECTIONS} == templates
