@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
 from search_spaces.study import Start
+from storage.source import Source
 from studies.request import Request, check_unchanged, plan
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def run_stage(asked: Request, where: Where, stage: Stage) -> tuple[int, Path]:
     study = asked.study(stage, start, asked.study_name())
     from studies.conduct import conduct
 
-    return conduct(study, start.origin, asked.source, where)
+    return conduct(study, start.origin, _read_for(start, asked), where)
 
 
 def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, Any]) -> tuple[int, Path]:
@@ -58,4 +59,9 @@ def run_all(asked: Request, where: Where) -> int:
 
     rounds = not (asked.smoke or asked.epochs)  # how long to train is the user's word, or the lr stage's to find out
     settings = asked.settings() | {"cpus_per_trial": where.resources.cpus_per_trial}
-    return run_chain(Chain(asked.study, start, asked.name, rounds, settings), asked.source, where)
+    return run_chain(Chain(asked.study, start, asked.name, rounds, settings), _read_for(start, asked), where)
+
+
+def _read_for(start: Start, asked: Request) -> Source:
+    """The images, read at the side that the starting config wants."""
+    return replace(asked.source, side=start.config.data.read_at)
