@@ -26,6 +26,20 @@ ENCODERS: Mapping[str, tuple[int, int]] = {
     "resnet18": (32, 512),
 }
 
+# paths that configs of older studies lack
+LATER = frozenset(
+    {
+        "data.side",
+        "data.grey",
+        "network.encoder",
+        "network.width",
+        "network.depth",
+        "network.embedding",
+        "optimiser.clip_norm",
+        "schedule.warmup",
+    }
+)
+
 
 def _one_of(default: str, *others: str) -> Any:
     return field(default=default, metadata={"choices": (default, *others)})
@@ -220,6 +234,19 @@ class TrialConfig(_Checked):
     def by_path(self) -> dict[str, Any]:
         """Return every value by its path, such as "optimiser.lr"."""
         return _by_path(self.to_dict())
+
+    def identity(self) -> dict[str, Any]:
+        """Return nested plain values that tell this config from others, for what is drawn from a config.
+
+        They are those of the config as it was first written: a path that was added since counts only where it is not
+        its default, so that adding one changes nothing that was drawn before.
+        """
+        plain, values = TrialConfig(), self.to_dict()
+        for path in LATER:
+            head, _, tail = path.partition(".")
+            if self.value(path) == plain.value(path):
+                del values[head][tail]
+        return {name: part for name, part in values.items() if part != {}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.config import Ensemble, Init, Loss, Network, Schedule, TrialConfig
+from trainables.config import LATER, Ensemble, Init, Loss, Network, Schedule, TrialConfig
 from trainables.encoders import ENCODERS
 from trainables.errors import ConfigError, InputError
 from trainables.initialisers import INITIALISERS
@@ -114,6 +114,18 @@ def test_what_can_be_chosen_is_what_there_is(part, name, units):
     """The choices of a config are the units that are registered, in the same order: neither knows one alone."""
     (entry,) = (entry for entry in dataclasses.fields(part) if entry.name == name)
     assert entry.metadata["choices"] == units
+
+
+def test_what_is_drawn_from_a_config_ignores_paths_that_are_later_and_at_their_default():
+    """The identity of the baseline has the paths of the first version; a later path counts once it is set."""
+    plain, first = TrialConfig(), TrialConfig().identity()
+    assert "data" not in first
+    assert set(first["schedule"]) == {"kind", "gamma", "floor"}
+    assert {path: plain.value(path) for path in LATER}  # each of them is a path
+    for path, value in {"data.side": 90, "network.width": 8, "schedule.warmup": 0.5}.items():
+        changed = plain.override({"network.encoder": "small", path: value}).identity()
+        head, _, tail = path.partition(".")
+        assert changed[head][tail] == value
 
 
 def test_values_that_are_legal_only_together_are_set_together():
