@@ -116,7 +116,7 @@ def repeat_seed(study_seed: int, stage: str, start: TrialConfig, repeat: int) ->
     Studies that follow each other share none: what was adopted for its runs under some seeds is measured again under
     others, else each next study would find these lucky runs once more.
     """
-    asked = json.dumps([stage, start.to_dict()], sort_keys=True)
+    asked = json.dumps([stage, start.identity()], sort_keys=True)
     mark = int.from_bytes(hashlib.sha256(asked.encode("utf-8")).digest()[:8], "big")
     return _seed(study_seed, 1, repeat, mark)
 

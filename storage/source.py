@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainables.config import SIDE
+
 SYNTHETIC = "synthetic"
 BY_FOLDER, BY_NOTHING = "folder", "none"
 
@@ -20,6 +22,7 @@ class Source:
     ship_class: str | None = None
     group_by: str = BY_FOLDER
     merge_splits: bool = False
+    side: int = SIDE  # at which images are read: follows from the starting config, so no option says it
 
     def options(self) -> list[str]:
         """Return the command-line arguments that give this source again."""

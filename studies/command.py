@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
 from search_spaces.study import Start, Study
+from storage.source import Source
 from studies.request import Request, check_unchanged, plan
+from trainables.config import TrialConfig
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ def _time_of(studies: Sequence[Study], asked: Request, where: Where) -> str:
     from studies.estimate import estimate
 
     try:
-        return estimate(studies, asked.source, where)
+        return estimate(studies, _read_for(studies[0].start, asked), where)
     except InputError as error:
         return f"time: cannot be estimated ({error})"
 
@@ -46,7 +48,7 @@ def run_stage(asked: Request, where: Where, stage: Stage) -> tuple[int, Path]:
     study = asked.study(stage, start, asked.study_name())
     from studies.conduct import conduct
 
-    return conduct(study, start.origin, asked.source, where)
+    return conduct(study, start.origin, _read_for(start.config, asked), where)
 
 
 def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, Any]) -> tuple[int, Path]:
@@ -70,4 +72,9 @@ def run_all(asked: Request, where: Where) -> int:
 
     rounds = not (asked.smoke or asked.epochs)  # how long to train is the user's word, or the lr stage's to find out
     settings = asked.settings() | {"cpus_per_trial": where.resources.cpus_per_trial}
-    return run_chain(Chain(asked.study, start, asked.name, rounds, settings), asked.source, where)
+    return run_chain(Chain(asked.study, start, asked.name, rounds, settings), _read_for(start.config, asked), where)
+
+
+def _read_for(start: TrialConfig, asked: Request) -> Source:
+    """The images, read at the side that the starting config wants."""
+    return replace(asked.source, side=start.data.read_at)

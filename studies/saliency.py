@@ -43,9 +43,8 @@ def relevance(
     That is the logit, or the distance, with its sign turned: the bounded score is flat where the network is surest.
     """
     network.eval()
-    encoder = network.encoder
-    features = [encoder.features(chips).detach().requires_grad_() for chips in (first, second)]
-    similarity = -loss.evidence(network, *(encoder.embed(map_) for map_ in features)).sum()
+    features = [network.features(chips).detach().requires_grad_() for chips in (first, second)]
+    similarity = -loss.evidence(network, *(network.encoder.embed(map_) for map_ in features)).sum()
     gradients = torch.autograd.grad(similarity, features)
     maps = [(map_.detach() * gradient).sum(1, keepdim=True) for map_, gradient in zip(features, gradients, strict=True)]
     large = [F.interpolate(map_, (side, side), mode="bilinear", align_corners=False)[:, 0].numpy() for map_ in maps]

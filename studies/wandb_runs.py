@@ -262,7 +262,7 @@ class Writer:
         )
 
     def _id(self, kind: str, history: History) -> str:
-        config = _digest(json.dumps(history.trial.config.to_dict(), sort_keys=True))
+        config = _digest(json.dumps(history.trial.config.identity(), sort_keys=True))
         return f"{self._key}-{kind}-{history.trial.number:04d}-{config[:6]}"
 
 

@@ -47,7 +47,8 @@ def _chips(source: Source, results: Path | None) -> ChipSet:
     if source.path == SYNTHETIC:
         return simulate()
     path = fetch(source.path) if source.path.startswith(KAGGLE) else user_path(source.path)
-    return read_chips(path, Reading(source.skip_bad, source.group_by, source.merge_splits, results), _reading)
+    how = Reading(source.skip_bad, source.group_by, source.merge_splits, results, source.side)
+    return read_chips(path, how, _reading)
 
 
 @dataclass(frozen=True)

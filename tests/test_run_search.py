@@ -219,6 +219,39 @@ def test_a_later_stage_trains_as_long_as_its_start(tmp_path, monkeypatch, capsys
         assert f"trials of {epochs} epochs" in capsys.readouterr().out
 
 
+def test_a_side_that_the_encoder_does_not_take_is_refused_before_anything_is_read(tmp_path, monkeypatch, capsys):
+    """One line that names the file, the side and what would be right; exit 2, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.json").write_text(json.dumps({"config": {"data": {"side": 64}}}))
+    assert main(["--stage", "lr", "--start", "mine.json", "--data", "nowhere"]) == 2
+    assert capsys.readouterr().err == "run_search.py: mine.json: data.side is 64; the encoder report takes 75\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_another_encoder_at_another_side_goes_all_the_way(tmp_path):
+    """`final` from a config of the small encoder at 80 pixels: trained beside the report's, drawn, kept, resumed and used."""
+    images(tmp_path / "chips", {"cat": 30, "dog": 30})
+    network = {"encoder": "small", "width": 2, "depth": 2, "embedding": 4}
+    (tmp_path / "mine.json").write_text(json.dumps({"config": {"network": network, "data": {"side": 80}}}))
+    command = ("--stage", "final", "--smoke", "--study", "s", "--data", "chips", "--start", "mine.json")
+    done = search(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results" / "final" / "s"
+    study, verifier = (json.loads((folder / f"{name}.json").read_text()) for name in ("study", "verifier"))
+    assert (study["data"]["read"]["side"], verifier["side"]) == (90, 90)
+    assert (study["start"]["data"]["side"], study["reference"]["data"]["side"]) == (80, 75)
+    assert (folder / "figures" / "saliency.png").is_file()
+    roles = [row["role"] for row in json.loads((folder / "report.json").read_text())["tests"]]
+    assert {"selected", "baseline"} <= set(roles)
+    again = search(*command[:-2], "--resume", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    one, other = sorted((tmp_path / "chips" / "cat").iterdir())[:2]
+    asked = [sys.executable, "-m", "trainables.compare", "--model", str(folder), str(one), str(other)]
+    assert subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.count("\t") == 3
+
+
 def test_the_reports_baseline_trains_as_long_as_in_the_report():
     """Whatever --epochs says of the adopted config, `final` measures it beside 20 epochs of the baseline; not in --smoke."""
     stage = stage_named("final")

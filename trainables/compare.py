@@ -88,7 +88,7 @@ def _embed(verifier: Verifier, images: Mapping[Path, Entry]) -> list[Tensor]:
     chips = []
     for path, file in images.items():
         try:
-            picture = decode_picture(file.read())
+            picture = decode_picture(file.read(), verifier.side)
         except InputError as error:
             raise InputError(f"{path}: {error}; give a readable image") from error
         if STRETCHED in picture.remarks and not verifier.takes_stretched:

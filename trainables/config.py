@@ -15,6 +15,31 @@ from typing import Any
 
 from trainables.errors import ConfigError
 
+SIDE = 75  # of a chip, as the report's network takes it
+BLOCKS = 15  # a side, to tell near-duplicates by (trainables/splits.py): a set is read at a multiple of it
+
+# the sides that each encoder takes, from and to
+ENCODERS: Mapping[str, tuple[int, int]] = {
+    "report": (SIDE, SIDE),
+    "small": (8, 512),
+    "koch": (105, 105),
+    "resnet18": (32, 512),
+}
+
+# paths that configs of older studies lack
+LATER = frozenset(
+    {
+        "data.side",
+        "data.grey",
+        "network.encoder",
+        "network.width",
+        "network.depth",
+        "network.embedding",
+        "optimiser.clip_norm",
+        "schedule.warmup",
+    }
+)
+
 
 def _one_of(default: str, *others: str) -> Any:
     return field(default=default, metadata={"choices": (default, *others)})
@@ -81,13 +106,26 @@ class Network(_Checked):
     described by) by `small` and `resnet18`.
     """
 
-    encoder: str = _one_of("report", "small", "resnet18")
+    encoder: str = _one_of(*ENCODERS)
     batch_norm: bool = _switch(False)
     dropout_conv: float = _number(0.0, 0.0, 0.95)
     dropout_out: float = _number(0.0, 0.0, 0.95)
     width: int = _number(16, 1, 256)
     depth: int = _number(4, 1, 8)
     embedding: int = _number(64, 1, 4096)
+
+
+@dataclass(frozen=True)
+class Data(_Checked):
+    """How a chip is shown to the network: its `side` in pixels, and without colour if `grey`."""
+
+    side: int = _number(SIDE, 8, 512)
+    grey: bool = _switch(False)
+
+    @property
+    def read_at(self) -> int:
+        """The side at which images are read for this: no less, nor less than the report's, and whole in `BLOCKS`."""
+        return max(SIDE, -(-self.side // BLOCKS) * BLOCKS)
 
 
 @dataclass(frozen=True)
@@ -157,6 +195,7 @@ class TrialConfig(_Checked):
     """
 
     loss: Loss = field(default_factory=Loss)
+    data: Data = field(default_factory=Data)
     network: Network = field(default_factory=Network)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
@@ -167,19 +206,26 @@ class TrialConfig(_Checked):
     epochs: int = _number(20, 1)
     seed: int = _number(0, 0, 2**63 - 1)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least, most = ENCODERS[self.network.encoder]
+        if not least <= self.data.side <= most:
+            takes = f"{least}" if least == most else f"{least} to {most}"
+            raise ConfigError(f"data.side is {self.data.side}; the encoder {self.network.encoder} takes {takes}")
+
     def value(self, path: str) -> Any:
         """Return the value at a path such as "optimiser.lr"; raise ConfigError for an unknown one."""
         return _value(self, path)
 
     def override(self, values: Mapping[str, Any]) -> TrialConfig:
         """Return a copy with each path of `values` set; raise ConfigError for an unknown path or bad value."""
-        config = self
+        parts: dict[str, Any] = {}  # all first, then the whole: one value may be legal only beside another
         for path, value in values.items():
             _value(self, path)
             head, _, tail = path.partition(".")
-            part = dataclasses.replace(getattr(config, head), **{tail: value}) if tail else value
-            config = dataclasses.replace(config, **{head: part})
-        return config
+            part = parts.get(head, getattr(self, head))
+            parts[head] = dataclasses.replace(part, **{tail: value}) if tail else value
+        return dataclasses.replace(self, **parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain values, ready for JSON."""
@@ -188,6 +234,19 @@ class TrialConfig(_Checked):
     def by_path(self) -> dict[str, Any]:
         """Return every value by its path, such as "optimiser.lr"."""
         return _by_path(self.to_dict())
+
+    def identity(self) -> dict[str, Any]:
+        """Return nested plain values that tell this config from others, for what is drawn from a config.
+
+        They are those of the config as it was first written: a path that was added since counts only where it is not
+        its default, so that adding one changes nothing that was drawn before.
+        """
+        plain, values = TrialConfig(), self.to_dict()
+        for path in LATER:
+            head, _, tail = path.partition(".")
+            if self.value(path) == plain.value(path):
+                del values[head][tail]
+        return {name: part for name, part in values.items() if part != {}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:

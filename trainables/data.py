@@ -16,7 +16,6 @@ from trainables.splits import SAME_PICTURE, Split, constant, joined, near_duplic
 
 Images = NDArray[np.uint8] | NDArray[np.float32]
 
-SIDE = 75  # height and width of a chip
 MIN_CHIPS_PER_CLASS = 10
 MIN_GROUPS_PER_PART = 2  # of each class, or all its similar pairs would be of one patient, one scene
 MANY_COPIES = 16  # of one picture: twice the flips and turns that there are
@@ -26,7 +25,7 @@ STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3, "ship task": 4}
 
 @dataclass(frozen=True)
 class ChipSet:
-    """Labelled chips as read: `images` (N, 75, 75, 3) uint8 or float32, `labels` (N,) index into `classes`.
+    """Labelled chips as read: `images` (N, S, S, 3) uint8 or float32, `labels` (N,) index into `classes`.
 
     `groups` (N,) numbers what belongs together by the user's own word (a patient, a scene), None where nothing says so.
     `names` are the files, or nothing; `lacking` says of each class without a readable image why; `skipped` are images
@@ -81,7 +80,7 @@ class ChipSet:
 
 @dataclass(frozen=True)
 class Part:
-    """One side of a split: `images` (M, 75, 75, 3) as read, `labels` (M,), and pairs of indices into them."""
+    """One side of a split: `images` (M, S, S, 3) as read, `labels` (M,), and pairs of indices into them."""
 
     images: Images
     labels: NDArray[np.int64]

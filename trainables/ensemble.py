@@ -51,7 +51,7 @@ def unpack(config: TrialConfig, tensors: Mapping[str, Tensor]) -> list[SiameseNe
     prefixes = [f"{number}." for number in range(config.ensemble.members)] if several else [""]
     networks = []
     for prefix in prefixes:
-        network = SiameseNetwork(config.network)
+        network = SiameseNetwork(config.network, config.data)
         own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         network.load_state_dict(own)
         networks.append(network.to(memory_format=torch.channels_last).eval())

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from trainables.config import Network
-from trainables.data import SIDE
+from trainables.config import Data, Network
 from trainables.dropout import Dropout
 from trainables.encoders import make_encoder
 from trainables.encoders.encoder import Weighted
@@ -22,21 +21,27 @@ class SiameseNetwork(nn.Module):
     """Two chips in, one logit out: sigmoid(logit) is the probability that they show different classes.
 
     `network` names the encoder; by default it is the report's, 41,553 parameters with `out`. Dropout may stand before
-    `out`.
+    `out`. `data` says how stored chips are shown to the encoder; chips that are normalised already, it takes as they
+    are.
     """
 
-    def __init__(self, network: Network | None = None, side: int = SIDE) -> None:
+    def __init__(self, network: Network | None = None, data: Data | None = None) -> None:
         super().__init__()
-        network = network or Network()
-        self.encoder = make_encoder(network, side)
+        network, self._data = network or Network(), data or Data()
+        self.encoder = make_encoder(network, self._data.side)
         if network.dropout_out:
             self.drop = Dropout(network.dropout_out)
         self.out = nn.Linear(self.encoder.embedding, 1)
         self.register_load_state_dict_pre_hook(_with_names_of_now)  # type: ignore[no-untyped-call]
 
+    def features(self, chips: Batch | Tensor) -> Tensor:
+        """Return the encoder's map of features (B, F, h, w) of stored chips, or of normalised ones (B, 3, S, S)."""
+        seen = chips.shown(self._data.side, self._data.grey) if isinstance(chips, Batch) else chips
+        return self.encoder.features(seen)
+
     def encode(self, chips: Batch | Tensor) -> Tensor:
         """Return embeddings (B, E) of stored chips, or of normalised ones (B, 3, S, S)."""
-        return self.encoder(chips)  # type: ignore[no-any-return]
+        return self.encoder.embed(self.features(chips))
 
     def compare(self, first: Tensor, second: Tensor) -> Tensor:
         """Return logits (B,) of "different" for two batches of embeddings (B, E)."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.config import BLOCKS
+
 TEST_SHARE = 0.20
 VALIDATION_SHARE = 0.16
 
@@ -128,8 +130,8 @@ class _Pictures:
         self.images, self.distinct = images, distinct
         chosen = [images[index] for index in distinct]
         self.spread = np.array([_spread(image) for image in chosen])
-        self.coarse = np.concatenate([orbit.sum(1) for orbit in _orbits(chosen, 5)], axis=1)
-        squares = _orbits(chosen, 15)
+        self.coarse = np.concatenate([orbit.sum(1) for orbit in _orbits(chosen, BLOCKS // 3)], axis=1)
+        squares = _orbits(chosen, BLOCKS)
         self.middle = np.concatenate([orbit.sum(1) for orbit in squares], axis=1)
         self.fine = np.concatenate([np.sort(orbit, axis=1).reshape(len(orbit), -1) for orbit in squares], axis=1)
         self.group = np.full(len(distinct), -1)

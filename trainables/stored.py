@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import functools
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.augment import gather
+from trainables.augment import GREY, gather
 from trainables.data import Images, Part, TrialData
+
+RESIZED_TOGETHER = 1024  # chips: torch resizes bytes as floats
 
 
 @dataclass(frozen=True)
 class StoredChips:
-    """Chips on a device as read: `pixels` (M, 75, 75, 3) uint8 or float32, and on the CPU `mean` and `sd` (3,)."""
+    """Chips on a device as read: `pixels` (M, S, S, 3) uint8 or float32, and on the CPU `mean` and `sd` (3,)."""
 
     pixels: Tensor
     mean: Tensor
@@ -25,7 +27,7 @@ class StoredChips:
 
     @classmethod
     def of(cls, images: Images, mean: NDArray[np.float32], sd: NDArray[np.float32], device: str = "cpu") -> StoredChips:
-        """Put images (M, 75, 75, 3) on `device`, to be normalised by `mean` and `sd` (3,); on the CPU, no copy."""
+        """Put images (M, S, S, 3) on `device`, to be normalised by `mean` and `sd` (3,); on the CPU, no copy."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # Ray's are not; nor do we write
             pixels = torch.from_numpy(np.ascontiguousarray(images))
@@ -33,9 +35,25 @@ class StoredChips:
 
     @functools.cached_property
     def normalised(self) -> Tensor:
-        """All chips as floats (M, 3, 75, 75) in channels_last memory: made when first asked for, then kept."""
+        """All chips as floats (M, 3, S, S) in channels_last memory: made when first asked for, then kept."""
         device = self.pixels.device
         return ((self.pixels.float() - self.mean.to(device)) / self.sd.to(device)).permute(0, 3, 1, 2)
+
+    def at(self, side: int) -> StoredChips:
+        """Return the chips resized to `side` with antialiasing; made when first asked for, then kept."""
+        if side == self.pixels.shape[1]:
+            return self
+        if side not in self._resized:
+            from torchvision.transforms.v2 import functional as vision  # a second to load, for this alone
+
+            blocks = [block.permute(0, 3, 1, 2) for block in torch.split(self.pixels, RESIZED_TOGETHER)]
+            small = [vision.resize(block, [side, side], antialias=True).permute(0, 2, 3, 1) for block in blocks]
+            self._resized[side] = replace(self, pixels=torch.cat(small).contiguous())
+        return self._resized[side]
+
+    @functools.cached_property
+    def _resized(self) -> dict[int, StoredChips]:
+        return {}
 
     def batch(self, chips: Tensor, views: Tensor | None = None) -> Batch:
         """Return the chips numbered `chips` (B,), each seen as `views` (B,) says (trainables/augment.py)."""
@@ -54,8 +72,15 @@ class Batch:
     chips: Tensor
     views: Tensor | None = None
 
+    def shown(self, side: int, grey: bool) -> Batch:
+        """Return the same chips at `side`, and without colour if `grey`."""
+        views = self.views
+        if grey:
+            views = GREY | (torch.zeros(len(self.chips), dtype=torch.uint8) if views is None else views)
+        return replace(self, stored=self.stored.at(side), views=views)
+
     def normalised(self) -> Tensor:
-        """Return the chips as floats (B, 3, 75, 75) in channels_last memory."""
+        """Return the chips as floats (B, 3, S, S) in channels_last memory."""
         return gather(self.stored.normalised, self.chips, self.views)
 
 

@@ -44,7 +44,7 @@ class Member:
     @classmethod
     def fresh(cls, config: TrialConfig, device: str = "cpu") -> Member:
         """Return an untrained member, its weights and its random stream decided by `config.seed`."""
-        model = SiameseNetwork(config.network)
+        model = SiameseNetwork(config.network, config.data)
         initialise(model, config.init.kind, Generator().manual_seed(config.seed))
         model = model.to(device).to(memory_format=torch.channels_last)
         optimiser = make_optimiser(config.optimiser, model.parameters())

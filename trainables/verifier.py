@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainables.config import TrialConfig
+from trainables.config import SIDE, Data, TrialConfig
 from trainables.data import Images, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.errors import InputError
@@ -37,6 +37,7 @@ def save_verifier(folder: Path, config: TrialConfig, weights: Path, data: TrialD
     """Keep the networks in `weights`, trained by `config` on `data`, as the verifier of `folder`; each file whole."""
     description = {
         "config": config.to_dict(),
+        "side": int(data.train.images.shape[1]),
         "pixels": pixels_of(data.train.images),
         "scale": data.scale.to_dict() if data.scale else None,
         "mean": [float(value) for value in data.mean],
@@ -58,7 +59,7 @@ def pixels_of(images: Images) -> str:
 
 @dataclass(frozen=True)
 class Verifier:
-    """Networks that answer together, and how chips are brought to what they were trained on."""
+    """Networks that answer together, and how chips are brought to what they were trained on, read at `side`."""
 
     networks: list[SiameseNetwork]
     loss: PairLoss
@@ -66,6 +67,7 @@ class Verifier:
     mean: NDArray[np.float32]
     sd: NDArray[np.float32]
     scale: Scale | None = None
+    side: int = SIDE
 
     @classmethod
     def load(cls, folder: Path) -> Verifier:
@@ -78,6 +80,7 @@ class Verifier:
             if pixels not in (EIGHT_BIT, RENDERED, RAW) or not (np.isfinite([mean, sd]).all() and (sd > 0).all()):
                 raise ValueError("pixels, mean or sd make no sense")
             scale = _scale(description, pixels, mean, sd)
+            side = Data(side=description.get("side", SIDE)).side  # SIDE: of verifiers kept before there were others
         except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
             raise InputError(f"{folder / DESCRIPTION}: describes no verifier ({error}); it was edited") from error
         try:
@@ -85,10 +88,10 @@ class Verifier:
         except (OSError, RuntimeError, SafetensorError) as error:
             first = str(error).splitlines()[0]
             raise InputError(f"{folder / WEIGHTS}: not the weights of {DESCRIPTION}'s config ({first})") from error
-        return cls(networks, make_loss(config.loss), pixels, mean, sd, scale)
+        return cls(networks, make_loss(config.loss), pixels, mean, sd, scale, side)
 
     def on_scale(self, images: Images) -> Images:
-        """Return 8-bit chips (N, 75, 75, 3) as the numbers that the verifier was trained on; InputError if unknown."""
+        """Return 8-bit chips (N, S, S, 3) as the numbers that the verifier was trained on; InputError if unknown."""
         if self.pixels == RENDERED:
             return render(images)
         if self.scale is None:
@@ -96,7 +99,8 @@ class Verifier:
                 "the verifier was trained on arrays whose scale is not known (0..1, 0..16, 0..255, 0..65535 are); "
                 "image files cannot be brought to it"
             )
-        return self.scale.bring(images.astype(np.uint8))
+        brought = self.scale.bring(images.astype(np.uint8))
+        return brought.astype(np.uint8) if self.pixels == EIGHT_BIT else brought  # bytes are resized to bytes
 
     @property
     def takes_stretched(self) -> bool:
@@ -105,7 +109,10 @@ class Verifier:
 
     @torch.no_grad()
     def embed(self, images: Images) -> list[Tensor]:
-        """Return each network's embeddings (N, E) of 8-bit chips (N, 75, 75, 3); InputError if it never saw such."""
+        """Return each network's embeddings (N, E) of 8-bit chips (N, S, S, 3) read at `side`.
+
+        Raises InputError where it never saw such.
+        """
         batches = StoredChips.of(self.on_scale(images), self.mean, self.sd).batches(ENCODE_BATCH)
         return [torch.cat([network.encode(batch) for batch in batches]) for network in self.networks]
 

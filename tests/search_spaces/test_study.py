@@ -5,7 +5,7 @@ import pytest
 
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
-from search_spaces.study import Study, trial_seed
+from search_spaces.study import Study, repeat_seed, trial_seed
 from trainables.config import TrialConfig
 
 
@@ -48,6 +48,14 @@ def test_no_two_studies_of_a_chain_retrain_with_a_common_seed():
     studies = [Study(stage, "s", start, Budget(24, 20)) for stage in STAGES for start in starts]
     seeds = [made.repeat_seed(repeat) for made in studies for repeat in range(10)]
     assert len(set(seeds)) == len(seeds)
+
+
+def test_seeds_stay_what_they_were():
+    """A config path that was added later changes no seed of a config that leaves it at its default: old studies go on."""
+    start = TrialConfig().override({"optimiser.lr": 0.004, "schedule.kind": "cosine", "epochs": 7})
+    assert repeat_seed(0, "lr", TrialConfig(), 0) == 2109202052
+    assert repeat_seed(3, "loss", start, 2) == 4178856361
+    assert repeat_seed(3, "loss", start.override({"schedule.warmup": 1.0}), 2) != 4178856361
 
 
 def test_finalists_are_retrained_with_the_same_new_seeds():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.config import Ensemble, Init, Loss, Network, Schedule, TrialConfig
+from trainables.config import LATER, Ensemble, Init, Loss, Network, Schedule, TrialConfig
 from trainables.encoders import ENCODERS
 from trainables.errors import ConfigError, InputError
 from trainables.initialisers import INITIALISERS
@@ -84,6 +84,9 @@ def test_a_config_is_frozen():
         ("schedule.kind", "linear", "constant, exponential, cosine"),
         ("schedule.kind", ["cosine"], "constant, exponential, cosine"),
         ("augmentation.theta", 1.5, "0 to 1"),
+        ("data.side", 64, "data.side is 64; the encoder report takes 75"),
+        ("network.encoder", "koch", "data.side is 75; the encoder koch takes 105"),
+        ("network.encoder", "vgg", "report, small, koch, resnet18"),
         ("network.batch_norm", 1, "network.batch_norm is 1; it must be true or false"),
         ("ensemble.members", 6, "1 to 5"),
         ("loss.margin", 0, "loss.margin is 0"),
@@ -111,6 +114,27 @@ def test_what_can_be_chosen_is_what_there_is(part, name, units):
     """The choices of a config are the units that are registered, in the same order: neither knows one alone."""
     (entry,) = (entry for entry in dataclasses.fields(part) if entry.name == name)
     assert entry.metadata["choices"] == units
+
+
+def test_what_is_drawn_from_a_config_ignores_paths_that_are_later_and_at_their_default():
+    """The identity of the baseline has the paths of the first version; a later path counts once it is set."""
+    plain, first = TrialConfig(), TrialConfig().identity()
+    assert "data" not in first
+    assert set(first["schedule"]) == {"kind", "gamma", "floor"}
+    assert {path: plain.value(path) for path in LATER}  # each of them is a path
+    for path, value in {"data.side": 90, "network.width": 8, "schedule.warmup": 0.5}.items():
+        changed = plain.override({"network.encoder": "small", path: value}).identity()
+        head, _, tail = path.partition(".")
+        assert changed[head][tail] == value
+
+
+def test_values_that_are_legal_only_together_are_set_together():
+    """An encoder and its side need not be set in order; the side is read at a multiple of the blocks, never below 75."""
+    config = TrialConfig().override({"network.encoder": "koch", "data.side": 105})
+    assert TrialConfig().override({"data.side": 105, "network.encoder": "koch"}) == config
+    assert TrialConfig.from_dict(config.to_dict()) == config
+    sides = [config.override({"network.encoder": "small", "data.side": side}).data.read_at for side in (8, 75, 76, 105)]
+    assert sides == [75, 75, 90, 105]
 
 
 @pytest.mark.parametrize("content", [[], "lr", {"optimiser": 3}, {"optimiser": {"lr": {}}}, {"nothing": 1}])

@@ -4,26 +4,40 @@ import numpy as np
 import pytest
 import torch
 from torch import Generator, nn
+from torchvision.transforms.v2 import functional as vision
 
+from trainables import config
+from trainables.augment import GREY, HORIZONTAL, VERTICAL
 from trainables.checkpoint import Best, from_bytes, to_bytes
-from trainables.config import Loss, Network, TrialConfig
+from trainables.config import Data, Loss, Network, TrialConfig
 from trainables.encoders import ENCODERS, make_encoder
 from trainables.ensemble import pack, unpack
 from trainables.initialisers import INITIALISERS, initialise
 from trainables.losses import LOSSES, make_loss
 from trainables.model import SiameseNetwork
 from trainables.native import encoder_path
+from trainables.stored import StoredChips
 from trainables.training import Run, train
 
 SMALL = {"network.encoder": "small", "network.width": 4, "network.depth": 3, "network.embedding": 6}
 CONFIG = TrialConfig().override({**SMALL, "epochs": 2, "optimiser.lr": 0.003, "seed": 4, "augmentation.theta": 0.4})
 
 
+def side_of(kind):
+    """A side that an encoder takes: the report's where it does."""
+    least, most = config.ENCODERS[kind]
+    return min(max(75, least), most)
+
+
+def network(kind):
+    return SiameseNetwork(Network(encoder=kind), Data(side=side_of(kind)))
+
+
 @pytest.mark.parametrize("kind", list(ENCODERS))
 def test_an_encoder_makes_embeddings_by_way_of_a_map(kind):
     """Chips (B, 3, S, S) become a map (B, F, h, w) and that embeddings (B, E), one a chip whatever stands beside it."""
-    encoder = make_encoder(Network(encoder=kind), 75).eval()
-    chips = torch.randn(3, 3, 75, 75)
+    encoder = make_encoder(Network(encoder=kind), side_of(kind)).eval()
+    chips = torch.randn(3, 3, side_of(kind), side_of(kind))
     with torch.no_grad():
         features, embeddings = encoder.features(chips), encoder(chips)
         assert features.dim() == 4
@@ -36,7 +50,7 @@ def test_an_encoder_makes_embeddings_by_way_of_a_map(kind):
 @pytest.mark.parametrize("kind", list(ENCODERS))
 def test_every_weighted_layer_is_in_one_group(kind):
     """The penalty's groups hold each convolution and linear layer once, in order, and `out` is the last of all."""
-    model = SiameseNetwork(Network(encoder=kind))
+    model = network(kind)
     groups = model.layer_groups()
     assert list(groups) == ["conv1", "conv2", "conv3", "fc1", "out"]
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
@@ -50,7 +64,7 @@ def test_every_weighted_layer_is_in_one_group(kind):
 @pytest.mark.parametrize("kind", list(ENCODERS))
 def test_kochs_penalty_is_of_every_layer_of_an_encoder(kind):
     """With one factor for all groups the penalty is that factor times the squared weights of all layers, without biases."""
-    model = SiameseNetwork(Network(encoder=kind))
+    model = network(kind)
     squared = sum(float(p.detach().double().square().sum()) for p in model.parameters() if p.dim() > 1)
     penalty = make_loss(Loss("koch", **{f"l2_{name}": 0.02 for name in model.layer_groups()})).penalty(model)
     assert penalty.item() == pytest.approx(0.02 * squared, rel=1e-4)
@@ -59,20 +73,30 @@ def test_kochs_penalty_is_of_every_layer_of_an_encoder(kind):
 @pytest.mark.parametrize(("kind", "init"), [*itertools.product(ENCODERS, INITIALISERS)])
 def test_the_generator_decides_all_weights(kind, init):
     """Equal seeds give equal weights, whatever torch's global state: no encoder keeps a draw of its own."""
-    one, two = SiameseNetwork(Network(encoder=kind)), SiameseNetwork(Network(encoder=kind))
+    one, two = network(kind), network(kind)
     for model in (one, two):
         initialise(model, init, Generator().manual_seed(5))
     for name, tensor in one.state_dict().items():
         assert torch.equal(tensor, two.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("kind", list(ENCODERS))
+def test_every_side_that_is_said_is_taken(kind):
+    """The smallest chips that a config allows an encoder, and larger ones if any, become embeddings."""
+    least, most = config.ENCODERS[kind]
+    for side in {least, min(most, least + 53)}:
+        encoder = make_encoder(Network(encoder=kind), side).eval()
+        with torch.no_grad():
+            assert encoder(torch.randn(2, 3, side, side)).shape == (2, encoder.embedding)
+
+
 @pytest.mark.parametrize("loss", list(LOSSES))
 def test_every_loss_trains_an_encoder(loss, device_data):
     """Each loss trains the small encoder, gives finite figures, and moves every layer that it uses."""
-    config = CONFIG.override({"loss.kind": loss, "epochs": 1})
-    run = Run.fresh(config)
+    own = CONFIG.override({"loss.kind": loss, "epochs": 1})
+    run = Run.fresh(own)
     before = pack(run.networks)
-    (epoch,) = train(config, device_data, run)
+    (epoch,) = train(own, device_data, run)
     assert np.isfinite([epoch.train_loss, epoch.val_loss, epoch.grad_norm]).all()
     still = {name for name, weight in pack(run.networks).items() if torch.equal(weight, before[name])}
     assert still <= ({"out.weight", "out.bias"} if loss == "contrastive" else set())
@@ -104,11 +128,12 @@ def test_a_small_encoder_may_be_deep_where_chips_are_small(depth, side):
 
 
 @pytest.mark.parametrize(
-    ("kind", "count"), [("report", 41_534), ("small", 475_344), ("resnet18", 11_176_512 + 512 * 64 + 64)]
+    ("kind", "count"),
+    [("report", 41_534), ("small", 475_344), ("koch", 38_960_448), ("resnet18", 11_176_512 + 512 * 64 + 64)],
 )
 def test_the_parameters_are_as_many_as_said(kind, count):
     """What the encoder's docstring says of its size; ResNet-18 has torchvision's 11,689,512 less its last layer's."""
-    assert sum(p.numel() for p in make_encoder(Network(encoder=kind), 75).parameters()) == count
+    assert sum(p.numel() for p in make_encoder(Network(encoder=kind), side_of(kind)).parameters()) == count
 
 
 def test_only_the_reports_encoder_is_compiled():
@@ -116,3 +141,44 @@ def test_only_the_reports_encoder_is_compiled():
     path = encoder_path(Network(encoder="small"))
     assert not path.compiled
     assert "report" in path.why
+
+
+def test_stored_chips_are_shown_at_the_side_of_the_config(chips):
+    """A network for another side sees each stored chip resized with antialiasing, flips after it; its own side as it is."""
+    images = (255 * (chips.images[:5] - chips.images.min()) / np.ptp(chips.images)).astype(np.uint8)
+    stored = StoredChips.of(images, np.full(3, 90, np.float32), np.full(3, 40, np.float32))
+    views = torch.tensor([0, HORIZONTAL, VERTICAL, GREY, HORIZONTAL + GREY], dtype=torch.uint8)
+    shown = stored.batch(torch.arange(5), views).shown(48, grey=False)
+    resized = vision.resize(torch.from_numpy(images).permute(0, 3, 1, 2), [48, 48], antialias=True)
+    expected = (resized.float() - 90) / 40
+    expected[[1, 4]] = expected[[1, 4]].flip(3)
+    expected[2] = expected[2].flip(1)
+    luma = torch.tensor([0.2989, 0.587, 0.114])
+    expected[3:] = torch.einsum("bchw,c->bhw", expected[3:], luma)[:, None]
+    assert torch.allclose(shown.normalised(), expected, atol=1e-5)
+    assert stored.at(75) is stored
+    assert stored.at(48) is stored.at(48)
+
+
+def test_a_network_of_grey_chips_sees_no_colour(chips):
+    """Chips that differ in colour alone have one embedding under `data.grey`, and two without."""
+    grey, red = np.full((1, 75, 75, 3), 100, np.uint8), np.full((1, 75, 75, 3), 100, np.uint8)
+    red[..., 0], red[..., 1] = 100 + 58, 100 - 30  # 58 * 0.2989 - 30 * 0.587 is -0.27, a hundredth of one's contrast
+    images = np.concatenate([grey, red])
+    batch = StoredChips.of(images, np.zeros(3, np.float32), np.ones(3, np.float32)).batch(torch.arange(2))
+    distances = []
+    for switch in (False, True):
+        torch.manual_seed(0)
+        model = SiameseNetwork(Network(encoder="small", width=4, depth=2), Data(grey=switch)).eval()
+        with torch.no_grad():
+            one, two = model.encode(batch)
+        distances.append(float((one - two).norm()))
+    assert distances[1] < 0.05 * distances[0]
+
+
+def test_a_small_encoder_trains_at_another_side(device_data):
+    """At 40 pixels, grey, training gives finite figures, the same twice, and others than at 75."""
+    own = CONFIG.override({"data.side": 40, "data.grey": True})
+    curves = [[epoch.val_loss for epoch in train(one, device_data)] for one in (own, own, CONFIG)]
+    assert np.isfinite(curves).all()
+    assert curves[0] == curves[1] != curves[2]

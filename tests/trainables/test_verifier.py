@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from trainables.compare import main
 from trainables.config import TrialConfig
@@ -20,9 +20,10 @@ from trainables.data import ChipSet, prepare
 from trainables.ensemble import mean_score, pack
 from trainables.errors import InputError
 from trainables.images.pixels import decode_image
-from trainables.images.readers import read_chips
+from trainables.images.readers import Reading, read_chips
 from trainables.images.scale import OF_FILES, Scale
 from trainables.losses import make_loss
+from trainables.stored import StoredChips
 from trainables.training import DeviceData, Run, train, validate
 from trainables.verifier import DESCRIPTION, EIGHT_BIT, RAW, RENDERED, WEIGHTS, Verifier, pixels_of, save_verifier
 
@@ -65,6 +66,43 @@ def test_a_kept_verifier_scores_as_the_network_did(pictures):
     score = verifier.score([e[device.first] for e in embedded], [e[device.second] for e in embedded])
     expected = validate(run.networks[0], device, make_loss(CONFIG.loss))[1]
     assert torch.allclose(score, expected, atol=1e-5)
+
+
+def test_a_verifier_of_another_side_is_kept_with_it(tmp_path, capsys):
+    """Trained on chips read at 90 and shown at 40, it scores files as it did the chips that they became."""
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        (tmp_path / "all" / f"{number % 2}").mkdir(parents=True, exist_ok=True)
+        picture = (rng.integers(0, 60, (180, 180, 3)) + 120 * (number % 2)).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / "all" / f"{number % 2}" / f"{number}.png")
+    chips = read_chips(tmp_path / "all", Reading(side=90))
+    network = {"network.encoder": "small", "network.width": 4, "network.depth": 2, "data.side": 40}
+    run = keep(tmp_path / "study", CONFIG.override(network), prepare(chips, "random").for_trials())
+    verifier = Verifier.load(tmp_path / "study")
+    assert verifier.side == 90
+    (embedded,) = verifier.embed(chips.images[:4])
+    stored = StoredChips.of(chips.images[:4], verifier.mean, verifier.sd)
+    with torch.no_grad():
+        expected = run.networks[0].eval().encode(stored.at(40).normalised)
+    assert torch.allclose(embedded, expected, atol=1e-5)
+    one, other = (tmp_path / "all" / name for name in chips.names[:2])
+    assert main(["--model", str(tmp_path / "study"), str(one), str(other)]) == 0
+    probability = 1 - float(verifier.score([embedded[:1]], [embedded[1:2]]))
+    assert float(capsys.readouterr().out.split("\t")[3]) == pytest.approx(probability, abs=1e-4)
+
+
+def test_a_verifier_kept_before_there_were_sides_is_the_reports(pictures, tmp_path):
+    """A description without a side, and weights without the encoder's name, are those of chips of 75."""
+    root, data, _ = pictures
+    shutil.copytree(root / "study", tmp_path / "old")
+    described = json.loads((tmp_path / "old" / DESCRIPTION).read_text())
+    del described["side"], described["config"]["data"], described["config"]["network"]["encoder"]
+    (tmp_path / "old" / DESCRIPTION).write_text(json.dumps(described))
+    weights = load_file(tmp_path / "old" / WEIGHTS)
+    save_file({name.removeprefix("encoder."): w for name, w in weights.items()}, tmp_path / "old" / WEIGHTS)
+    old, new = Verifier.load(tmp_path / "old"), Verifier.load(root / "study")
+    for one, two in zip(old.embed(data.validation.images), new.embed(data.validation.images), strict=True):
+        assert torch.equal(one, two)
 
 
 def test_an_ensemble_is_kept_whole(trial_data, tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from trainables.config import Network
 from trainables.encoders.encoder import Encoder
+from trainables.encoders.koch import Koch
 from trainables.encoders.report import Report
 from trainables.encoders.resnet18 import ResNet18
 from trainables.encoders.small import Small
@@ -13,6 +14,7 @@ from trainables.encoders.small import Small
 ENCODERS: Mapping[str, Callable[[Network, int], Encoder]] = {  # of the side of a chip
     "report": Report,
     "small": Small,
+    "koch": Koch,
     "resnet18": ResNet18,
 }
 

@@ -29,7 +29,7 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
     def forward(self, chips: Batch | Tensor) -> Tensor:
-        """Return embeddings (B, E) of stored chips, or of normalised ones (B, 3, S, S)."""
+        """Return embeddings (B, E) of chips: what `embed` makes of their `features`."""
         return self.embed(self.features(chips))
 
     def layer_groups(self) -> Mapping[str, list[Weighted]]:

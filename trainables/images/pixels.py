@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from trainables.data import SIDE
+from trainables.config import SIDE
 from trainables.errors import InputError
 
 # pixels by the header: what was always read whole; what is read and reduced; what a JPEG decoder reduces by itself
 LARGE, LARGEST, LARGEST_JPEG = 89_478_485, 2 * 89_478_485, 2**28
-REDUCED_SIDE = 4 * SIDE  # an image that is reduced keeps at least this side for the antialiased resize
+REDUCED = 4  # times a chip's side: what an image that is reduced keeps at least for the antialiased resize
 
 FEW_LEVELS, MANY_LEVELS = 16, 64  # after and before a stretch: a few bright pixels took the range
 GDAL_NODATA, PLANAR, BITS = 42113, 284, 258  # TIFF tags
@@ -43,22 +43,22 @@ EIGHT_OF_SIXTEEN = "16-bit colours in a format of which 8 bits are read (PNG and
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded image: `pixels` (75, 75, 3) uint8, and what there is to say about it."""
+    """A decoded image: `pixels` (S, S, 3) uint8, and what there is to say about it."""
 
     pixels: NDArray[np.uint8]
     remarks: frozenset[str] = frozenset()
 
 
-def decode_image(data: bytes) -> NDArray[np.uint8]:
-    """Decode any image into (75, 75, 3) uint8, upright, resized with antialiasing; raise InputError if unreadable."""
-    return decode_picture(data).pixels
+def decode_image(data: bytes, side: int = SIDE) -> NDArray[np.uint8]:
+    """Decode any image into (S, S, 3) uint8, upright, resized with antialiasing; raise InputError if unreadable."""
+    return decode_picture(data, side).pixels
 
 
-def decode_picture(data: bytes) -> Picture:
+def decode_picture(data: bytes, side: int = SIDE) -> Picture:
     """Decode an image as `decode_image` does, and tell what was done to it."""
     try:
         with _opening():
-            upright, remarks = _upright(data)
+            upright, remarks = _upright(data, REDUCED * side)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"absurdly large image ({first_line(error)})") from error
     except InputError:
@@ -68,7 +68,7 @@ def decode_picture(data: bytes) -> Picture:
     from torchvision.transforms.v2 import functional as vision  # seconds, and only where there are images to resize
 
     pixels = vision.pil_to_tensor(upright)
-    resized = vision.resize(pixels, [SIDE, SIDE], antialias=True)
+    resized = vision.resize(pixels, [side, side], antialias=True)
     return Picture(np.asarray(resized.permute(1, 2, 0).contiguous()), frozenset(remarks))
 
 
@@ -92,13 +92,13 @@ def _opening() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def _upright(data: bytes) -> tuple[Image.Image, set[str]]:
-    """The image (8 bits, RGB), the right side up, and the remarks on it."""
+def _upright(data: bytes, kept: int) -> tuple[Image.Image, set[str]]:
+    """The image (8 bits, RGB), the right side up, and the remarks on it; what is reduced keeps `kept` a side."""
     remarks: set[str] = set()
     with Image.open(io.BytesIO(data)) as image:
         large = image.width * image.height > LARGE
         if large and image.format in ("JPEG", "MPO"):
-            image.draft("RGB", (REDUCED_SIDE, REDUCED_SIDE))
+            image.draft("RGB", (kept, kept))
         elif large and (image.width * image.height > LARGEST or image.mode.startswith(("I", "F"))):
             raise InputError(f"absurdly large image ({image.width} x {image.height} pixels)")
         if _has_more_pages(image):
@@ -116,7 +116,7 @@ def _upright(data: bytes) -> tuple[Image.Image, set[str]]:
             return Image.fromarray(_stretched(colours[..., :3], nodata, remarks)), remarks
     upright = upright.convert("RGB")
     if large:
-        upright = upright.reduce(max(1, min(upright.size) // REDUCED_SIDE))
+        upright = upright.reduce(max(1, min(upright.size) // kept))
     return upright, remarks
 
 

@@ -6,6 +6,7 @@ in a folder or a json in a zip works too.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import zipfile
@@ -17,7 +18,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data import SIDE, ChipSet
+from trainables.config import SIDE
+from trainables.data import ChipSet
 from trainables.errors import InputError, listed, printable
 from trainables.images.files import LARGEST_FILE, Entry, Listing, listing
 from trainables.images.layout import BY_FOLDER, BY_PREFIX, lay_out
@@ -51,7 +53,7 @@ IMAGE_ENDINGS = frozenset(
         ".dds",
     ]
 )
-BAND_VALUES = SIDE * SIDE
+BAND_SIDE = 75  # of a Statoil record
 LARGEST_VALUE = 1e30  # sums and squares of a band's values stay single-precision numbers
 
 Progress = Callable[[int, int], None]
@@ -63,22 +65,24 @@ class Reading:
 
     `skip_bad` leaves unreadable images out and notes them; `group_by` says what keeps images together
     (`trainables.images.layout`); `merge_splits` takes the folders of a split as one set; `results` is passed over.
+    Images are resized to `side`, except a Statoil record's bands.
     """
 
     skip_bad: bool = False
     group_by: str = BY_FOLDER
     merge_splits: bool = False
     results: Path | None = None
+    side: int = SIDE
 
 
 def read_chips(path: Path, how: Reading | None = None, progress: Progress | None = None) -> ChipSet:
-    """Read a folder, .zip, .npz or .json into a `ChipSet`; images are resized to 75 x 75.
+    """Read a folder, .zip, .npz or .json into a `ChipSet`.
 
     `progress` hears (done, total). Raises InputError, naming the file or record and what would be right.
     """
     how = how or Reading()
     found = listing(path, how.results)
-    for kind, reader in ((".npz", _read_npz), (".json", _read_json)):
+    for kind, reader in ((".npz", functools.partial(_read_npz, side=how.side)), (".json", _read_json)):
         files = [file for file in found.files if file.ending == kind]
         if files and not any(file.ending in IMAGE_ENDINGS for file in found.files):
             if how.group_by.startswith(BY_PREFIX):
@@ -97,7 +101,7 @@ def _read_folders(found: Listing, source: str, how: Reading, progress: Progress 
         among = f" among {others}" if others else ""
         raise InputError(f"{source}: no images found{among}; expected one folder of images for each class")
     layout = lay_out([file.path for file in files], found.folders, source, how.group_by, how.merge_splits)
-    chips, bad, remarks = _decoded(files, source, how.skip_bad, progress)
+    chips, bad, remarks = _decoded(files, source, how, progress)
     good = np.setdiff1d(np.arange(len(files)), bad)
     classes = np.unique([layout.classes[index] for index in good])
     labels = np.searchsorted(classes, [layout.classes[index] for index in good])
@@ -125,23 +129,23 @@ def _read_folders(found: Listing, source: str, how: Reading, progress: Progress 
 
 
 def _decoded(
-    files: Sequence[Entry], source: str, skip_bad: bool, progress: Progress | None
+    files: Sequence[Entry], source: str, how: Reading, progress: Progress | None
 ) -> tuple[NDArray[np.uint8], list[int], dict[str, list[str]]]:
-    """The chips (N, 75, 75, 3) of the files that can be read, the indices of the others, the files of each remark."""
+    """The chips (N, S, S, 3) of the files that can be read, the indices of the others, the files of each remark."""
     remarks: dict[str, list[str]] = defaultdict(list)
-    chips = np.empty((len(files), SIDE, SIDE, 3), np.uint8)
+    chips = np.empty((len(files), how.side, how.side, 3), np.uint8)
     bad: list[int] = []
     first: InputError | None = None
     for index, file in enumerate(files):
         try:
-            picture = decode_picture(file.read())
+            picture = decode_picture(file.read(), how.side)
             chips[index - len(bad)] = picture.pixels
             for remark in picture.remarks - {STRETCHED}:
                 remarks[remark].append(printable(str(file.path)))
         except InputError as error:
             bad.append(index)
             first = first or error
-        if first and not skip_bad and len(bad) <= index:  # some can be read: going on without the others would help
+        if first and not how.skip_bad and len(bad) <= index:  # some can be read: going on without the others would help
             name = printable(str(files[bad[0]].path))
             raise InputError(
                 f"{source}: {name}: {first}; mend or remove it, or go on without such files with --skip-bad"
@@ -181,7 +185,7 @@ def _content(file: Entry, source: str) -> bytes:
 # --- input_data.npz --------------------------------------------------------------------------------------------------
 
 
-def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
+def _read_npz(files: Sequence[Entry], source: str, side: int) -> ChipSet:
     if len(files) > 1:
         raise InputError(f"{source}: {len(files)} npz files; give the one with X_train and Y_train")
     content = _content(files[0], source)
@@ -205,7 +209,7 @@ def _read_npz(files: Sequence[Entry], source: str) -> ChipSet:
             ) from error
         raise InputError(f"{source}: not a readable npz file ({first_line(error)})") from error
     numbers, names = _npz_labels(labels, source)
-    chips = _npz_images(images, source)
+    chips = _npz_images(images, source, side)
     if len(chips) != len(numbers):
         raise InputError(f"{source}: X_train holds {len(chips)} images, Y_train {len(numbers)} labels; they must match")
     return ChipSet(
@@ -231,7 +235,7 @@ def _check_unpacked(content: bytes, source: str) -> None:
         )
 
 
-def _npz_images(images: NDArray[np.generic], source: str) -> NDArray[np.uint8] | NDArray[np.float32]:
+def _npz_images(images: NDArray[np.generic], source: str, side: int) -> NDArray[np.uint8] | NDArray[np.float32]:
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[-1] not in (1, 3):
@@ -255,12 +259,12 @@ def _npz_images(images: NDArray[np.generic], source: str) -> NDArray[np.uint8] |
                 )
     if images.shape[-1] == 1:
         images = np.repeat(images, 3, axis=-1)
-    if images.shape[1:3] != (SIDE, SIDE):
+    if images.shape[1:3] != (side, side):
         import torch  # both take seconds, and only where there are images to resize
         from torchvision.transforms.v2 import functional as vision
 
         tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
-        images = vision.resize(tensor, [SIDE, SIDE], antialias=True).permute(0, 2, 3, 1).numpy()
+        images = vision.resize(tensor, [side, side], antialias=True).permute(0, 2, 3, 1).numpy()
     return np.ascontiguousarray(images)
 
 
@@ -333,13 +337,15 @@ def _records(file: Entry, source: str) -> list[object]:
 
 def _band(record: dict[str, object], name: str, where: str) -> NDArray[np.float64]:
     values = record.get(name)
-    if not isinstance(values, list) or len(values) != BAND_VALUES:
+    if not isinstance(values, list) or len(values) != BAND_SIDE**2:
         found = f"{len(values)} values" if isinstance(values, list) else "no list"
-        raise InputError(f"{where}: {name} has {found}; expected {BAND_VALUES} (75 x 75, row by row)")
+        raise InputError(
+            f"{where}: {name} has {found}; expected {BAND_SIDE**2} ({BAND_SIDE} x {BAND_SIDE}, row by row)"
+        )
     try:
         band = np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{where}: {name} holds something that is not a number") from error
-    if band.shape != (BAND_VALUES,) or not (np.abs(band) < LARGEST_VALUE).all():
+    if band.shape != (BAND_SIDE**2,) or not (np.abs(band) < LARGEST_VALUE).all():
         raise InputError(f"{where}: {name} holds NaN, infinite, nested or absurdly large values")
-    return band.reshape(SIDE, SIDE)
+    return band.reshape(BAND_SIDE, BAND_SIDE)

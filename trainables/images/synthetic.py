@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data import SIDE, ChipSet
+from trainables.config import SIDE
+from trainables.data import ChipSet
 from trainables.images.render import render_bands
 
 CLASSES = ("iceberg", "ship")

@@ -212,6 +212,20 @@ def test_npz_labels_read_alike_as_numbers_column_and_one_hot(tmp_path):
     assert np.allclose(floats.images, images / 255 - 0.5, atol=1e-6)
 
 
+def test_images_are_read_at_the_side_that_is_asked(tmp_path):
+    """Files and arrays are resized to it from what they hold, not from 75 pixels; a Statoil record stays what it is."""
+    files = {f"{name}/1.png": encoded((180, 180), seed=seed) for seed, name in enumerate(("cat", "dog"))}
+    found = read_chips(folder(tmp_path / "f", files), Reading(side=90)).images
+    assert found.shape == (2, 90, 90, 3)
+    whole = np.stack([np.asarray(Image.open(io.BytesIO(content))) for content in files.values()])
+    arrays = read_chips(npz(tmp_path / "a.npz", X_train=whole, Y_train=np.arange(2)), Reading(side=90)).images
+    assert np.abs(arrays.astype(int) - found).max() <= 1
+    means = whole.reshape(2, 90, 2, 90, 2, 3).mean((2, 4))
+    assert np.corrcoef(found.ravel(), means.ravel())[0, 1] > 0.9
+    (tmp_path / "train.json").write_text(json.dumps([RECORD | {"is_iceberg": 1}]))
+    assert read_chips(tmp_path / "train.json", Reading(side=90)).images.shape == (1, 75, 75, 3)
+
+
 def test_npz_labels_keep_their_names(tmp_path):
     """Labels 1000001 and 1000002 are two classes, and 0.5 keeps its name."""
     images = np.zeros((3, 75, 75, 3))
