@@ -77,10 +77,18 @@ class Request:
         return Study(stage, name, start.config, budget, self.seed, self.sampler, self.scheduler, report, self.smoke)
 
     def typed_start(self) -> Start | None:
-        """Return the config of --start, if one was given; raise InputError where the file holds none."""
+        """Return the config of --start, if one was given; raise InputError where the file holds none.
+
+        A file of weights that it names lies beside it, unless its path is whole.
+        """
         from storage.folder import read_config
 
-        return Start(read_config(self.start), str(self.start), found=True) if self.start else None
+        if self.start is None:
+            return None
+        config = read_config(self.start)
+        if config.init.weights:
+            config = config.override({"init.weights": str((self.start.parent / config.init.weights).resolve())})
+        return Start(config, str(self.start), found=True)
 
     def starting_config(self, stage: Stage) -> Start:
         """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""

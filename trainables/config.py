@@ -35,6 +35,8 @@ LATER = frozenset(
         "network.width",
         "network.depth",
         "network.embedding",
+        "network.head",
+        "init.weights",
         "optimiser.clip_norm",
         "schedule.warmup",
     }
@@ -47,6 +49,10 @@ def _one_of(default: str, *others: str) -> Any:
 
 def _switch(default: bool) -> Any:
     return field(default=default, metadata={"switch": True})
+
+
+def _text(default: str) -> Any:
+    return field(default=default, metadata={"text": True})
 
 
 def _number(default: float, low: float, high: float = math.inf) -> Any:
@@ -71,6 +77,9 @@ def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:
     elif "switch" in entry.metadata:
         if not isinstance(value, bool):
             raise ConfigError(f"{name} is {value!r}; it must be true or false")
+    elif "text" in entry.metadata:
+        if not isinstance(value, str):
+            raise ConfigError(f"{name} is {value!r}; it must be text")
     elif "low" in entry.metadata:
         low, high = entry.metadata["low"], entry.metadata["high"]
         whole = isinstance(entry.default, int)
@@ -101,9 +110,10 @@ class Network(_Checked):
     """Which `encoder` makes an embedding of a chip (trainables/encoders/), and what is added to it: nothing by default.
 
     `batch_norm` after each convolution, which `small` and `resnet18` always have; dropout with probability
-    `dropout_conv` on what the convolution blocks hand on, and `dropout_out` on the distances before the last layer.
+    `dropout_conv` on what the convolution blocks hand on, and `dropout_out` on the differences that the head reads.
     `width` (channels of the first block) and `depth` (blocks) are read by `small`, `embedding` (numbers a chip is
-    described by) by `small` and `resnet18`.
+    described by) by `small` and `resnet18`. `head` compares two embeddings: `l1`, their absolute differences weighted
+    by a linear layer, as the report's; or `distance`, how far apart they lie as unit vectors (trainables/model.py).
     """
 
     encoder: str = _one_of(*ENCODERS)
@@ -113,6 +123,7 @@ class Network(_Checked):
     width: int = _number(16, 1, 256)
     depth: int = _number(4, 1, 8)
     embedding: int = _number(64, 1, 4096)
+    head: str = _one_of("l1", "distance")
 
 
 @dataclass(frozen=True)
@@ -168,9 +179,14 @@ class Augmentation(_Checked):
 
 @dataclass(frozen=True)
 class Init(_Checked):
-    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers/."""
+    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers/.
+
+    `weights` is a file of weights that `resnet18` starts with in place of drawn ones, as torchvision keeps them
+    (.pth, .safetensors); its linear layer and what compares are drawn. Other encoders do not read it.
+    """
 
     kind: str = _one_of("default", "he", "he_fan_in", "koch")
+    weights: str = _text("")
 
 
 @dataclass(frozen=True)

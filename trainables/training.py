@@ -46,6 +46,8 @@ class Member:
         """Return an untrained member, its weights and its random stream decided by `config.seed`."""
         model = SiameseNetwork(config.network, config.data)
         initialise(model, config.init.kind, Generator().manual_seed(config.seed))
+        if config.init.weights:
+            model.encoder.start_with(config.init.weights)
         model = model.to(device).to(memory_format=torch.channels_last)
         optimiser = make_optimiser(config.optimiser, model.parameters())
         # the order of pairs has a stream of its own: other weights, augmentation or dropout see the same batches

@@ -88,6 +88,8 @@ def test_a_config_is_frozen():
         ("network.encoder", "koch", "data.side is 75; the encoder koch takes 105"),
         ("network.encoder", "vgg", "report, small, koch, resnet18"),
         ("network.batch_norm", 1, "network.batch_norm is 1; it must be true or false"),
+        ("network.head", "cosine", "l1, distance"),
+        ("init.weights", 3, "init.weights is 3; it must be text"),
         ("ensemble.members", 6, "1 to 5"),
         ("loss.margin", 0, "loss.margin is 0"),
         ("epochs", 0, "epochs is 0"),
