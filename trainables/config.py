@@ -26,11 +26,23 @@ ENCODERS: Mapping[str, tuple[int, int]] = {
     "resnet18": (32, 512),
 }
 
+# values other than the default that some encoders alone take
+_PICTURES = ("small", "koch", "resnet18")
+TAKEN_BY: Mapping[str, tuple[str, ...]] = {
+    "network.batch_norm": ("report", "koch"),  # the others have it
+    "augmentation.crop": _PICTURES,
+    "augmentation.turn": _PICTURES,
+    "augmentation.brightness": _PICTURES,
+}
+
 # paths that configs of older studies lack
 LATER = frozenset(
     {
         "data.side",
         "data.grey",
+        "augmentation.crop",
+        "augmentation.turn",
+        "augmentation.brightness",
         "network.encoder",
         "network.width",
         "network.depth",
@@ -109,7 +121,7 @@ class Loss(_Checked):
 class Network(_Checked):
     """Which `encoder` makes an embedding of a chip (trainables/encoders/), and what is added to it: nothing by default.
 
-    `batch_norm` after each convolution, which `small` and `resnet18` always have; dropout with probability
+    `batch_norm` after each convolution, which `small` and `resnet18` have without asking; dropout with probability
     `dropout_conv` on what the convolution blocks hand on, and `dropout_out` on the differences that the head reads.
     `width` (channels of the first block) and `depth` (blocks) are read by `small`, `embedding` (numbers a chip is
     described by) by `small` and `resnet18`. `head` compares two embeddings: `l1`, their absolute differences weighted
@@ -169,12 +181,20 @@ class Schedule(_Checked):
 
 @dataclass(frozen=True)
 class Augmentation(_Checked):
-    """Each transform that is on hits a chip with probability `theta`, by its own draw (report, section 1.2)."""
+    """Each transform that is on hits a chip with probability `theta`, by its own draw (report, section 1.2).
+
+    Off by default, and not for the report's encoder, are those that pictures of things want: `crop`, a window anywhere
+    whose sides lack at most this share of the chip's; `turn`, by at most so many degrees either way; and `brightness`,
+    pixels times 1 - to 1 + this.
+    """
 
     theta: float = _number(0.0, 0.0, 1.0)
     horizontal_flip: bool = _switch(True)
     vertical_flip: bool = _switch(True)
     greyscale: bool = _switch(True)
+    crop: float = _number(0.0, 0.0, 0.9)
+    turn: float = _number(0.0, 0.0, 180.0)
+    brightness: float = _number(0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -228,6 +248,10 @@ class TrialConfig(_Checked):
         if not least <= self.data.side <= most:
             takes = f"{least}" if least == most else f"{least} to {most}"
             raise ConfigError(f"data.side is {self.data.side}; the encoder {self.network.encoder} takes {takes}")
+        for path, encoders in TAKEN_BY.items():
+            value = self.value(path)
+            if value and self.network.encoder not in encoders:
+                raise ConfigError(f"{path} is {value}; {', '.join(encoders)} take it, {self.network.encoder} does not")
 
     def value(self, path: str) -> Any:
         """Return the value at a path such as "optimiser.lr"; raise ConfigError for an unknown one."""

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.augment import GREY, gather
+from trainables.augment import GREY, Warps, gather, warp
 from trainables.data import Images, Part, TrialData
 
 RESIZED_TOGETHER = 1024  # chips: torch resizes bytes as floats
@@ -55,9 +55,9 @@ class StoredChips:
     def _resized(self) -> dict[int, StoredChips]:
         return {}
 
-    def batch(self, chips: Tensor, views: Tensor | None = None) -> Batch:
-        """Return the chips numbered `chips` (B,), each seen as `views` (B,) says (trainables/augment.py)."""
-        return Batch(self, chips, views)
+    def batch(self, chips: Tensor, views: Tensor | None = None, warps: Warps | None = None) -> Batch:
+        """Return the chips numbered `chips` (B,), each seen as `views` (B,) and `warps` say (trainables/augment.py)."""
+        return Batch(self, chips, views, warps)
 
     def batches(self, size: int) -> list[Batch]:
         """Return all chips in order, at most `size` in a batch."""
@@ -71,6 +71,7 @@ class Batch:
     stored: StoredChips
     chips: Tensor
     views: Tensor | None = None
+    warps: Warps | None = None
 
     def shown(self, side: int, grey: bool) -> Batch:
         """Return the same chips at `side`, and without colour if `grey`."""
@@ -81,7 +82,8 @@ class Batch:
 
     def normalised(self) -> Tensor:
         """Return the chips as floats (B, 3, S, S) in channels_last memory."""
-        return gather(self.stored.normalised, self.chips, self.views)
+        seen = gather(self.stored.normalised, self.chips, self.views)
+        return seen if self.warps is None else warp(seen, self.warps, -self.stored.mean / self.stored.sd)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from trainables.augment import draw_views
+from trainables.augment import draw_views, draw_warps
 from trainables.config import TrialConfig
 from trainables.data import TrialData
 from trainables.ensemble import mean_score, member_configs
@@ -139,7 +139,8 @@ def train_epoch(member: Member, data: Tensors, loss: PairLoss, epoch: int) -> Tr
     for pairs, lr in zip(batches, rates, strict=True):
         both = torch.cat([data.first[pairs], data.second[pairs]])
         views = draw_views(len(both), config.augmentation, member.generator)
-        first, second = model.encode(data.chips.batch(both, views)).chunk(2)
+        warps = draw_warps(len(both), config.augmentation, member.generator)
+        first, second = model.encode(data.chips.batch(both, views, warps)).chunk(2)
         batch_loss = loss(model, first, second, data.target[pairs])
         member.optimiser.zero_grad()
         (batch_loss + loss.penalty(model)).backward()  # type: ignore[no-untyped-call]

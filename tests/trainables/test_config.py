@@ -90,6 +90,8 @@ def test_a_config_is_frozen():
         ("network.batch_norm", 1, "network.batch_norm is 1; it must be true or false"),
         ("network.head", "cosine", "l1, distance"),
         ("init.weights", 3, "init.weights is 3; it must be text"),
+        ("augmentation.crop", 0.2, "augmentation.crop is 0.2; small, koch, resnet18 take it, report does not"),
+        ("augmentation.brightness", 1.2, "0 to 1"),
         ("ensemble.members", 6, "1 to 5"),
         ("loss.margin", 0, "loss.margin is 0"),
         ("epochs", 0, "epochs is 0"),

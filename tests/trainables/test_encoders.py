@@ -285,3 +285,15 @@ def test_every_loss_trains_a_network_that_takes_a_distance(loss, device_data):
     assert (float(runs[0].networks[0].out.t.detach()) == 0) == (loss == "contrastive")
     (kept,) = unpack(own, pack(runs[0].networks))
     assert torch.equal(kept.out.t, runs[0].networks[0].out.t)
+
+
+def test_a_small_encoder_trains_on_cropped_turned_and_lit_chips(device_data):
+    """The figures are finite and the same twice, also across a checkpoint, and others than those of flips alone."""
+    warped = CONFIG.override({"augmentation.crop": 0.2, "augmentation.turn": 10.0, "augmentation.brightness": 0.2})
+    curves = [[epoch.val_loss for epoch in train(own, device_data)] for own in (warped, warped, CONFIG)]
+    assert np.isfinite(curves).all()
+    assert curves[0] == curves[1] != curves[2]
+    begun = Run.fresh(warped)
+    first = next(train(warped, device_data, begun))
+    restored, _ = from_bytes(to_bytes(warped, begun, Best(first, pack(begun.networks))), warped)
+    assert [first.val_loss, *(epoch.val_loss for epoch in train(warped, device_data, restored))] == curves[0]
