@@ -40,6 +40,7 @@ LATER = frozenset(
     {
         "data.side",
         "data.grey",
+        "data.partners",
         "augmentation.crop",
         "augmentation.turn",
         "augmentation.brightness",
@@ -140,10 +141,15 @@ class Network(_Checked):
 
 @dataclass(frozen=True)
 class Data(_Checked):
-    """How a chip is shown to the network: its `side` in pixels, and without colour if `grey`."""
+    """How a chip is shown to the network: its `side` in pixels, and without colour if `grey`; and beside which others.
+
+    In training each chip has the same `partners` in every epoch (`fixed`, as in the report, section 1.1), or `fresh`
+    ones, by the same rule. Validation and test pairs are always the same.
+    """
 
     side: int = _number(SIDE, 8, 512)
     grey: bool = _switch(False)
+    partners: str = _one_of("fixed", "fresh")
 
     @property
     def read_at(self) -> int:

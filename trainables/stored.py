@@ -13,7 +13,9 @@ from torch import Tensor
 
 from trainables.augment import GREY, Warps, gather, warp
 from trainables.data import Images, Part, TrialData
+from trainables.pairs import Pairs, draw_pairs
 
+FRESH = 0xF2E5  # marks the stream of new partners among those of the same seed
 RESIZED_TOGETHER = 1024  # chips: torch resizes bytes as floats
 
 
@@ -88,20 +90,29 @@ class Batch:
 
 @dataclass(frozen=True)
 class Tensors:
-    """One part on a device: its chips, and pairs of their numbers (P,)."""
+    """One part on a device: its chips, and pairs of their numbers (P,); `part` is what it was loaded from."""
 
     chips: StoredChips
     first: Tensor
     second: Tensor
     target: Tensor
+    part: Part
+
+    def with_fresh_pairs(self, seed: int, epoch: int) -> Tensors:
+        """Return the same chips in new pairs, as many and as balanced, which follow from `seed` and `epoch` alone."""
+        rng = np.random.default_rng([seed, epoch, FRESH])
+        first, second, target = _on_device(
+            draw_pairs(self.part.labels, rng, groups=self.part.groups), self.target.device
+        )
+        return replace(self, first=first, second=second, target=target)
 
 
 def load(part: Part, data: TrialData, device: str = "cpu") -> Tensors:
     """Put one part on `device`, to be normalised with the training statistics of `data`, once for many trials."""
-    pairs = part.pairs
-    return Tensors(
-        StoredChips.of(part.images, data.mean, data.sd, device),
-        torch.tensor(pairs.first).to(device),
-        torch.tensor(pairs.second).to(device),
-        torch.tensor(pairs.target).to(device),
-    )
+    chips = StoredChips.of(part.images, data.mean, data.sd, device)
+    return Tensors(chips, *_on_device(part.pairs, torch.device(device)), part)
+
+
+def _on_device(pairs: Pairs, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    first, second, target = (torch.tensor(values).to(device) for values in (pairs.first, pairs.second, pairs.target))
+    return first, second, target

@@ -100,7 +100,9 @@ def train(config: TrialConfig, data: DeviceData, run: Run | None = None) -> Iter
     loss = make_loss(config.loss)
     while run.epoch < config.epochs:
         started = time.perf_counter()
-        trained = [train_epoch(member, data.train, loss, run.epoch) for member in run.members]
+        trained = [
+            train_epoch(member, pairs_of(member, data.train, run.epoch), loss, run.epoch) for member in run.members
+        ]
         train_loss, grad_norm = _mean(epoch.loss for epoch in trained), _mean(epoch.grad_norm for epoch in trained)
         val_loss, score, run.networks = answer(config, run.members, data.validation, loss)
         run.epoch += 1
@@ -118,6 +120,11 @@ def train(config: TrialConfig, data: DeviceData, run: Run | None = None) -> Iter
             seconds=time.perf_counter() - started,
             grad_norm=grad_norm if math.isfinite(grad_norm) else None,
         )
+
+
+def pairs_of(member: Member, data: Tensors, epoch: int) -> Tensors:
+    """Return the pairs that a member trains on in `epoch`: always the same, or new ones by its seed."""
+    return data.with_fresh_pairs(member.config.seed, epoch) if member.config.data.partners == "fresh" else data
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def test_a_config_is_frozen():
         ("network.encoder", "koch", "data.side is 75; the encoder koch takes 105"),
         ("network.encoder", "vgg", "report, small, koch, resnet18"),
         ("network.batch_norm", 1, "network.batch_norm is 1; it must be true or false"),
+        ("data.partners", "new", "fixed, fresh"),
         ("network.head", "cosine", "l1, distance"),
         ("init.weights", 3, "init.weights is 3; it must be text"),
         ("augmentation.crop", 0.2, "augmentation.crop is 0.2; small, koch, resnet18 take it, report does not"),
