@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from studies.saliency import SHOWN, _examples, draw_examples, relevance
-from tests.analysis.test_plots import is_drawn
+from tests.analysis.test_figures import is_drawn
 from trainables.config import Loss, TrialConfig
 from trainables.ensemble import pack
 from trainables.losses import LOSSES, make_loss
