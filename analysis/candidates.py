@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.procedure import ERRORS, START, Procedure, Settled, next_runs, plan
 from analysis.race import Known, Outcome, Ranking, Run, entrants, next_in_race
-from search_spaces.stage import BASELINE, SELECTED
+from search_spaces.stage import COMPARED, SELECTED
 from search_spaces.study import repeat_seed
 from storage.folder import StudyRecord
 from storage.manifest import Manifest
@@ -58,7 +58,7 @@ class Contest:
 
 def arm_of(run: Run) -> str:
     """Return how the record calls the config of a run."""
-    return BASELINE if run.trial == START else f"trial {run.trial}"
+    return COMPARED if run.trial == START else f"trial {run.trial}"
 
 
 def contest(study: StudyRecord) -> Contest:
@@ -87,7 +87,7 @@ def _known(study: StudyRecord, procedure: Procedure) -> tuple[tuple[int, ...], K
     number = {seed: place for place, seed in enumerate(seeds)}
     known = {}
     for _, row in runs.iterrows():
-        trial = START if row["arm"] == BASELINE else int(str(row["arm"]).removeprefix("trial "))
+        trial = START if row["arm"] == COMPARED else int(str(row["arm"]).removeprefix("trial "))
         if int(row["seed"]) in number:
             known[Run(trial, number[int(row["seed"])])] = _outcome(row, manifest)
     return seeds, known

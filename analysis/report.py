@@ -23,7 +23,7 @@ from analysis.verdict import (
     with_a_dead_test,
     with_doubts,
 )
-from search_spaces.stage import BASELINE, SELECTED
+from search_spaces.stage import COMPARED, SELECTED
 from storage.folder import StudyRecord, read_study
 from storage.manifest import Manifest
 from storage.report import (
@@ -140,7 +140,7 @@ def _compared(study: StudyRecord, called: StudyRecord) -> Compared:
     config = compared_config(study.manifest)
     # it may be no trial of this study: the report's baseline, or the start with more networks
     seen = 0 in study.search and _same_but_seed(study.search[0].trial.config, config)
-    return Compared(config, _val(study, 0) if seen else None, _runs(called, BASELINE))
+    return Compared(config, _val(study, 0) if seen else None, _runs(called, COMPARED))
 
 
 def _val(study: StudyRecord, trial: int) -> Validation | None:
@@ -155,7 +155,7 @@ def _val(study: StudyRecord, trial: int) -> Validation | None:
 def compared_config(manifest: Manifest) -> TrialConfig:
     """Return what stands beside the selected config: its rival, itself without one, the start if none was retrained."""
     start = manifest.start.override({"epochs": manifest.budget.epochs})
-    return manifest.finalists.get(BASELINE) or manifest.finalists.get(SELECTED) or start
+    return manifest.finalists.get(COMPARED) or manifest.finalists.get(SELECTED) or start
 
 
 def _same_but_seed(one: TrialConfig, other: TrialConfig) -> bool:

@@ -101,11 +101,10 @@ class Rival:
     seeds: int | None = None
 
 
-BASELINE, SELECTED = (
-    "baseline",
-    "selected",
-)  # roles: what a study starts from (the report's, in `final`), and its answer
-START = Rival(BASELINE, "start")
+# roles of runs under new seeds: the answer, and what it is compared with, which is the start, and in `final` the
+# report's baseline; files have called the second so from the first version on
+SELECTED, COMPARED = "selected", "baseline"
+START = Rival(COMPARED, "start")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from analysis.candidates import by_role
 from analysis.report import reported
 from analysis.scores import Finalist
 from analysis.verdict import rival_name
-from search_spaces.stage import BASELINE, SELECTED
+from search_spaces.stage import COMPARED, SELECTED
 from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
 from storage.report import Gain, Measured, TestRow, TestScore
@@ -30,11 +30,11 @@ def evaluated(study: Study, workshop: Workshop, record: StudyRecord) -> StudyRec
     data, label, folder = workshop.data, f"{study.stage.name}/{study.name}", record.path
     called = by_role(record)
     finalists = _finalists(called)
-    if study.stage.judged == "test" and BASELINE not in called.manifest.finalists and SELECTED in finalists:
-        finalists[BASELINE] = finalists[SELECTED]  # nothing was adopted on the way: they are one config
+    if study.stage.judged == "test" and COMPARED not in called.manifest.finalists and SELECTED in finalists:
+        finalists[COMPARED] = finalists[SELECTED]  # nothing was adopted on the way: they are one config
     if not finalists:
         return _finished(record)
-    compared = {role: finalist for role, finalist in finalists.items() if role in (SELECTED, BASELINE)}
+    compared = {role: finalist for role, finalist in finalists.items() if role in (SELECTED, COMPARED)}
     scores, gain = evaluate(data, compared, workshop.results, label)
     rows = None
     if study.stage.judged == "test":
@@ -51,7 +51,7 @@ def measured(
     record: StudyRecord, scores: Mapping[str, TestScore], gain: Gain | None, rows: tuple[TestRow, ...] | None
 ) -> Measured:
     """Return what the test split said. Where the start is what to use, its figures stand on both sides."""
-    start = BASELINE if BASELINE in set(record.repeats["arm"]) else SELECTED
+    start = COMPARED if COMPARED in set(record.repeats["arm"]) else SELECTED
     return Measured(scores.get(SELECTED), scores.get(start), gain, rows)
 
 
