@@ -191,6 +191,26 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class ArmAnswer:
+    """What new seeds say of an arm: its best `candidate`, of so many `trials`, and the mean of its runs under `seeds`.
+
+    It is `behind` the leading arm's candidate by so much of the metric, plus or minus `half` (95 %), over the seeds that
+    both have in `common`; None for the leading arm, and where these are too few. `candidate` and `mean` are None for
+    an arm none of whose trials was trained under new seeds.
+    """
+
+    arm: str
+    trials: int
+    candidate: int | None = None
+    mean: float | None = None
+    seeds: int = 0
+    behind: float | None = None
+    half: float | None = None
+    common: int = 0
+    apart: bool = False
+
+
+@dataclass(frozen=True)
 class Overtuning:
     """How far the best single trial fell under new seeds: overtuning, after Schneider, Bischl and Feurer 2025.
 
@@ -239,6 +259,7 @@ class Report:
     selected: Selected | None = None
     baseline: Compared | None = None
     candidates: tuple[Candidate, ...] = ()
+    arms: tuple[ArmAnswer, ...] = ()
     overtuning: Overtuning | None = None
     training_length: EpochsToTrain | None = None
     findings: tuple[Finding, ...] = ()

@@ -17,6 +17,7 @@ from storage.folder import StudyRecord
 SECTIONS = (  # in the order of the page; each is NAME.html.jinja, and says nothing where it has nothing to say
     "answer",
     "scores",
+    "arms",
     "new_seeds",
     "checks",
     "test_pairs",

@@ -81,6 +81,7 @@ def test_the_file_has_the_contract_s_fields(tmp_path):
             "selected",
             "baseline",
             "candidates",
+            "arms",
             "overtuning",
             "verdict",
             "findings",
