@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 # before NumPy loads: its matrices here are small, and on busy cores its threads mostly wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from search_spaces.stages import STAGES, stage_named
+from search_spaces.stages import OPTIONAL, STAGES, stage_named
 from search_spaces.study import SAMPLERS, SCHEDULERS
 from storage.source import BY_FOLDER, SYNTHETIC, Source
 from studies import stop
@@ -68,6 +68,7 @@ def parser() -> Parser:
         action="store_true",
         help="go on with --study, or with the stage's newest study, as it was started; more --trials add to it",
     )
+    what.add_argument("--with", dest="optional", choices=OPTIONAL, nargs="+", help="ask this too, in --stage all")
     what.add_argument("--list", action="store_true", help="list the stages and their questions, and exit")
     what.add_argument("--dry-run", action="store_true", help="print the plan, train nothing, write nothing")
     what.add_argument(
@@ -108,15 +109,10 @@ def parser() -> Parser:
     data.add_argument("--drop-small-classes", action="store_true", help="go on without classes of fewer than 10 chips")
     data.add_argument("--skip-bad", action="store_true", help="go on without unreadable images, and list them")
     search = p.add_argument_group("search")
-    search.add_argument(
-        "--trials", type=positive, metavar="N", help="trials in all arms together (default: the stage's)"
-    )
+    search.add_argument("--trials", type=positive, metavar="N", help="trials in all arms (default: the stage's)")
     search.add_argument("--epochs", type=positive, metavar="N", help="epochs of every trial (default: the stage's)")
     search.add_argument(
-        "--repeats",
-        type=positive,
-        metavar="N",
-        help="new seeds with which both finalists are trained again (default: the stage's)",
+        "--repeats", type=positive, metavar="N", help="fresh seeds that decide, at most (default: the stage's)"
     )
     search.add_argument(
         "--minutes",
@@ -180,6 +176,7 @@ def request(args: argparse.Namespace) -> Request:
         results=args.results_dir,
         name=args.study,
         chain=args.stage == ALL,
+        optional=tuple(args.optional or ()),
         **{name: given[name] for name in asked},
     )
 

@@ -17,6 +17,7 @@ from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
 from storage.report import Gain, Measured, TestRow, TestScore
 from storage.whole import now
+from studies.costs import costs
 from studies.evaluate import evaluate, examine
 from studies.keeper import trial_file
 from studies.progress import closing
@@ -45,7 +46,8 @@ def evaluated(study: Study, workshop: Workshop, record: StudyRecord) -> StudyRec
         save_verifier(folder, selected.config, selected.weights[selected.median()], workshop.trial_data)
         if study.stage.judged == "test":
             draw_examples(folder, workshop.trial_data, folder / "figures" / "saliency.png")
-    return _finished(replace(record, measured=measured(called, scores, gain, rows)))
+    said = measured(called, scores, gain, rows)
+    return _finished(replace(record, measured=replace(said, costs=costs(record, workshop.trial_data))))
 
 
 def measured(

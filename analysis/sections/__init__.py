@@ -18,6 +18,7 @@ SECTIONS = (  # in the order of the page; each is NAME.html.jinja, and says noth
     "answer",
     "scores",
     "arms",
+    "costs",
     "new_seeds",
     "checks",
     "test_pairs",
