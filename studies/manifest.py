@@ -107,6 +107,7 @@ def study_of(manifest: Manifest) -> Study:
         manifest.scheduler,
         manifest.reference,
         manifest.is_smoke,
+        manifest.rounds,
     )
 
 

@@ -19,6 +19,7 @@ SECTIONS = (  # in the order of the page; each is NAME.html.jinja, and says noth
     "scores",
     "new_seeds",
     "checks",
+    "rounds",
     "test_pairs",
     "examination",
     "curves",
