@@ -110,6 +110,12 @@ def parser() -> Parser:
     data.add_argument("--skip-bad", action="store_true", help="go on without unreadable images, and list them")
     search = p.add_argument_group("search")
     search.add_argument("--trials", type=positive, metavar="N", help="trials in all arms (default: the stage's)")
+    search.add_argument(
+        "--rounds",
+        type=positive,
+        metavar="N",
+        help="let the checks ask for more trials, in wider or narrower ranges, up to N - 1 times (default: 1)",
+    )
     search.add_argument("--epochs", type=positive, metavar="N", help="epochs of every trial (default: the stage's)")
     search.add_argument(
         "--repeats", type=positive, metavar="N", help="fresh seeds that decide, at most (default: the stage's)"
@@ -170,7 +176,7 @@ def request(args: argparse.Namespace) -> Request:
     """Return what the arguments ask for."""
     given = vars(args)
     read = ("split", "drop_small_classes", "skip_bad", "ship_class", "group_by", "merge_splits")
-    asked = ("start", "trials", "epochs", "repeats", "minutes", "seed", "sampler", "scheduler", "smoke")
+    asked = ("start", "trials", "epochs", "repeats", "minutes", "rounds", "seed", "sampler", "scheduler", "smoke")
     return Request(
         source=Source(args.data, **{name: given[name] for name in read}),
         results=args.results_dir,

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from search_spaces.domain import Domain
+from search_spaces.domain import Domain, spanning
 from search_spaces.stage import Budget, Judged, Parameter
-from search_spaces.study import Sampler, Scheduler
+from search_spaces.study import Round, Sampler, Scheduler
 from storage.source import Source
 from trainables.config import TrialConfig
 from trainables.plain import from_plain, to_plain
@@ -95,7 +95,8 @@ class Manifest:
     `matching` are paths at which the start takes a candidate's values before the two are compared. `finalists` are the
     configs that the answer is about, by role; `given_up` the trials that had failed when a phase was given up, by its
     name; both are empty until then. `pace` is what a study that was given minutes has measured and planned by; None
-    before that, and where none were given. `finished` is None until the report is written.
+    before that, and where none were given. `rounds` are those after the first; the budget counts their trials too.
+    `finished` is None until the report is written.
     """
 
     stage: str
@@ -122,6 +123,7 @@ class Manifest:
     finished: str | None = None
     smoke: bool | None = None
     pace: Pace | None = None
+    rounds: tuple[Round, ...] = ()
     matching: tuple[str, ...] = ()
     finalists: Mapping[str, TrialConfig] = field(default_factory=dict)
     given_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -130,8 +132,11 @@ class Manifest:
 
     @property
     def domains(self) -> dict[str, Domain]:
-        """Return the range of each varied parameter, by its path."""
-        return {parameter.path: parameter.domain for parameter in self.parameters if parameter.domain}
+        """Return the range that was searched of each varied parameter, by its path, in all rounds together."""
+        domains = {parameter.path: parameter.domain for parameter in self.parameters if parameter.domain}
+        for own in self.rounds:
+            domains |= {path: spanning(domains[path], domain) for path, domain in own.ranges.items() if path in domains}
+        return domains
 
     @property
     def judged(self) -> Judged:

@@ -108,7 +108,7 @@ def _run_or_resume(study: Study, start_from: str, workshop: Workshop) -> Conduct
     folder = study_folder(study, workshop.results)
     if not (folder / "study.json").exists():
         return run_study(study, start_from, workshop)
-    if study_of(read_manifest(folder)) != study:
+    if study_of(read_manifest(folder)).as_asked() != study:
         raise InputError(f"{folder}: a study of that name that this chain did not start; choose --study")
     return resume_study(folder, None, workshop)
 

@@ -59,7 +59,7 @@ def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, 
     from studies.workshop import open_workshop
 
     with open_workshop(replace(source, path=typed["data"] or source.path), where) as workshop:
-        return resume_study(folder, asked.trials, workshop).told()
+        return resume_study(folder, asked.trials, workshop, asked.rounds).told()
 
 
 def run_all(asked: Request, where: Where) -> int:

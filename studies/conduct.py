@@ -80,8 +80,8 @@ def _size(study: Study) -> str:
     return f"{minutes:g} minutes of trials of {epochs} epochs" if minutes else f"{trials} x {epochs} epochs"
 
 
-def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> Conducted:
-    """Go on with the study in `folder`, with `trials` in all if that is more.
+def resume_study(folder: Path, trials: int | None, workshop: Workshop, rounds: int | None = None) -> Conducted:
+    """Go on with the study in `folder`, with `trials` in all, or as many `rounds`, if that is more.
 
     Raises InputError where it is no study, another process holds it, or the chips are not those it was started on.
     """
@@ -95,8 +95,11 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> Conduc
         _check_weights(study)
         if trials and trials < study.budget.trials:
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
-        if trials and trials > study.budget.trials:
-            study = replace(study, budget=replace(study.budget, trials=trials, minutes=None))
+        if rounds and rounds < study.budget.rounds:
+            raise InputError(f"--rounds {rounds}: {folder} was started with {study.budget.rounds}; more can be added")
+        if (trials or 0) > study.budget.trials or (rounds or 0) > study.budget.rounds:
+            more = {"trials": trials or study.budget.trials, "rounds": rounds or study.budget.rounds}
+            study = replace(study, budget=replace(study.budget, minutes=None, **more))
             record = _with_more_trials(record, study)
         elif record.manifest.finished and is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
@@ -130,7 +133,7 @@ def is_reported(record: StudyRecord) -> bool:
 
 
 def _with_more_trials(record: StudyRecord, study: Study) -> StudyRecord:
-    """The study asked for more trials, without its runs under new seeds."""
+    """The study asked for more trials or rounds, without its runs under new seeds."""
     record = with_manifest(record, replace(record.manifest, budget=study.budget, finished=None))
     remove_retraining(record.path)
     return with_manifest(record.with_runs({}), replace(record.manifest, finalists={}))

@@ -108,6 +108,7 @@ def study_of(manifest: Manifest) -> Study:
         manifest.scheduler,
         manifest.reference,
         manifest.is_smoke,
+        manifest.rounds,
     )
 
 

@@ -50,12 +50,18 @@ def fitted(budget: Budget, arms: int, done: int, elapsed: float, pace: Pace) -> 
 
 
 def estimated(study: Study, pace: Pace) -> tuple[float, float]:
-    """Return how many seconds a study takes: with the fewest seeds that can decide, and with the most."""
+    """Return how many seconds a study takes: with the fewest seeds that can decide, and with the most.
+
+    Rounds after the first may not be needed, or have as many trials each as the first.
+    """
     budget = study.budget
     if not study.stage.varied:
         runs = len(study.repeats(study.finalists(study.incumbent().config)))
         whole = BEGINNING + seconds(pace, [budget.trials, runs]) + END
         return whole, whole
-    procedure = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats)
-    fewest, most = (seconds(pace, [budget.trials, *rounds(procedure, fresh)]) for fresh in (FIRST_LOOK, None))
+    arms, metric = len(study.arms()), study.stage.metric
+    fewest, most = (
+        seconds(pace, [trials, *rounds(plan(trials, arms, metric, 0.0, budget.repeats), fresh)])
+        for trials, fresh in ((budget.trials, FIRST_LOOK), (budget.rounds * budget.trials, None))
+    )
     return BEGINNING + fewest + END, BEGINNING + most + END

@@ -83,7 +83,10 @@ class Training:
         self._record = with_manifest(self._record, replace(self._record.manifest, finalists=finalists))
 
     def _search_phases(self) -> Iterator[Phase]:
-        """The trials that the record lacks; where minutes are given, first those that tell how many are to follow."""
+        """The trials that the record lacks, round by round as the checks on each say what the next does otherwise.
+
+        Where minutes are given, the first are those that tell how many are to follow.
+        """
         study, folder = self._study, self._folder
         paths = [parameter.path for parameter in study.stage.varied]
         record = self._search = Record(Files.of_search(folder), self._metric, paths)
@@ -94,6 +97,30 @@ class Training:
             yield from self._trials(record, suggester, max(len(study.arms()), at_once))
             self._plan(study.budget, record, at_once)
         yield from self._trials(record, suggester, self._study.budget.trials)
+        while self._add_round():
+            suggester.follow(self._study)
+            yield from self._trials(record, suggester, self._study.budget.trials)
+
+    def _add_round(self) -> bool:
+        """Plan the round that the checks ask for, write it down and say why; return whether there is one.
+
+        Once its candidates are trained under new seeds a search is over, whatever the checks of a later version say.
+        """
+        study, record = self._study, self.record
+        if len(study.rounds) + 1 >= study.budget.rounds or record.retraining or record.finished.empty:
+            return False
+        from analysis.rounds import next_round  # SciPy
+
+        place = f"round {len(study.rounds) + 2} of {study.budget.rounds}"
+        own = next_round(record)
+        if own is None:
+            say(f"{place}: left out, the checks ask for nothing that more trials of this study could settle")
+            return False
+        say(f"{place}: {own.trials} more trials in {', '.join(own.arms)}: {own.told}")
+        budget, rounds = replace(study.budget, trials=own.first + own.trials), (*study.rounds, own)
+        self._study = replace(study, budget=budget, rounds=rounds)
+        self._record = with_manifest(self._record, replace(self._record.manifest, budget=budget, rounds=rounds))
+        return True
 
     def _trials(self, record: Record, suggester: Suggester, count: int) -> Iterator[Phase]:
         numbers, epochs = record.missing(count), self._study.budget.epochs

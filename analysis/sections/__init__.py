@@ -21,6 +21,7 @@ SECTIONS = (  # in the order of the page; each is NAME.html.jinja, and says noth
     "costs",
     "new_seeds",
     "checks",
+    "rounds",
     "test_pairs",
     "examination",
     "curves",

@@ -5,7 +5,7 @@ import pytest
 
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
-from search_spaces.study import Study, repeat_seed, trial_seed
+from search_spaces.study import Study, repeat_seed, stretched, trial_seed
 from trainables.config import TrialConfig
 
 
@@ -118,3 +118,15 @@ def test_the_final_stages_rivals_are_the_reports_baseline_and_kochs_initialisati
     assert "baseline" not in plain.finalists(plain.incumbent().config)
     shorter = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 10, 3))
     assert shorter.finalists(shorter.incumbent().config)["baseline"].epochs == 20
+
+
+@pytest.mark.parametrize("epochs", [5, 10, 20, 40])
+def test_a_longer_training_decays_as_much(epochs):
+    """Whatever the length, an exponential schedule ends at the share of its rate at which it ended before."""
+    config = TrialConfig().override({"schedule.kind": "exponential", "schedule.gamma": 0.81, "epochs": 10})
+    made = stretched(config, epochs)
+    assert made.schedule.gamma**epochs == pytest.approx(0.81**10)
+    assert made.override({"schedule.gamma": 0.81}) == config
+    assert stretched(config, 20).schedule.gamma == pytest.approx(0.9)
+    constant = config.override({"schedule.kind": "constant"})
+    assert stretched(constant, epochs) == constant
