@@ -16,12 +16,13 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from run_search import main, parser, request
+from run_search import main
 from search_spaces.stages import stage_named
 from search_spaces.study import Start
 from storage.folder import write_manifest
 from storage.manifest import Grouping
 from storage.source import Source
+from studies.options import parser, request
 from studies.suggest import journal_states
 from tests.build import DATA, MANIFEST
 from tests.command import ROOT, images, search, start
