@@ -1,6 +1,6 @@
 """The figures that the report of 2023 published (section 2), as data: what ours stand beside."""
 
-from storage.report import Published
+from storage.report_json import Published
 
 PUBLISHED = (
     Published("baseline, test pairs", role="baseline", task="pairs", accuracy=0.8846, jaccard=0.8109),
