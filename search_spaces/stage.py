@@ -101,9 +101,9 @@ class Rival:
     seeds: int | None = None
 
 
-# roles of runs under new seeds: the answer, and what it is compared with, which is the start, and in `final` the
-# report's baseline; files have called the second so from the first version on
-SELECTED, COMPARED = "selected", "baseline"
+# roles of runs under new seeds: the answer; what it is compared with, which is the start, and in `final` the report's
+# baseline (files have called it so from the first version on); and the report's own final config
+SELECTED, COMPARED, PAPER = "selected", "baseline", "paper"
 START = Rival(COMPARED, "start")
 
 

@@ -190,7 +190,8 @@ class Study:
         finalists = {"selected": selected}
         for rival in self.stage.rivals:
             matched = {path: selected.value(path) for path in rival.matching}
-            config = base[rival.of].override({**rival.values, **matched, "seed": selected.seed})
+            length = {"epochs": self.budget.epochs} if self.smoke else {}
+            config = base[rival.of].override({**rival.values, **matched, **length, "seed": selected.seed})
             if config != selected:
                 finalists[rival.role] = config
         return finalists

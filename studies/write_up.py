@@ -12,7 +12,7 @@ from analysis.candidates import by_role
 from analysis.report import reported
 from analysis.scores import Finalist
 from analysis.verdict import rival_name
-from search_spaces.stage import COMPARED, SELECTED
+from search_spaces.stage import COMPARED, PAPER, SELECTED
 from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
 from storage.report_json import Gain, Measured, TestRow, TestScore
@@ -32,15 +32,18 @@ def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecor
     data, label, folder = session.data, f"{study.stage.name}/{study.name}", record.path
     called = by_role(record)
     finalists = _finalists(called)
-    if study.stage.judged == "test" and COMPARED not in called.manifest.finalists and SELECTED in finalists:
-        finalists[COMPARED] = finalists[SELECTED]  # nothing was adopted on the way: they are one config
+    rivals = {rival.role for rival in study.stage.rivals} if study.stage.judged == "test" else set()
+    for role in rivals & {COMPARED, PAPER} - set(called.manifest.finalists):
+        if SELECTED in finalists:  # nothing, or just this, was adopted on the way: they are one config
+            finalists[role] = finalists[SELECTED]
     if not finalists:
         return _finished(record)
-    compared = {role: finalist for role, finalist in finalists.items() if role in (SELECTED, COMPARED)}
+    shown_in_rows = {role: finalists[role] for role in (SELECTED, COMPARED, PAPER) if role in finalists}
+    compared = {role: finalist for role, finalist in shown_in_rows.items() if role != PAPER}
     scores, gain = evaluate(data, compared, session.results, label)
     rows = None
     if study.stage.judged == "test":
-        rows = examine(data, compared, session.results, label, session.source.ship_class)
+        rows = examine(data, shown_in_rows, session.results, label, session.source.ship_class)
     if SELECTED in finalists:
         selected = finalists[SELECTED]
         save_verifier(folder, selected.config, selected.weights[selected.median()], session.trial_data)
