@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from analysis.arms import arm_answers
 from analysis.candidates import by_role, settled
 from analysis.checks import Finding, diagnose, training_length
 from analysis.commands import is_cut_off, next_command
@@ -128,6 +129,7 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
         selected=selected,
         baseline=_compared(study, called),
         candidates=candidates(study),
+        arms=arm_answers(study),
         overtuning=overtuning(study),
         training_length=training_length(study, study.manifest.metric),
         findings=findings,

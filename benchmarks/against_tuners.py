@@ -19,6 +19,7 @@ import argparse
 import csv
 import json
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -175,6 +176,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, and print the table; return the exit status."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of all processes that follow
     args = parser().parse_args(argv)
     args.tuners = args.tuners.split(",")
     unknown = [name for name in args.tuners if name not in (OURS, *OTHERS)]

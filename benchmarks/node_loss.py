@@ -25,9 +25,10 @@ from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from storage.record import Files, Record
 from studies.cluster import ray_cluster
+from studies.phase import Phase
 from studies.resources import Resources, fit_resources
 from studies.suggest import Suggester
-from studies.tuner import Phase, TrialRun, run_trials
+from studies.tuner import TrialRun, run_trials
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.images.synthetic import simulate

@@ -26,7 +26,7 @@ from search_spaces.stages import stage_named
 from storage.distributions import distribution
 from trainables.compiled import share_threads
 from trainables.config import TrialConfig
-from trainables.data import PreparedData, prepare
+from trainables.data import PreparedData, TrialData, prepare
 from trainables.errors import Diverged
 from trainables.images.synthetic import simulate
 from trainables.native import encoder_path
@@ -113,11 +113,11 @@ def ray_asha(task: Task) -> Values:
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
-    def trained(config: dict[str, Any]) -> None:
+    def trained(config: dict[str, Any], data: TrialData) -> None:
         own = task.config(config["values"], config["run"])
         share_threads(1, encoder_path(own.network))
         try:
-            for epoch in train(own, loaded()):
+            for epoch in train(own, DeviceData.of(data)):
                 tune.report({"val_loss": epoch.val_loss})
         except Diverged:
             tune.report({"val_loss": math.log(2)})
@@ -138,7 +138,7 @@ def ray_asha(task: Task) -> Values:
     try:
         with tempfile.TemporaryDirectory() as folder:
             tuner = tune.Tuner(
-                tune.with_resources(trained, {"cpu": 1}),
+                tune.with_resources(tune.with_parameters(trained, data=chips().for_trials()), {"cpu": 1}),
                 param_space=tune.grid_search(many),
                 tune_config=tune.TuneConfig(
                     metric="val_loss", mode="min", scheduler=ASHAScheduler(max_t=task.epochs, reduction_factor=2)

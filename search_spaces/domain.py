@@ -129,9 +129,9 @@ class IntRange:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values, names or switches."""
+    """One of a few values: names, switches or numbers."""
 
-    options: tuple[str | bool, ...]
+    options: tuple[str | bool | int | float, ...]
 
     def __post_init__(self) -> None:
         if len(self.options) < 2 or len(set(self.options)) != len(self.options):
@@ -141,7 +141,7 @@ class Choice:
         """Return whether `value` is one of the options."""
         return value in self.options
 
-    def position(self, value: str | bool) -> float:
+    def position(self, value: str | bool | int | float) -> float:
         """Return the option's place in the list; NaN for a value that is none of them, as a start may have."""
         return self.options.index(value) / (len(self.options) - 1) if value in self.options else math.nan
 

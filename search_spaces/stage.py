@@ -125,9 +125,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Demo(Budget):
-    """The budget for the embedded chips: minutes on two cores. `fixes` fixes what costs too much to search there."""
+    """The budget for the embedded chips: minutes on two cores.
+
+    `fixes` fixes what costs too much to search there, `without` names the arms that cost too much to ask.
+    """
 
     fixes: Mapping[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,8 @@ Judged = Literal["chance", "start", "test"]  # what the config to use is measure
 class Stage:
     """One question of the experiment; `metric` chooses the best epoch of a trial and the best trial.
 
-    The arms are all combinations of scientific values, or those that `compared` names with the values they fix.
+    The arms are all combinations of scientific values, or those that `compared` names with the values they fix; an arm
+    that makes no config of a start (an encoder that takes no chips of its side) is not asked of it.
     `budget` is the default for a user's images, `demo` for the embedded chips. `length` says how long trials train.
     `judged` against chance, the config is worth starting from if it learns at all; against the start, it must be better
     than that; against the test, the test split is asked in full (other thresholds, ship task), not with the test pairs
@@ -192,17 +197,34 @@ class Stage:
                     raise ConfigError(f"stage {self.name}: arm {name!r} gives {parameter.path} the value {value!r}")
 
     def for_demo(self) -> Stage:
-        """Return the stage as it is asked of the embedded chips: every arm fixes what the demo fixes."""
-        fixes = self.demo.fixes
+        """Return the stage as it is asked of the embedded chips: every arm of the demo's fixes what the demo fixes."""
+        fixes, without = self.demo.fixes, self.demo.without
         parameters = tuple(
             replace(p, role="fixed", domain=None, because=f"{fixes[p.path]} on the embedded chips; {p.because}")
             if p.path in fixes
             else p
             for p in self.parameters
         )
-        arms = (self.compared or self._combinations()) if fixes else self.compared
-        fixed = {name: {**values, **fixes} for name, values in arms.items()}
-        return replace(self, parameters=parameters, compared=fixed, demo=replace(self.demo, fixes={}))
+        arms = (self.compared or self._combinations()) if fixes or without else self.compared
+        fixed = {name: {**values, **fixes} for name, values in arms.items() if name not in without}
+        return replace(self, parameters=parameters, compared=fixed, demo=replace(self.demo, fixes={}, without=()))
+
+    def suited(self, start: TrialConfig) -> Stage:
+        """Return the stage as it is asked of `start`: the arms that make a config of it, and what these differ in.
+
+        Raises ConfigError where none does.
+        """
+        arms = self.compared or self._combinations()
+        left = {name: values for name, values in arms.items() if _fits(start, values)}
+        if len(left) == len(arms):
+            return self
+        if not left:
+            raise ConfigError(f"stage {self.name}: none of its arms fits the start ({', '.join(arms)})")
+        agreed = {
+            p.path for p in self.parameters if p.role == "scientific" and len({v[p.path] for v in left.values()}) == 1
+        }
+        parameters = tuple(p for p in self.parameters if p.path not in agreed)
+        return replace(self, parameters=parameters, compared=left)
 
     @property
     def varied(self) -> tuple[Parameter, ...]:
@@ -238,3 +260,11 @@ class Stage:
     def describe(self) -> list[dict[str, Any]]:
         """Return the parameters as plain values for study.json."""
         return [parameter.to_dict() for parameter in self.parameters]
+
+
+def _fits(start: TrialConfig, values: Mapping[str, Any]) -> bool:
+    try:
+        start.override(values)
+    except ConfigError:
+        return False
+    return True

@@ -108,6 +108,7 @@ class _PlainRound:
 class Study:
     """What one run asks. The same study on the same data suggests the same trials (sampler qmc or random).
 
+    `stage` becomes that which suits the start.
     `rounds` are those after the first; the budget's trials are all of them together.
     """
 
@@ -121,6 +122,15 @@ class Study:
     reference: TrialConfig = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
     smoke: bool = False  # it goes through every part and answers nothing
     rounds: tuple[Round, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Leave out the arms that make no config of the start; raise ConfigError where that is all of them."""
+        object.__setattr__(self, "stage", self.stage.suited(self.start))
+
+    @property
+    def read_at(self) -> int:
+        """The side at which images are read: that of the arm which wants the largest."""
+        return max(self.start.override(arm.values).data.read_at for arm in self.arms())
 
     def arms(self) -> tuple[Arm, ...]:
         """Return the stage's arms, the incumbent's first: trial 0 is the incumbent."""

@@ -161,16 +161,33 @@ class TestRow(TestScore):
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What an arm's best `trial` by validation reached, and costs: `seconds` of training, `milliseconds` a pair at use.
+
+    `parameters` are those of one of its networks.
+    """
+
+    arm: str
+    trial: int
+    val_accuracy: float
+    seconds: float
+    milliseconds: float
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Measured:
     """What the test split said: scores of both configs, the gain, and in `final` the rows of the examination.
 
-    Nothing can make it again without another look, so a report that is written again keeps it.
+    And where arms are networks what each costs. Nothing can make it again without another look, or without the chips,
+    so a report that is written again keeps it.
     """
 
     selected: TestScore | None = None
     compared: TestScore | None = None
     gain: Gain | None = None
     rows: tuple[TestRow, ...] | None = None
+    costs: tuple[Cost, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +205,26 @@ class Candidate:
     seeds: int
     fresh: int
     died: int
+
+
+@dataclass(frozen=True)
+class ArmAnswer:
+    """What new seeds say of an arm: its best `candidate`, of so many `trials`, and the mean of its runs under `seeds`.
+
+    It is `behind` the leading arm's candidate by so much of the metric, plus or minus `half` (95 %), over the seeds
+    that both have in `common`; None for the leading arm, and where these are too few. `candidate` and `mean` are None
+    for an arm none of whose trials was trained under new seeds.
+    """
+
+    arm: str
+    trials: int
+    candidate: int | None = None
+    mean: float | None = None
+    seeds: int = 0
+    behind: float | None = None
+    half: float | None = None
+    common: int = 0
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -239,6 +276,7 @@ class Report:
     selected: Selected | None = None
     baseline: Compared | None = None
     candidates: tuple[Candidate, ...] = ()
+    arms: tuple[ArmAnswer, ...] = ()
     overtuning: Overtuning | None = None
     training_length: EpochsToTrain | None = None
     findings: tuple[Finding, ...] = ()
@@ -255,7 +293,8 @@ class Report:
         own = {name: to_plain(value) for name, value in vars(self).items() if name != "measured"}
         measured = {name: to_plain(value) for name, value in vars(self.measured).items()}
         beside = own["baseline"] and own["baseline"] | {"test": measured["compared"]}
-        tested = {"test": measured["selected"], "gain": measured["gain"], "tests": measured["rows"]}
+        tested = {"test": measured["selected"], "gain": measured["gain"]}
+        tested |= {"tests": measured["rows"], "costs": measured["costs"]}
         return {"schema": SCHEMA, "intervals": "95 %"} | own | {"baseline": beside} | tested
 
     @staticmethod
@@ -263,19 +302,21 @@ class Report:
         """Return what `to_dict` wrote, or an older version; raise InputError naming the value that makes no sense."""
         report = from_plain(Report, {name: value for name, value in content.items() if name != "measured"})
         beside = content.get("baseline") or {}
-        rows = content.get("tests")
+        listed = from_plain(_Listed, {name: content[name] for name in ("tests", "costs") if name in content})
         measured = Measured(
             selected=_part(TestScore, content, "test"),
             compared=_part(TestScore, beside, "test", "baseline."),
             gain=_part(Gain, content, "gain"),
-            rows=None if rows is None else from_plain(_Rows, {"tests": rows}).tests,
+            rows=listed.tests,
+            costs=listed.costs,
         )
         return replace(report, measured=measured)
 
 
 @dataclass(frozen=True)
-class _Rows:
-    tests: tuple[TestRow, ...]
+class _Listed:
+    tests: tuple[TestRow, ...] | None = None
+    costs: tuple[Cost, ...] | None = None
 
 
 def _part(kind: type[T], content: Mapping[str, Any], name: str, where: str = "") -> T | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.summary import write_summary
 from search_spaces.stage import Doubling, Kept, Stage
-from search_spaces.stages import STAGES, stage_after, stage_named
+from search_spaces.stages import chain_with, stage_after, stage_named
 from search_spaces.study import Start, Study, name_by_time
 from storage.folder import StudyRecord, read_manifest
 from storage.lock import held
@@ -33,7 +33,8 @@ class Chain:
     """What a chain is asked: how to plan a stage, where to start, its name (None: the unfinished one, or a new one).
 
     `rounds`: whether a stage may be asked again with twice the epochs, as often as it allows. `settings` decide its
-    figures: a chain is gone on with only if they, and the data, are equal.
+    figures: a chain is gone on with only if they, and the data, are equal. `optional` names the stages that it asks
+    beyond the report's.
     """
 
     plan: Plan
@@ -41,6 +42,7 @@ class Chain:
     name: str | None
     rounds: bool
     settings: Mapping[str, Any]
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _run_steps(chain: Chain, workshop: Workshop, folder: Path, steps: list[Step]
     """Run what is left of the chain's steps, each from what the ones before adopted; return the exit status."""
     for done in steps:
         print(done.line, flush=True)
-    while asked := next_asked(steps, chain.rounds):
+    while asked := next_asked(steps, chain.rounds, chain.optional):
         start = steps[-1].start if steps else chain.start
         name = folder.name if asked.round == 1 else f"{folder.name}.{asked.round}"
         study = chain.plan(asked.stage, start, name, asked.epochs)
@@ -120,7 +122,7 @@ class Asked:
     epochs: int | None
 
 
-def next_asked(steps: Sequence[Step], rounds: bool) -> Asked | None:
+def next_asked(steps: Sequence[Step], rounds: bool, optional: Collection[str] = ()) -> Asked | None:
     """Return what comes after `steps`, None after the last stage; `rounds`: whether a stage may be asked again.
 
     A stage that doubles is asked again, with twice the epochs, while its best epochs come last. Its first round is
@@ -128,12 +130,12 @@ def next_asked(steps: Sequence[Step], rounds: bool) -> Asked | None:
     tune rates for. A stage that may be prolonged is then asked once, with twice the epochs.
     """
     if not steps:
-        return Asked(STAGES[0], 1, None)
+        return Asked(chain_with(optional)[0], 1, None)
     last = steps[-1]
     stage, twice = stage_named(last.stage), 2 * last.start.config.epochs
     if last.longer and last.round < _rounds(stage, rounds):
         return Asked(stage, last.round + 1, twice)
-    later = stage_after(stage)
+    later = stage_after(stage, optional)
     if later is None:
         return None
     if not (last.longer and rounds):

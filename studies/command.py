@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.stage import Stage
-from search_spaces.stages import STAGES
 from search_spaces.study import Start, Study
 from storage.source import Source
 from studies.request import Request, check_unchanged, plan
-from trainables.config import TrialConfig
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 def plans(asked: Request, where: Where, stage: Stage | None) -> str:
     """Return what would be run, for --dry-run, of one stage or of all, and about how long it would take here."""
-    asked_stages = [stage] if stage else list(STAGES)
+    asked_stages = [stage] if stage else list(asked.stages)
     start, name = asked.starting_config(stage) if stage else asked.typed_start() or Start(), asked.study_name()
     studies = [asked.study(each, start, name) for each in asked_stages]
     return "\n\n".join([*(plan(study, start) for study in studies), _time_of(studies, asked, where)])
@@ -37,7 +35,7 @@ def _time_of(studies: Sequence[Study], asked: Request, where: Where) -> str:
     from studies.estimate import estimate
 
     try:
-        return estimate(studies, _read_for(studies[0].start, asked), where)
+        return estimate(studies, _read_for(studies, asked), where)
     except InputError as error:
         return f"time: cannot be estimated ({error})"
 
@@ -48,7 +46,7 @@ def run_stage(asked: Request, where: Where, stage: Stage) -> tuple[int, Path]:
     study = asked.study(stage, start, asked.study_name())
     from studies.conduct import conduct
 
-    return conduct(study, start.origin, _read_for(start.config, asked), where)
+    return conduct(study, start.origin, _read_for([study], asked), where)
 
 
 def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, Any]) -> tuple[int, Path]:
@@ -67,14 +65,15 @@ def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, 
 def run_all(asked: Request, where: Where) -> int:
     """Run the chain of stages; return the exit status."""
     start = asked.typed_start() or Start()
-    asked.study_name()  # a name that cannot be one is refused before anything is read
+    name = asked.study_name()  # one that cannot be one is refused before anything is read
     from studies.chain import Chain, run_chain
 
     rounds = not (asked.smoke or asked.epochs)  # how long to train is the user's word, or the lr stage's to find out
     settings = asked.settings() | {"cpus_per_trial": where.resources.cpus_per_trial}
-    return run_chain(Chain(asked.study, start, asked.name, rounds, settings), _read_for(start.config, asked), where)
+    source = _read_for([asked.study(stage, start, name) for stage in asked.stages], asked)
+    return run_chain(Chain(asked.study, start, asked.name, rounds, settings, asked.optional), source, where)
 
 
-def _read_for(start: TrialConfig, asked: Request) -> Source:
-    """The images, read at the side that the starting config wants."""
-    return replace(asked.source, side=start.data.read_at)
+def _read_for(studies: Sequence[Study], asked: Request) -> Source:
+    """The images, read at the side of the arm that wants the largest."""
+    return replace(asked.source, side=max(study.read_at for study in studies))

@@ -17,11 +17,13 @@ from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
 from storage.report import Gain, Measured, TestRow, TestScore
 from storage.whole import now
+from studies.costs import costs
 from studies.evaluate import evaluate, examine
 from studies.keeper import trial_file
+from studies.progress import closing
 from studies.saliency import draw_examples
 from studies.training_pairs import draw_training_pairs
-from studies.workshop import Workshop, say
+from studies.workshop import Workshop
 from trainables.verifier import save_verifier
 
 
@@ -47,7 +49,8 @@ def evaluated(study: Study, workshop: Workshop, record: StudyRecord) -> StudyRec
         save_verifier(folder, selected.config, selected.weights[selected.median()], workshop.trial_data)
         if study.stage.judged == "test":
             draw_examples(folder, workshop.trial_data, folder / "figures" / "saliency.png")
-    return _finished(replace(record, measured=measured(called, scores, gain, rows)))
+    said = measured(called, scores, gain, rows)
+    return _finished(replace(record, measured=replace(said, costs=costs(record, workshop.trial_data))))
 
 
 def measured(
@@ -72,9 +75,9 @@ def summarise(record: StudyRecord) -> None:
     """Say the answer on standard error, in the lines a person would read out."""
     report = record.report
     assert report is not None
-    say(f"verdict: {report.verdict}")
+    lines = [("verdict", report.verdict)]
     if report.selected:
-        say(f"selected: trial {report.selected.trial}, {report.selected.arm}; {report.selected.why}")
+        lines.append(("selected", f"trial {report.selected.trial}, {report.selected.arm}; {report.selected.why}"))
     if report.measured.selected:
         rival = rival_name(record.manifest)
         for name, score in (("the selected config", report.measured.selected), (rival, report.measured.compared)):
@@ -82,8 +85,8 @@ def summarise(record: StudyRecord) -> None:
                 low, high = score.accuracy_interval
                 accuracy = f"accuracy {score.accuracy:.2%} (95 % {low:.2%} to {high:.2%})"
                 jaccard, mean = f"Jaccard {score.jaccard:.2%}", f"all seeds {score.mean_accuracy:.2%}"
-                say(f"test pairs, {name}: {accuracy}, {jaccard}; {mean}")
-    say(f"next: {report.next}")
+                lines.append((f"test pairs, {name}", f"{accuracy}, {jaccard}; {mean}"))
+    closing([*lines, ("next", report.next)])
 
 
 def _finalists(record: StudyRecord) -> dict[str, Finalist]:

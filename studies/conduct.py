@@ -54,6 +54,7 @@ def conduct(study: Study, start_from: str, source: Source, where: Where) -> tupl
 def run_study(study: Study, start_from: str, workshop: Workshop) -> Conducted:
     """Carry out a new study."""
     folder = study_folder(study, workshop.results)
+    _check_weights(study)
     with contextlib.ExitStack() as holding:
         with beginning(folder):
             folder.mkdir(parents=True, exist_ok=True)  # a folder that was made and nothing more is no study yet
@@ -91,6 +92,7 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop, rounds: i
         _check_same_data(folder, record.manifest, workshop)
         with reading(folder):
             study = study_of(record.manifest)
+        _check_weights(study)
         if trials and trials < study.budget.trials:
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
         if rounds and rounds < study.budget.rounds:
@@ -111,6 +113,15 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop, rounds: i
             record = with_manifest(record, described)
         say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
         return _carry_out(study, workshop, record)
+
+
+def _check_weights(study: Study) -> None:
+    """Raise InputError for a file of weights that no trial could start with: said once, before any of them does."""
+    if study.start.init.weights:
+        from trainables.encoders import check_weights
+
+        for arm in study.arms():
+            check_weights(study.start.override(arm.values))
 
 
 def is_reported(record: StudyRecord) -> bool:

@@ -13,7 +13,6 @@ from search_spaces.study import Study
 from storage.manifest import Pace
 from storage.source import Source
 from studies.minutes import estimated
-from studies.tuner import device_of
 from studies.workshop import Where, bytes_of, on_this_machine, read_source
 from trainables.compiled import share_threads
 from trainables.config import TrialConfig
@@ -23,22 +22,34 @@ from trainables.native import encoder_path
 from trainables.training import DeviceData, Member, train_epoch, validate
 
 STEPS = 8
-MEMBERS = "ensemble.members"
+MEMBERS, ENCODER = "ensemble.members", "network.encoder"
 
 
 def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
     """Return about how long the studies take, one after the other, in a line; raise InputError for unusable images."""
     data = read_source(source, where.results).for_trials()
     resources = on_this_machine(where.resources, bytes_of(data))
-    at_once, device = resources.max_concurrent or 1, device_of(resources)
+    at_once, device = resources.max_concurrent or 1, resources.device
     epoch = epoch_seconds(studies[0].start, data, at_once, device)
     each = f"an epoch of one network takes {epoch:.2g} s, {at_once} at once"
     if studies[0].budget.minutes:
         return f"time: {studies[0].budget.minutes:g} min, as asked; {each}"
-    paces = [Pace(epoch * study.budget.epochs * _members(study), at_once) for study in studies]
+    epochs = [_epoch_of_its_networks(study, data, at_once, device) or epoch for study in studies]
+    paces = [
+        Pace(seconds * study.budget.epochs * _members(study), at_once)
+        for study, seconds in zip(studies, epochs, strict=True)
+    ]
     times = [estimated(study, pace) for study, pace in zip(studies, paces, strict=True)]
     least, most = (sum(time[place] for time in times) / 60 for place in (0, 1))
     return f"time: about {least:.1f} to {most:.1f} min on this machine ({each})"
+
+
+def _epoch_of_its_networks(study: Study, data: TrialData, at_once: int, device: str) -> float | None:
+    """An epoch's seconds on average over the arms, where these are networks; None where they are not."""
+    if ENCODER not in {parameter.path for parameter in study.stage.varied}:
+        return None
+    configs = [study.start.override(arm.values) for arm in study.arms()]
+    return fmean(epoch_seconds(config, data, at_once, device) for config in configs)
 
 
 def _members(study: Study) -> float:

@@ -94,7 +94,8 @@ def _versions() -> dict[str, str]:
 def study_of(manifest: Manifest) -> Study:
     """Return the study that a study.json describes; raise InputError if its stage is not what it was."""
     known = stage_named(manifest.stage)
-    asked = [stage for stage in (known, known.for_demo()) if stage.parameters == manifest.parameters]
+    suited = (stage.suited(manifest.start) for stage in (known, known.for_demo()))
+    asked = [stage for stage in suited if stage.parameters == manifest.parameters]
     if not asked:
         raise InputError(f"the stage {known.name} has changed since this study was started; start a new one")
     return Study(

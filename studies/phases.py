@@ -18,9 +18,10 @@ from storage.folder import StudyRecord, with_manifest
 from storage.manifest import Pace
 from storage.record import Files, Record
 from studies.mend import mend_retraining, mend_search, remove_retraining
+from studies.phase import Phase
 from studies.progress import Progress
 from studies.suggest import Suggester
-from studies.tuner import Phase, TrialRun, run_trials
+from studies.tuner import TrialRun, run_trials
 from studies.workshop import Workshop, say
 from trainables.result import Trial
 

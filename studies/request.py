@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.stage import Budget, Kept, Stage
-from search_spaces.stages import stages_before
+from search_spaces.stages import chain_with, stages_before
 from search_spaces.study import Sampler, Scheduler, Start, Study, name_by_time, stretched
 from storage.source import SYNTHETIC, Source
 from trainables.config import TrialConfig
@@ -24,7 +24,8 @@ SMOKE = Budget(trials=3, epochs=2, repeats=1)
 class Request:
     """What is to be studied: None is the stage's, the start's or the clock's to say.
 
-    `chain`: the request is for all stages in turn, where a stage that varies nothing keeps its own number of trials.
+    `chain`: the request is for all stages in turn, where a stage that varies nothing keeps its own number of trials;
+    `optional` names stages beyond the report's that it takes in.
     """
 
     source: Source
@@ -41,9 +42,13 @@ class Request:
     scheduler: Scheduler = "none"
     smoke: bool = False
     chain: bool = False
+    optional: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise InputError for options that contradict each other."""
+        if self.optional and not self.chain:
+            name = self.optional[0]
+            raise InputError(f"--with {name}: goes with --stage all; --stage {name} asks that stage alone")
         if self.minutes and (self.trials or self.repeats or self.smoke):
             raise InputError(
                 f"--minutes {self.minutes:g}: plans trials and repeats; leave out --trials, --repeats and --smoke"
@@ -55,6 +60,11 @@ class Request:
             )
         if self.minutes and self.chain:
             raise InputError(f"--minutes {self.minutes:g}: {NO_PLAN.format('all stages in turn')}")
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Return the stages of the chain."""
+        return chain_with(self.optional)
 
     def study_name(self) -> str:
         """Return the name asked for, or the time; raise InputError for anything that is no plain name."""
@@ -89,10 +99,21 @@ class Request:
         return Study(stage, name, config, budget, self.seed, self.sampler, self.scheduler, report, self.smoke)
 
     def typed_start(self) -> Start | None:
-        """Return the config of --start, if one was given; raise InputError where the file holds none."""
+        """Return the config of --start, if one was given; raise InputError where the file holds none.
+
+        A file of weights that it names lies beside it, unless its path is whole.
+        """
         from storage.folder import read_config
 
-        return Start(read_config(self.start), str(self.start), found=True) if self.start else None
+        if self.start is None:
+            return None
+        config = read_config(self.start)
+        if config.init.weights:
+            weights = (self.start.parent / config.init.weights).resolve()
+            if not weights.is_file():
+                raise InputError(f"{self.start}: init.weights {weights}: no such file")
+            config = config.override({"init.weights": str(weights)})
+        return Start(config, str(self.start), found=True)
 
     def starting_config(self, stage: Stage) -> Start:
         """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
@@ -112,7 +133,8 @@ class Request:
         names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke")
         own = {name: getattr(self, name) for name in names}
         own |= {"rounds": self.rounds} if self.rounds else {}  # chains of older versions know of none
-        return own | {"ship_class": self.source.ship_class, "start": str(self.start) if self.start else None}
+        own |= {"ship_class": self.source.ship_class, "start": str(self.start) if self.start else None}
+        return own | ({"optional": list(self.optional)} if self.optional else {})  # older chains lack it
 
 
 def plan(study: Study, start: Start) -> str:

@@ -44,7 +44,7 @@ def relevance(
     """
     network.eval()
     features = [network.features(chips).detach().requires_grad_() for chips in (first, second)]
-    similarity = -loss.evidence(network, *(network.encoder.embed(map_) for map_ in features)).sum()
+    similarity = -loss.evidence(network, *(network.embed(map_) for map_ in features)).sum()
     gradients = torch.autograd.grad(similarity, features)
     maps = [(map_.detach() * gradient).sum(1, keepdim=True) for map_, gradient in zip(features, gradients, strict=True)]
     large = [F.interpolate(map_, (side, side), mode="bilinear", align_corners=False)[:, 0].numpy() for map_ in maps]

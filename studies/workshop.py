@@ -20,7 +20,6 @@ from studies.cluster import ray_cluster, share
 from studies.machine import usable_cpus, usable_memory
 from studies.mirror import MirrorMode
 from studies.resources import Cluster, Node, Resources, fit_resources, memory_note
-from studies.tuner import device_of
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.errors import InputError, listed, what_happened
 from trainables.images.fetch import KAGGLE, fetch
@@ -78,7 +77,7 @@ class Workshop:
     @property
     def encoder(self) -> EncoderPath:
         """Return which pass plain networks take through the encoder, as this machine has it."""
-        return encoder_path(device=device_of(self.resources))
+        return encoder_path(device=self.resources.device)
 
 
 @contextlib.contextmanager

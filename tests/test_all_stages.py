@@ -16,7 +16,7 @@ from PIL import Image
 from analysis.published import PUBLISHED
 from analysis.summary import write_summary
 from run_search import main
-from search_spaces.stages import STAGES
+from search_spaces.stages import chain_with
 from storage.folder import read_study
 from tests import chromium
 from tests.chromium import CHROMIUM
@@ -29,7 +29,7 @@ from trainables.errors import InputError
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 COMMAND = ("--stage", "all", "--smoke", "--data", "chips", "--results-dir", "r", "--max-concurrent", "1")
-NAMES = [stage.name for stage in STAGES]
+NAMES = [stage.name for stage in chain_with()]
 
 
 @pytest.fixture(scope="module")

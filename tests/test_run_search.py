@@ -16,12 +16,13 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from run_search import main, parser, request
+from run_search import main
 from search_spaces.stages import stage_named
 from search_spaces.study import Start
 from storage.folder import write_manifest
 from storage.manifest import Grouping
 from storage.source import Source
+from studies.options import parser, request
 from studies.suggest import journal_states
 from tests.build import DATA, MANIFEST
 from tests.command import ROOT, images, search, start
@@ -38,9 +39,12 @@ from trainables.plain import from_plain, to_plain
     [
         (
             ["--stage", "lrr"],
-            "unknown stage 'lrr'; the stages are baseline, loss, lr, regularisation, init, ensemble, final, all",
+            "unknown stage 'lrr'; the stages are baseline, network, loss, lr, regularisation, init, ensemble, final, all",
         ),
-        ([], "--stage is missing; the stages are baseline, loss, lr, regularisation, init, ensemble, final, all"),
+        (
+            [],
+            "--stage is missing; the stages are baseline, network, loss, lr, regularisation, init, ensemble, final, all",
+        ),
         (["--stage", "lr", "--trials", "0"], "--trials: '0' is not a whole number from 1"),
         (["--stage", "lr", "--epochs", "-3"], "--epochs"),
         (["--stage", "lr", "--trials", "many"], "'many' is not a whole number from 1"),
@@ -67,6 +71,9 @@ from trainables.plain import from_plain, to_plain
         (["--stage", "lr", "--start", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--stage", "lr", "--start", "bad.json"], "bad.json: optimiser.lr is -1"),
         (["--stage", "lr", "--start", "other.json"], "other.json: has no 'config'"),
+        (["--stage", "lr", "--start", "weights.json"], "gone.pth: no such file"),
+        (["--stage", "lr", "--with", "network"], "--with network: goes with --stage all; --stage network asks that"),
+        (["--stage", "all", "--with", "loss"], "invalid choice: 'loss'"),
         (["--stage", "lr", "--data", "two", "--ship-class", "cow"], "--ship-class 'cow': the classes are cat, dog"),
         (["--stage", "lr", "--group-by", "prefix:("], "--group-by prefix:(: no regular expression"),
         (["--stage", "lr", "--group-by", "folders"], "expected folder, none or prefix:REGEX"),
@@ -88,6 +95,7 @@ def test_a_users_mistake_is_one_line_and_exit_2(tmp_path, monkeypatch, capsys, a
     (tmp_path / "cut" / "dog" / "5.png").write_bytes(whole[:100])
     (tmp_path / "bad.json").write_text(json.dumps({"config": {"optimiser": {"lr": -1}}}))
     (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "weights.json").write_text(json.dumps({"config": {"init": {"weights": "gone.pth"}}}))
     (tmp_path / "results" / "lr" / "taken").mkdir(parents=True)
     (tmp_path / "results" / "lr" / "taken" / "study.json").write_text("{}")
     assert main(arguments) == 2
@@ -210,6 +218,27 @@ def test_all_plans_every_stage(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_chain_asks_for_the_network_where_it_is_told_to(tmp_path, monkeypatch, capsys):
+    """--with network puts that stage between baseline and loss, of the plan too; without it the plan has none."""
+    monkeypatch.chdir(tmp_path)
+    for arguments, expected in (([], ["baseline", "loss"]), (["--with", "network"], ["baseline", "network", "loss"])):
+        assert main(["--stage", "all", "--data", "anything", *arguments, "--dry-run"]) == 0
+        planned = capsys.readouterr().out
+        named = [line.split()[1].rstrip(":") for line in planned.splitlines() if line.startswith("stage ")]
+        assert named[: len(expected)] == expected
+        assert named[len(expected)] == "lr"
+    made = request(parser().parse_args(["--stage", "all", "--with", "network"]))
+    assert made.settings() != request(parser().parse_args(["--stage", "all"])).settings()
+
+
+def test_a_file_of_weights_lies_beside_the_config_that_names_it(tmp_path):
+    """Its path becomes whole, so that it holds wherever a trial runs."""
+    (tmp_path / "kept.pth").write_bytes(b"")
+    (tmp_path / "mine.json").write_text(json.dumps({"config": {"init": {"weights": "kept.pth"}}}))
+    started = request(parser().parse_args(["--stage", "lr", "--start", str(tmp_path / "mine.json")])).typed_start()
+    assert started.config.init.weights == str(tmp_path / "kept.pth")
+
+
 def test_a_later_stage_trains_as_long_as_its_start(tmp_path, monkeypatch, capsys):
     """From regularisation on, a start that was found says how many epochs; --epochs wins; the lr stage asks anew."""
     monkeypatch.chdir(tmp_path)
@@ -256,6 +285,26 @@ def test_another_encoder_at_another_side_goes_all_the_way(tmp_path):
     one, other = sorted((tmp_path / "chips" / "cat").iterdir())[:2]
     asked = [sys.executable, "-m", "trainables.compare", "--model", str(folder), str(one), str(other)]
     assert subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.count("\t") == 3
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_networks_are_compared_all_the_way(tmp_path):
+    """`network` from a tiny encoder: trial 0 and both of the demo's arms trained, timed, on the page, read at the largest side."""
+    images(tmp_path / "chips", {"cat": 30, "dog": 30})
+    network = {"encoder": "small", "width": 2, "depth": 2, "embedding": 4}
+    (tmp_path / "mine.json").write_text(json.dumps({"config": {"network": network, "data": {"side": 20}}}))
+    done = search(
+        "--stage", "network", "--smoke", "--study", "s", "--data", "chips", "--start", "mine.json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results" / "network" / "s"
+    study, report = (json.loads((folder / f"{name}.json").read_text()) for name in ("study", "report"))
+    assert study["arms"] == ["start", "report", "small 16", "small 32"]
+    assert study["data"]["read"]["side"] == 75
+    assert {cost["arm"] for cost in report["costs"]} == {"start", "report", "small 16"}
+    assert (folder / "figures" / "costs.png").is_file()
+    assert "What each network costs" in (folder / "report.html").read_text()
 
 
 def test_the_reports_baseline_trains_as_long_as_in_the_report():
@@ -535,4 +584,4 @@ def test_minutes_are_planned_by_and_recorded(tmp_path):
     assert manifest["budget"] == {"trials": trials, "epochs": 1, "repeats": repeats, "minutes": 0.5, "rounds": 1}
     assert manifest["pace"]["run"] > 0
     rows = pd.read_csv(tmp_path / "results/lr/timed/trials.csv")
-    assert rows["trial"].tolist() == list(range(trials))
+    assert sorted(rows["trial"]) == list(range(trials))

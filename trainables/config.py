@@ -26,15 +26,30 @@ ENCODERS: Mapping[str, tuple[int, int]] = {
     "resnet18": (32, 512),
 }
 
+# values other than the default that some encoders alone take
+_PICTURES = ("small", "koch", "resnet18")
+TAKEN_BY: Mapping[str, tuple[str, ...]] = {
+    "network.batch_norm": ("report", "koch"),  # the others have it
+    "augmentation.crop": _PICTURES,
+    "augmentation.turn": _PICTURES,
+    "augmentation.brightness": _PICTURES,
+}
+
 # paths that configs of older studies lack
 LATER = frozenset(
     {
         "data.side",
         "data.grey",
+        "data.partners",
+        "augmentation.crop",
+        "augmentation.turn",
+        "augmentation.brightness",
         "network.encoder",
         "network.width",
         "network.depth",
         "network.embedding",
+        "network.head",
+        "init.weights",
         "optimiser.clip_norm",
         "schedule.warmup",
     }
@@ -47,6 +62,10 @@ def _one_of(default: str, *others: str) -> Any:
 
 def _switch(default: bool) -> Any:
     return field(default=default, metadata={"switch": True})
+
+
+def _text(default: str) -> Any:
+    return field(default=default, metadata={"text": True})
 
 
 def _number(default: float, low: float, high: float = math.inf) -> Any:
@@ -71,6 +90,9 @@ def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:
     elif "switch" in entry.metadata:
         if not isinstance(value, bool):
             raise ConfigError(f"{name} is {value!r}; it must be true or false")
+    elif "text" in entry.metadata:
+        if not isinstance(value, str):
+            raise ConfigError(f"{name} is {value!r}; it must be text")
     elif "low" in entry.metadata:
         low, high = entry.metadata["low"], entry.metadata["high"]
         whole = isinstance(entry.default, int)
@@ -100,10 +122,11 @@ class Loss(_Checked):
 class Network(_Checked):
     """Which `encoder` makes an embedding of a chip (trainables/encoders/), and what is added to it: nothing by default.
 
-    `batch_norm` after each convolution, which `small` and `resnet18` always have; dropout with probability
-    `dropout_conv` on what the convolution blocks hand on, and `dropout_out` on the distances before the last layer.
+    `batch_norm` after each convolution, which `small` and `resnet18` have without asking; dropout with probability
+    `dropout_conv` on what the convolution blocks hand on, and `dropout_out` on the differences that the head reads.
     `width` (channels of the first block) and `depth` (blocks) are read by `small`, `embedding` (numbers a chip is
-    described by) by `small` and `resnet18`.
+    described by) by `small` and `resnet18`. `head` compares two embeddings: `l1`, their absolute differences weighted
+    by a linear layer, as the report's; or `distance`, how far apart they lie as unit vectors (trainables/model.py).
     """
 
     encoder: str = _one_of(*ENCODERS)
@@ -113,14 +136,20 @@ class Network(_Checked):
     width: int = _number(16, 1, 256)
     depth: int = _number(4, 1, 8)
     embedding: int = _number(64, 1, 4096)
+    head: str = _one_of("l1", "distance")
 
 
 @dataclass(frozen=True)
 class Data(_Checked):
-    """How a chip is shown to the network: its `side` in pixels, and without colour if `grey`."""
+    """How a chip is shown to the network: its `side` in pixels, and without colour if `grey`; and beside which others.
+
+    In training each chip has the same `partners` in every epoch (`fixed`, as in the report, section 1.1), or `fresh`
+    ones, by the same rule. Validation and test pairs are always the same.
+    """
 
     side: int = _number(SIDE, 8, 512)
     grey: bool = _switch(False)
+    partners: str = _one_of("fixed", "fresh")
 
     @property
     def read_at(self) -> int:
@@ -158,19 +187,32 @@ class Schedule(_Checked):
 
 @dataclass(frozen=True)
 class Augmentation(_Checked):
-    """Each transform that is on hits a chip with probability `theta`, by its own draw (report, section 1.2)."""
+    """Each transform that is on hits a chip with probability `theta`, by its own draw (report, section 1.2).
+
+    Off by default, and not for the report's encoder, are those that pictures of things want: `crop`, a window anywhere
+    whose sides lack at most this share of the chip's; `turn`, by at most so many degrees either way; and `brightness`,
+    pixels times 1 - to 1 + this.
+    """
 
     theta: float = _number(0.0, 0.0, 1.0)
     horizontal_flip: bool = _switch(True)
     vertical_flip: bool = _switch(True)
     greyscale: bool = _switch(True)
+    crop: float = _number(0.0, 0.0, 0.9)
+    turn: float = _number(0.0, 0.0, 180.0)
+    brightness: float = _number(0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Init(_Checked):
-    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers/."""
+    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers/.
+
+    `weights` is a file of weights that `resnet18` starts with in place of drawn ones, as torchvision keeps them
+    (.pth, .safetensors); its linear layer and what compares are drawn. Other encoders do not read it.
+    """
 
     kind: str = _one_of("default", "he", "he_fan_in", "koch")
+    weights: str = _text("")
 
 
 @dataclass(frozen=True)
@@ -212,6 +254,10 @@ class TrialConfig(_Checked):
         if not least <= self.data.side <= most:
             takes = f"{least}" if least == most else f"{least} to {most}"
             raise ConfigError(f"data.side is {self.data.side}; the encoder {self.network.encoder} takes {takes}")
+        for path, encoders in TAKEN_BY.items():
+            value = self.value(path)
+            if value and self.network.encoder not in encoders:
+                raise ConfigError(f"{path} is {value}; {', '.join(encoders)} take it, {self.network.encoder} does not")
 
     def value(self, path: str) -> Any:
         """Return the value at a path such as "optimiser.lr"; raise ConfigError for an unknown one."""

@@ -80,11 +80,15 @@ class ChipSet:
 
 @dataclass(frozen=True)
 class Part:
-    """One side of a split: `images` (M, S, S, 3) as read, `labels` (M,), and pairs of indices into them."""
+    """One side of a split: `images` (M, S, S, 3) as read, `labels` (M,), and pairs of indices into them.
+
+    `groups` (M,) numbers what no pair lies within; None where that is a chip alone.
+    """
 
     images: Images
     labels: NDArray[np.int64]
     pairs: Pairs
+    groups: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,8 @@ class PreparedData:
     def part(self, name: str, indices: NDArray[np.int64], partners: int = PARTNERS) -> Part:
         """Return chips at `indices` with their pairs; `name` picks the stream of random numbers."""
         labels, rng = self.chips.labels[indices], _rng(self.seed, name)
-        pairs = draw_pairs(labels, rng, partners, self.groups[indices] if self.grouped else None)
-        return Part(self.chips.images[indices], labels, pairs)
+        groups = self.groups[indices] if self.grouped else None
+        return Part(self.chips.images[indices], labels, draw_pairs(labels, rng, partners, groups), groups)
 
     def for_trials(self) -> TrialData:
         """Return what travels to the trials: the training and validation parts, never the test part."""

@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.augment import GREY, gather
+from trainables.augment import GREY, Warps, gather, warp
 from trainables.data import Images, Part, TrialData
+from trainables.pairs import Pairs, draw_pairs
 
+FRESH = 0xF2E5  # marks the stream of new partners among those of the same seed
 RESIZED_TOGETHER = 1024  # chips: torch resizes bytes as floats
 
 
@@ -55,9 +57,9 @@ class StoredChips:
     def _resized(self) -> dict[int, StoredChips]:
         return {}
 
-    def batch(self, chips: Tensor, views: Tensor | None = None) -> Batch:
-        """Return the chips numbered `chips` (B,), each seen as `views` (B,) says (trainables/augment.py)."""
-        return Batch(self, chips, views)
+    def batch(self, chips: Tensor, views: Tensor | None = None, warps: Warps | None = None) -> Batch:
+        """Return the chips numbered `chips` (B,), each seen as `views` (B,) and `warps` say (trainables/augment.py)."""
+        return Batch(self, chips, views, warps)
 
     def batches(self, size: int) -> list[Batch]:
         """Return all chips in order, at most `size` in a batch."""
@@ -71,6 +73,7 @@ class Batch:
     stored: StoredChips
     chips: Tensor
     views: Tensor | None = None
+    warps: Warps | None = None
 
     def shown(self, side: int, grey: bool) -> Batch:
         """Return the same chips at `side`, and without colour if `grey`."""
@@ -81,25 +84,35 @@ class Batch:
 
     def normalised(self) -> Tensor:
         """Return the chips as floats (B, 3, S, S) in channels_last memory."""
-        return gather(self.stored.normalised, self.chips, self.views)
+        seen = gather(self.stored.normalised, self.chips, self.views)
+        return seen if self.warps is None else warp(seen, self.warps, -self.stored.mean / self.stored.sd)
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """One part on a device: its chips, and pairs of their numbers (P,)."""
+    """One part on a device: its chips, and pairs of their numbers (P,); `part` is what it was loaded from."""
 
     chips: StoredChips
     first: Tensor
     second: Tensor
     target: Tensor
+    part: Part
+
+    def with_fresh_pairs(self, seed: int, epoch: int) -> Tensors:
+        """Return the same chips in new pairs, as many and as balanced, which follow from `seed` and `epoch` alone."""
+        rng = np.random.default_rng([seed, epoch, FRESH])
+        first, second, target = _on_device(
+            draw_pairs(self.part.labels, rng, groups=self.part.groups), self.target.device
+        )
+        return replace(self, first=first, second=second, target=target)
 
 
 def load(part: Part, data: TrialData, device: str = "cpu") -> Tensors:
     """Put one part on `device`, to be normalised with the training statistics of `data`, once for many trials."""
-    pairs = part.pairs
-    return Tensors(
-        StoredChips.of(part.images, data.mean, data.sd, device),
-        torch.tensor(pairs.first).to(device),
-        torch.tensor(pairs.second).to(device),
-        torch.tensor(pairs.target).to(device),
-    )
+    chips = StoredChips.of(part.images, data.mean, data.sd, device)
+    return Tensors(chips, *_on_device(part.pairs, torch.device(device)), part)
+
+
+def _on_device(pairs: Pairs, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    first, second, target = (torch.tensor(values).to(device) for values in (pairs.first, pairs.second, pairs.target))
+    return first, second, target

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from trainables.augment import draw_views
+from trainables.augment import draw_views, draw_warps
 from trainables.config import TrialConfig
 from trainables.data import TrialData
 from trainables.ensemble import mean_score, member_configs
@@ -46,6 +46,8 @@ class Member:
         """Return an untrained member, its weights and its random stream decided by `config.seed`."""
         model = SiameseNetwork(config.network, config.data)
         initialise(model, config.init.kind, Generator().manual_seed(config.seed))
+        if config.init.weights:
+            model.encoder.start_with(config.init.weights)
         model = model.to(device).to(memory_format=torch.channels_last)
         optimiser = make_optimiser(config.optimiser, model.parameters())
         # the order of pairs has a stream of its own: other weights, augmentation or dropout see the same batches
@@ -98,7 +100,9 @@ def train(config: TrialConfig, data: DeviceData, run: Run | None = None) -> Iter
     loss = make_loss(config.loss)
     while run.epoch < config.epochs:
         started = time.perf_counter()
-        trained = [train_epoch(member, data.train, loss, run.epoch) for member in run.members]
+        trained = [
+            train_epoch(member, pairs_of(member, data.train, run.epoch), loss, run.epoch) for member in run.members
+        ]
         train_loss, grad_norm = _mean(epoch.loss for epoch in trained), _mean(epoch.grad_norm for epoch in trained)
         val_loss, score, run.networks = answer(config, run.members, data.validation, loss)
         run.epoch += 1
@@ -116,6 +120,11 @@ def train(config: TrialConfig, data: DeviceData, run: Run | None = None) -> Iter
             seconds=time.perf_counter() - started,
             grad_norm=grad_norm if math.isfinite(grad_norm) else None,
         )
+
+
+def pairs_of(member: Member, data: Tensors, epoch: int) -> Tensors:
+    """Return the pairs that a member trains on in `epoch`: always the same, or new ones by its seed."""
+    return data.with_fresh_pairs(member.config.seed, epoch) if member.config.data.partners == "fresh" else data
 
 
 @dataclass(frozen=True)
@@ -137,7 +146,8 @@ def train_epoch(member: Member, data: Tensors, loss: PairLoss, epoch: int) -> Tr
     for pairs, lr in zip(batches, rates, strict=True):
         both = torch.cat([data.first[pairs], data.second[pairs]])
         views = draw_views(len(both), config.augmentation, member.generator)
-        first, second = model.encode(data.chips.batch(both, views)).chunk(2)
+        warps = draw_warps(len(both), config.augmentation, member.generator)
+        first, second = model.encode(data.chips.batch(both, views, warps)).chunk(2)
         batch_loss = loss(model, first, second, data.target[pairs])
         member.optimiser.zero_grad()
         (batch_loss + loss.penalty(model)).backward()  # type: ignore[no-untyped-call]

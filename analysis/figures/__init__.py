@@ -8,6 +8,7 @@ from analysis.figures.axes import AXES
 from analysis.figures.best_epochs import BEST_EPOCHS
 from analysis.figures.best_so_far import BEST_SO_FAR
 from analysis.figures.candidates import CANDIDATES
+from analysis.figures.costs import COSTS
 from analysis.figures.figure import Figure
 from analysis.figures.importance import IMPORTANCE
 from analysis.figures.losses import LOSSES
@@ -22,6 +23,7 @@ __all__ = ["FIGURES", "Figure", "draw_figures", "pictures"]
 
 FIGURES: tuple[Figure, ...] = (  # in the order of the page
     CANDIDATES,
+    COSTS,
     LOSSES,
     AXES,
     PARALLEL,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from search_spaces.stage import Stage
 from search_spaces.stages.baseline import BASELINE
 from search_spaces.stages.ensemble import ENSEMBLE
@@ -9,10 +11,17 @@ from search_spaces.stages.final import FINAL
 from search_spaces.stages.init import INIT
 from search_spaces.stages.loss import LOSS
 from search_spaces.stages.lr import LR
+from search_spaces.stages.network import NETWORK
 from search_spaces.stages.regularisation import REGULARISATION
 from trainables.errors import ConfigError
 
-STAGES: tuple[Stage, ...] = (BASELINE, LOSS, LR, REGULARISATION, INIT, ENSEMBLE, FINAL)
+STAGES: tuple[Stage, ...] = (BASELINE, NETWORK, LOSS, LR, REGULARISATION, INIT, ENSEMBLE, FINAL)
+OPTIONAL = ("network",)  # not of the report's experiment: a chain asks them where they are named
+
+
+def chain_with(optional: Collection[str] = ()) -> tuple[Stage, ...]:
+    """Return the stages of a chain: the report's, and of the optional ones those that are named, each at its place."""
+    return tuple(stage for stage in STAGES if stage.name not in OPTIONAL or stage.name in optional)
 
 
 def stage_named(name: str) -> Stage:
@@ -28,6 +37,7 @@ def stages_before(stage: Stage) -> tuple[Stage, ...]:
     return STAGES[: STAGES.index(stage)][::-1]
 
 
-def stage_after(stage: Stage) -> Stage | None:
-    """Return the stage that follows `stage` in the experiment; None for the last."""
-    return next(iter(STAGES[STAGES.index(stage) + 1 :]), None)
+def stage_after(stage: Stage, optional: Collection[str] = ()) -> Stage | None:
+    """Return the stage that follows `stage` in the chain with these `optional` ones; None for the last."""
+    later = STAGES[STAGES.index(stage) + 1 :]
+    return next((each for each in later if each in chain_with(optional)), None)

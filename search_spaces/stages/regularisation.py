@@ -4,7 +4,9 @@ from search_spaces.domain import Choice, LogUniform, Uniform
 from search_spaces.stage import Budget, Demo, Parameter, Stage
 from trainables.result import Metric
 
-_NO_AUGMENTATION = {"augmentation.theta": 0.0, "augmentation.greyscale": True}
+_STILL = {"augmentation.crop": 0.0, "augmentation.turn": 0.0, "augmentation.brightness": 0.0}
+_NO_AUGMENTATION = {"augmentation.theta": 0.0, "augmentation.greyscale": True, **_STILL}
+_FLIPS = {"augmentation.vertical_flip": True, **_STILL}
 _NO_DROPOUT = {"network.dropout_conv": 0.0, "network.dropout_out": 0.0}
 _PLAIN = {"network.batch_norm": False}
 
@@ -25,6 +27,15 @@ REGULARISATION = Stage(
             "part of the question: the report turns chips grey, which throws away what their bands say; so flips "
             "are tried with and without it",
         ),
+        Parameter(
+            "augmentation.crop",
+            "scientific",
+            Choice((0.0, 0.15)),
+            "part of the question where a set has pictures of things, which no camera frames alike; not for the "
+            "report's encoder",
+        ),
+        Parameter("augmentation.turn", "scientific", Choice((0.0, 10.0)), "as crop; degrees, as a camera is held"),
+        Parameter("augmentation.brightness", "scientific", Choice((0.0, 0.2)), "as crop; as light and exposure vary"),
         Parameter(
             "augmentation.theta",
             "nuisance",
@@ -74,8 +85,17 @@ REGULARISATION = Stage(
     demo=Demo(trials=15, epochs=10, repeats=16),
     compared={
         "none": {**_PLAIN, **_NO_AUGMENTATION, **_NO_DROPOUT},
-        "flips": {**_PLAIN, "augmentation.greyscale": False, **_NO_DROPOUT},
-        "flips and grey": {**_PLAIN, "augmentation.greyscale": True, **_NO_DROPOUT},
+        "flips": {**_PLAIN, "augmentation.greyscale": False, **_FLIPS, **_NO_DROPOUT},
+        "flips and grey": {**_PLAIN, "augmentation.greyscale": True, **_FLIPS, **_NO_DROPOUT},
+        "framing and light": {
+            **_PLAIN,
+            "augmentation.crop": 0.15,
+            "augmentation.turn": 10.0,
+            "augmentation.brightness": 0.2,
+            "augmentation.greyscale": False,
+            "augmentation.vertical_flip": False,  # pictures of things have an up and a down
+            **_NO_DROPOUT,
+        },
         "dropout": {**_PLAIN, **_NO_AUGMENTATION},
         "batch normalisation": {"network.batch_norm": True, **_NO_AUGMENTATION, **_NO_DROPOUT},
     },

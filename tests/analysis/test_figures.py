@@ -13,6 +13,7 @@ from analysis.curve_chart import MOST, curve_chart
 from analysis.figures import FIGURES
 from analysis.figures.axes import axis_points, draw_axes
 from analysis.figures.best_so_far import best_so_far, draw_best_so_far
+from analysis.figures.costs import cost_points, draw_costs
 from analysis.figures.figure import WINDOW
 from analysis.figures.importance import ENOUGH, draw_importance, importance_shares
 from analysis.figures.losses import draw_losses, loss_curves
@@ -20,6 +21,7 @@ from analysis.figures.pairs import draw_pairs
 from analysis.figures.parallel import draw_parallel, parallel_points
 from analysis.sections import SECTIONS
 from search_spaces.domain import LogUniform, from_dict
+from storage.report import Cost
 from tests.build import LOSS, PATHS, study
 
 
@@ -162,3 +164,21 @@ def test_every_figure_and_every_section_is_listed():
     assert {Path(figure.file).stem for figure in FIGURES} == files - {"__init__", "canvas", "figure"}
     templates = {path.name for path in Path(analysis.sections.__file__).parent.glob("*.jinja")}
     assert {f"{section}.html.jinja" for section in SECTIONS} == templates
+
+
+COSTS_OF = (
+    Cost("exponential", 4, 0.93, 12.0, 0.4, 41_553),
+    Cost("constant", 6, 0.95, 300.0, 5.0, 475_409),
+)
+
+
+def test_costs_show_every_trial_of_their_arms_and_the_time_of_each_arms_best(tmp_path):
+    """A point for each finished trial of an arm that has costs, the timed ones with milliseconds; the figure is drawn."""
+    record = study()
+    points = cost_points(record.finished, COSTS_OF)
+    assert set(points["arm"]) == {"exponential", "constant"}
+    assert len(points) == 18
+    timed = points[points["milliseconds"].notna()].set_index("trial")["milliseconds"]
+    assert timed.to_dict() == {4: 0.4, 6: 5.0}
+    draw_costs(points, tmp_path / "costs.png")
+    assert is_drawn(tmp_path / "costs.png")

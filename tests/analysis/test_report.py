@@ -10,7 +10,6 @@ from analysis.checks import Finding, training_length
 from analysis.commands import next_command
 from analysis.report import compared_config
 from analysis.verdict import adoption, on_the_test_pairs, with_a_dead_test, with_doubts
-from run_search import parser, request
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
@@ -20,6 +19,7 @@ from storage.report import Gain, TestScore
 from storage.source import Source
 from studies.conclude import measured
 from studies.manifest import manifest
+from studies.options import parser, request
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
 from tests.build import LOSS, saying, study

@@ -6,7 +6,7 @@ import pytest
 from search_spaces.__main__ import page
 from search_spaces.domain import Choice, Uniform
 from search_spaces.stage import Budget, Demo, Parameter, Stage
-from search_spaces.stages import STAGES, stage_after, stage_named, stages_before
+from search_spaces.stages import OPTIONAL, STAGES, chain_with, stage_after, stage_named, stages_before
 from search_spaces.study import Study
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
@@ -24,12 +24,14 @@ def test_a_stage_is_one_question_with_reasons(stage):
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_every_value_of_a_stage_makes_a_legal_config(stage):
-    """Both ends of every range and every option are accepted by TrialConfig."""
-    for parameter in stage.varied:
-        domain = parameter.domain
-        values = domain.options if isinstance(domain, Choice) else (domain.low, domain.high)
-        for value in values:
-            TrialConfig().override({parameter.path: value})
+    """Both ends of every range are accepted by TrialConfig in each arm that searches it, and every arm by some encoder."""
+    starts = [TrialConfig().override({"network.encoder": kind}) for kind in ("report", "small")]
+    legal = [(start, {arm.name for arm in stage.suited(start).arms()}) for start in starts]
+    for arm in stage.arms():
+        start = next(start for start, names in legal if arm.name in names)
+        for parameter in arm.nuisance:
+            for value in (parameter.domain.low, parameter.domain.high):
+                start.override({**arm.values, parameter.path: value})
 
 
 def test_the_lr_stage_has_an_arm_for_each_schedule_with_its_own_constant():
@@ -78,11 +80,17 @@ def test_a_senseless_stage_is_refused(make):
 
 def test_stages_follow_one_another():
     """The stages are the report's, in its order; each knows those before it, the nearest first, and the one after."""
-    assert [stage.name for stage in STAGES] == ["baseline", "loss", "lr", "regularisation", "init", "ensemble", "final"]
-    assert [stage.name for stage in stages_before(stage_named("lr"))] == ["loss", "baseline"]
+    reports = ["baseline", "loss", "lr", "regularisation", "init", "ensemble", "final"]
+    assert [stage.name for stage in chain_with()] == reports
+    assert [stage.name for stage in stages_before(stage_named("lr"))] == ["loss", "network", "baseline"]
     assert stages_before(stage_named("baseline")) == ()
     assert stage_after(stage_named("ensemble")).name == "final"
     assert stage_after(stage_named("final")) is None
+    assert stage_after(stage_named("baseline")).name == "loss"
+    assert stage_after(stage_named("baseline"), ["network"]).name == "network"
+    assert stage_after(stage_named("network")).name == "loss"
+    assert [stage.name for stage in chain_with(["network"])] == [reports[0], "network", *reports[1:]]
+    assert {*OPTIONAL} == {stage.name for stage in STAGES} - {*reports}
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -90,6 +98,7 @@ def test_stages_follow_one_another():
 def test_every_arm_gets_a_trial_of_a_stages_own_budget(stage, trials):
     """The default budgets, a user's and the demo's, reach every arm, the arms' shares differing by one trial at most."""
     asked = stage.for_demo() if trials == "demo" else stage
+    assert set(stage.demo.without) <= {arm.name for arm in stage.arms()}
     made = Study(asked, "s", TrialConfig(), getattr(stage, trials))
     counts = Counter(made.arm_of(number).name for number in range(made.budget.trials))
     assert len(counts) == len(made.arms())
@@ -119,10 +128,56 @@ def test_the_regularisation_stages_arms_fix_what_they_do_not_ask():
         "none": set(),
         "flips": {"augmentation.theta"},
         "flips and grey": {"augmentation.theta"},
+        "framing and light": {"augmentation.theta"},
         "dropout": {"network.dropout_conv", "network.dropout_out"},
         "batch normalisation": set(),
     }
     assert all(shared <= {p.path for p in arm.nuisance} for arm in stage_named("regularisation").arms())
+
+
+def arms_of(stage, **values):
+    """The arms of a study of `stage` whose start has `values`."""
+    start = TrialConfig().override({path.replace("__", "."): value for path, value in values.items()})
+    return [arm.name for arm in Study(stage_named(stage), "s", start, Budget(12, 5)).arms()]
+
+
+def test_regularisation_is_asked_of_what_an_encoder_takes():
+    """Pictures' augmentations are for other encoders than the report's, batch normalisation for those that lack it."""
+    shared = ["none", "flips", "flips and grey", "dropout"]
+    report = Study(stage_named("regularisation"), "s", TrialConfig(), Budget(12, 5))
+    assert [arm.name for arm in report.arms()] == [*shared, "batch normalisation"]
+    assert not {p.path for p in report.stage.varied} & {"augmentation.crop", "augmentation.turn"}
+    small = [*shared[:3], "framing and light", "dropout"]
+    assert arms_of("regularisation", network__encoder="small") == small
+    assert arms_of("regularisation", network__encoder="resnet18") == small
+    koch = [*small, "batch normalisation"]
+    assert arms_of("regularisation", network__encoder="koch", data__side=105) == koch
+
+
+def test_a_network_is_asked_where_it_takes_the_side():
+    """The report's at 75 whatever the start, resnet18 from 32 on, and images are read at the side of the largest."""
+    every = ["report", "small 16", "small 32", "resnet18"]
+    assert arms_of("network") == every
+    assert arms_of("network", network__encoder="small", data__side=16) == ["small 16", "report", "small 32"]
+    for side, read in ((16, 75), (75, 75), (100, 105)):
+        start = TrialConfig().override({"network.encoder": "small", "data.side": side})
+        study = Study(stage_named("network"), "s", start, Budget(12, 5))
+        assert study.read_at == read
+        sides = {arm.name: start.override(arm.values).data.side for arm in study.arms()}
+        assert sides.pop("report") == 75
+        assert set(sides.values()) == {side}
+    adopted = {"network__encoder": "small", "augmentation__crop": 0.15, "augmentation__theta": 0.5}
+    assert arms_of("network", **adopted) == ["small 16", "report", "small 32", "resnet18"]
+    assert arms_of("network", network__batch_norm=True) == every
+
+
+def test_a_stage_of_which_nothing_fits_is_refused():
+    """Where no arm makes a config of the start, the error names the stage and its arms."""
+    kind = Parameter("network.encoder", "scientific", Choice(("report", "koch")), "x")
+    stage = Stage("s", "q?", (kind,), Metric("val_loss", "min"), Budget(4, 2), Demo(4, 2))
+    start = TrialConfig().override({"network.encoder": "small", "data.side": 40})
+    with pytest.raises(ConfigError, match=r"stage s: none of its arms fits the start \(report, koch\)"):
+        stage.suited(start)
 
 
 def test_an_arm_must_give_every_scientific_parameter_a_value():

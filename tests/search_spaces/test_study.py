@@ -83,16 +83,16 @@ def test_a_start_that_fits_no_arm_gets_an_arm_of_its_own():
     assert suggested.config.augmentation == start.augmentation
 
 
-@pytest.mark.parametrize("stage", ["regularisation", "ensemble"])
+@pytest.mark.parametrize("stage", ["regularisation", "ensemble", "network"])
 def test_a_trial_has_its_arms_values_and_searches_the_rest(stage):
-    """In stages that name their arms each trial holds its arm's values, and its row names them with what was searched."""
+    """In stages that name their arms each trial holds its arm's values, and its row names those that vary and what was searched."""
     made = Study(stage_named(stage), "s", TrialConfig(), Budget(12, 5))
     for number in range(1, 8):
         arm = made.arm_of(number)
         trial = made.trial(number, {p.path: p.domain.high for p in arm.nuisance})
         assert arm.holds(trial.config)
-        varied = {p.path for p in made.stage.varied}  # what an arm fixes beside them, its name says
-        assert set(trial.overrides) == {*varied & set(arm.values), *(p.path for p in arm.nuisance)}
+        varied = {p.path for p in made.stage.varied}
+        assert set(trial.overrides) == {*arm.values, *(p.path for p in arm.nuisance)} & varied
         assert all(trial.config.value(path) == value for path, value in trial.overrides.items())
 
 

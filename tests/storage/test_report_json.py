@@ -11,6 +11,7 @@ from storage.report import (
     Adoption,
     Candidate,
     Compared,
+    Cost,
     Deaths,
     EpochsToTrain,
     Gain,
@@ -54,6 +55,7 @@ WHOLE = Report(
         score(0.8),
         GAIN,
         (TestRow(**vars(score(0.9)), task="a", criterion="ROC", role="selected", gain=GAIN),),
+        (Cost("small", 3, 0.9, 12.5, 4.25, 475_409),),
     ),
 )
 
@@ -81,11 +83,12 @@ def test_the_file_has_the_contract_s_fields(tmp_path):
             "selected",
             "baseline",
             "candidates",
+            "arms",
             "overtuning",
             "verdict",
             "findings",
         ),
-        *("test", "gain", "tests", "training_length", "next"),
+        *("test", "gain", "tests", "costs", "training_length", "next"),
     }
     assert set(content["selected"]) == {entry.name for entry in fields(Adoption)} | {
         "trial",
@@ -103,7 +106,7 @@ def test_the_file_has_the_contract_s_fields(tmp_path):
 def test_a_report_of_an_older_version_is_read(tmp_path):
     """Without means, candidates, deaths and remedies, with epochs as a table has them: what is there is taken."""
     content = WHOLE.to_dict()
-    for name in ("candidates", "overtuning", "intervals", "tests"):
+    for name in ("candidates", "overtuning", "intervals", "tests", "costs"):
         del content[name]
     for name in ("deaths", "start_deaths", "confidence", "detectable"):
         del content["selected"][name]

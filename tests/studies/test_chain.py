@@ -3,17 +3,17 @@
 import pytest
 
 from search_spaces.stage import Kept
-from search_spaces.stages import STAGES
+from search_spaces.stages import chain_with
 from studies.chain import Step, next_asked
 from trainables.config import TrialConfig
 
-NAMES = [stage.name for stage in STAGES]
+NAMES = [stage.name for stage in chain_with()]
 
 
-def asked(longer, rounds=True):
+def asked(longer, rounds=True, optional=()):
     """Walk through a chain whose stages train 20 epochs and are answered "longer" where `longer` names (stage, round)."""
     steps, seen = [], []
-    while step := next_asked(steps, rounds):
+    while step := next_asked(steps, rounds, optional):
         stage, round_ = step.stage, step.round
         trained = step.epochs or (steps[-1].start.config.epochs if steps and isinstance(stage.length, Kept) else 20)
         seen.append((stage.name, round_, trained))
@@ -55,3 +55,8 @@ def test_the_final_config_trains_longer_where_its_epochs_were_too_few():
 def test_with_a_length_given_no_stage_is_asked_twice():
     """Where the user has said how many epochs, a chain takes it at that."""
     assert asked({("lr", 1), ("loss", 1)}, rounds=False) == [(name, 1, 20) for name in NAMES]
+
+
+def test_an_optional_stage_stands_at_its_place_where_it_is_named():
+    """With `network` the chain asks for it between the baseline and the loss, and otherwise what it asks without."""
+    assert asked(set(), optional=["network"]) == [(name, 1, 20) for name in (NAMES[0], "network", *NAMES[1:])]

@@ -14,9 +14,10 @@ from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from storage.record import Files, Record
 from studies.cluster import ray_cluster
+from studies.phase import Phase
 from studies.resources import Resources, fit_resources
 from studies.suggest import Suggester, journal_states
-from studies.tuner import Phase, TrialRun, run_trials
+from studies.tuner import TrialRun, run_trials
 from trainables.config import TrialConfig
 from trainables.errors import Halted
 

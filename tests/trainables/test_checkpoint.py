@@ -19,6 +19,7 @@ CONFIGS = {
         {"network.batch_norm": True, "network.dropout_conv": 0.2, "network.dropout_out": 0.1}
     ),
     "ensemble": PLAIN.override({"ensemble.members": 2, "ensemble.combine": "average", "epochs": 3}),
+    "fresh partners": PLAIN.override({"data.partners": "fresh", "ensemble.members": 2, "epochs": 3}),
     "contrastive": PLAIN.override({"loss.kind": "contrastive", "epochs": 3}),
 }
 

@@ -298,3 +298,41 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     assert 0.3 < kept.accuracy < 0.7
     assert low < 0.5 < high
     assert tested(dataclasses.replace(chips, groups=None), "apart").accuracy > 0.65
+
+
+def test_fresh_pairs_are_as_many_and_as_balanced(prepared):
+    """New partners of the training chips: each chip first in five pairs, the share of similar ones within chance, all others."""
+    data = prepared.for_trials()
+    fixed = load(data.train, data)
+    fresh = fixed.with_fresh_pairs(seed=3, epoch=7)
+    assert torch.equal(fresh.first, fixed.first)
+    assert not torch.equal(fresh.second, fixed.second)
+    assert fresh.chips is fixed.chips
+    labels = torch.tensor(data.train.labels)
+    assert torch.equal(fresh.target, (labels[fresh.first] != labels[fresh.second]).float())
+    assert abs(float(fresh.target.mean() - fixed.target.mean())) < 0.1
+
+
+def test_fresh_pairs_of_many_classes_have_the_same_balance_to_the_pair():
+    """With more than two classes as many pairs are similar as in the fixed ones, whatever seed and epoch."""
+    made = prepare(with_labels(np.arange(120) % 4, ("a", "b", "c", "d")), "grouped")
+    data = made.for_trials()
+    fixed = load(data.train, data)
+    for seed, epoch in ((0, 0), (0, 1), (5, 0)):
+        fresh = fixed.with_fresh_pairs(seed, epoch)
+        assert float(fresh.target.sum()) == float(fixed.target.sum())
+        assert torch.equal(fresh.second, fixed.with_fresh_pairs(seed, epoch).second)
+    drawn = {tuple(fixed.with_fresh_pairs(seed, epoch).second.tolist()) for seed in range(3) for epoch in range(4)}
+    assert len(drawn) == 12
+
+
+def test_fresh_pairs_never_lie_within_a_group():
+    """What keeps the user's groups apart in the fixed pairs keeps them apart in new ones."""
+    labels, groups = np.arange(120) % 2, np.arange(120) // 5
+    chips = dataclasses.replace(with_labels(labels, ("a", "b")), groups=groups * 2 + labels, group_by="folder")
+    made = prepare(chips, "grouped")
+    data = made.for_trials()
+    own = made.groups[made.split.train]
+    for epoch in range(3):
+        fresh = load(data.train, data).with_fresh_pairs(0, epoch)
+        assert (own[fresh.first.numpy()] != own[fresh.second.numpy()]).all()

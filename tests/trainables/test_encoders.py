@@ -1,17 +1,21 @@
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Generator, nn
+from torchvision.models import resnet18
 from torchvision.transforms.v2 import functional as vision
 
 from trainables import config
 from trainables.augment import GREY, HORIZONTAL, VERTICAL
 from trainables.checkpoint import Best, from_bytes, to_bytes
 from trainables.config import Data, Loss, Network, TrialConfig
-from trainables.encoders import ENCODERS, make_encoder
+from trainables.encoders import ENCODERS, check_weights, make_encoder
 from trainables.ensemble import pack, unpack
+from trainables.errors import InputError
 from trainables.initialisers import INITIALISERS, initialise
 from trainables.losses import LOSSES, make_loss
 from trainables.model import SiameseNetwork
@@ -182,3 +186,114 @@ def test_a_small_encoder_trains_at_another_side(device_data):
     curves = [[epoch.val_loss for epoch in train(one, device_data)] for one in (own, own, CONFIG)]
     assert np.isfinite(curves).all()
     assert curves[0] == curves[1] != curves[2]
+
+
+PRETRAINED = {"network.encoder": "resnet18", "network.embedding": 8, "data.side": 32, "seed": 3}
+
+
+def kept_weights(path):
+    """ResNet-18's weights as torchvision would hand them out, in a file of its kind."""
+    torch.manual_seed(9)
+    model = resnet18(weights=None)
+    for tensor in model.state_dict().values():
+        tensor.copy_(torch.randn(tensor.shape).abs() if tensor.is_floating_point() else torch.tensor(7))
+    save_file(model.state_dict(), path) if path.suffix == ".safetensors" else torch.save(model.state_dict(), path)
+    return model
+
+
+@pytest.mark.parametrize("name", ["kept.pth", "kept.safetensors"])
+def test_resnet18_starts_with_the_weights_of_a_file(tmp_path, name):
+    """Its map of features is then torchvision's to the bit; the linear layer and the head are drawn as without a file."""
+    theirs = kept_weights(tmp_path / name).eval()
+    config = TrialConfig().override({**PRETRAINED, "init.weights": str(tmp_path / name)})
+    (own,), (drawn,) = (Run.fresh(each).networks for each in (config, TrialConfig().override(PRETRAINED)))
+    chips = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(chips))))
+        for layer in (theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4):
+            expected = layer(expected)
+        assert torch.allclose(own.eval().features(chips), expected, rtol=1e-4)
+    for part in ("encoder.head", "out"):
+        for one, other in zip(
+            own.get_submodule(part).parameters(), drawn.get_submodule(part).parameters(), strict=True
+        ):
+            assert torch.equal(one, other)
+    check_weights(config)
+
+
+def test_a_kept_network_needs_no_file_of_weights(tmp_path):
+    """What was trained from a file is unpacked after the file has gone."""
+    kept_weights(tmp_path / "kept.pth")
+    config = TrialConfig().override({**PRETRAINED, "init.weights": str(tmp_path / "kept.pth")})
+    run = Run.fresh(config)
+    (tmp_path / "kept.pth").unlink()
+    (again,) = unpack(config, pack(run.networks))
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), run.networks[0].parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, r"kept.pth: cannot be read \(No such file or directory\)"),
+        (b"nothing", "kept.pth: no file of weights"),
+        (b"", "kept.pth: no file of weights"),
+        ([1, 2], "holds no tensors by name"),
+        ({"conv1.weight": torch.zeros(2)}, r"not the weights of torchvision's resnet18 \(conv1.weight is \(2,\), not"),
+        ({"fc.weight": torch.zeros(2)}, r"resnet18 \(lacks conv1.weight\)"),
+    ],
+)
+def test_a_file_of_weights_that_does_not_fit_is_refused_in_a_line(tmp_path, content, said):
+    """Missing, damaged, of something else or of another network: an InputError that names the file and what is wrong."""
+    path = tmp_path / "kept.pth"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    with pytest.raises(InputError, match=said) as refused:
+        check_weights(TrialConfig().override({**PRETRAINED, "init.weights": str(path)}))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_of_weights_is_read_by_resnet18_alone(tmp_path):
+    """Where arms are networks, those that read no file do not miss it."""
+    check_weights(CONFIG.override({"init.weights": str(tmp_path / "gone.pth")}))
+
+
+@pytest.mark.parametrize("kind", list(ENCODERS))
+def test_a_distance_compares_unit_vectors(kind):
+    """With the head `distance` embeddings have length 1, and the logit is 5 e^s (d - 1 - t) of their distance d."""
+    model = SiameseNetwork(Network(encoder=kind, head="distance"), Data(side=side_of(kind))).eval()
+    chips = torch.randn(4, 3, side_of(kind), side_of(kind))
+    with torch.no_grad():
+        model.out.s.fill_(0.3), model.out.t.fill_(-0.2)
+        one, two = model.encode(chips).chunk(2)
+        assert torch.allclose(one.norm(dim=1), torch.ones(2), atol=1e-5)
+        expected = [5 * np.exp(0.3) * (float((a - b).norm()) - 0.8) for a, b in zip(one, two, strict=True)]
+        assert model.compare(one, two).tolist() == pytest.approx(expected, rel=1e-3)
+        assert model.compare(one, one).tolist() == pytest.approx([-0.8 * 5 * np.exp(0.3)] * 2, rel=1e-3)
+    assert model.layer_groups()["out"] == []
+
+
+@pytest.mark.parametrize("loss", list(LOSSES))
+def test_every_loss_trains_a_network_that_takes_a_distance(loss, device_data):
+    """Its figures are finite and the same twice; the head is learned but by the contrastive loss, which reads none."""
+    own = CONFIG.override({"network.head": "distance", "network.dropout_out": 0.1, "loss.kind": loss, "epochs": 1})
+    runs = [Run.fresh(own), Run.fresh(own)]
+    one, two = ([dataclasses.replace(epoch, seconds=0) for epoch in train(own, device_data, run)] for run in runs)
+    assert one == two
+    assert np.isfinite([one[0].train_loss, one[0].val_loss, one[0].grad_norm]).all()
+    assert (float(runs[0].networks[0].out.t.detach()) == 0) == (loss == "contrastive")
+    (kept,) = unpack(own, pack(runs[0].networks))
+    assert torch.equal(kept.out.t, runs[0].networks[0].out.t)
+
+
+def test_a_small_encoder_trains_on_cropped_turned_and_lit_chips(device_data):
+    """The figures are finite and the same twice, also across a checkpoint, and others than those of flips alone."""
+    warped = CONFIG.override({"augmentation.crop": 0.2, "augmentation.turn": 10.0, "augmentation.brightness": 0.2})
+    curves = [[epoch.val_loss for epoch in train(own, device_data)] for own in (warped, warped, CONFIG)]
+    assert np.isfinite(curves).all()
+    assert curves[0] == curves[1] != curves[2]
+    begun = Run.fresh(warped)
+    first = next(train(warped, device_data, begun))
+    restored, _ = from_bytes(to_bytes(warped, begun, Best(first, pack(begun.networks))), warped)
+    assert [first.val_loss, *(epoch.val_loss for epoch in train(warped, device_data, restored))] == curves[0]

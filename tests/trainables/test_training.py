@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,7 +9,7 @@ from trainables.augment import draw_views, gather
 from trainables.config import TrialConfig
 from trainables.errors import Diverged
 from trainables.losses import BinaryCrossEntropy
-from trainables.training import DeviceData, Member, Run, train, validate
+from trainables.training import DeviceData, Member, Run, pairs_of, train, train_epoch, validate
 
 CONFIG = TrialConfig().override(
     {
@@ -33,8 +34,9 @@ def measured(config, data):
         {},
         {"network.dropout_conv": 0.2, "network.dropout_out": 0.2, "network.batch_norm": True},
         {"loss.kind": "contrastive", "ensemble.members": 2, "ensemble.combine": "average", "epochs": 2},
+        {"data.partners": "fresh"},
     ],
-    ids=["plain", "regularised", "ensemble"],
+    ids=["plain", "regularised", "ensemble", "fresh partners"],
 )
 def test_a_config_trains_the_same_twice(device_data, changes):
     """Equal config and data give equal metrics and weights to the bit on the CPU, whatever torch's global seed."""
@@ -182,3 +184,32 @@ def test_a_gpu_trains_as_the_cpu_does(trial_data, device_data):
     """On a GPU the losses of three epochs follow the CPU's to within 2 %."""
     on_gpu = [m.train_loss for m in train(CONFIG, DeviceData.of(trial_data, "cuda"))]
     assert on_gpu == pytest.approx([m.train_loss for m in train(CONFIG, device_data)], rel=0.02)
+
+
+def test_fresh_partners_are_new_in_every_epoch(device_data):
+    """Each epoch of a member has pairs that no other epoch, seed or member has; fixed ones are the part's own, always."""
+    fresh = CONFIG.override({"data.partners": "fresh", "ensemble.members": 2})
+    members = [member for seed in (0, 1) for member in Run.fresh(fresh.override({"seed": seed})).members]
+    drawn = [
+        tuple(pairs_of(member, device_data.train, epoch).second.tolist()) for member in members for epoch in (0, 1)
+    ]
+    assert len(set(drawn)) == 8
+    (fixed,) = Run.fresh(CONFIG).members
+    assert pairs_of(fixed, device_data.train, 1) is device_data.train
+    validated = [m.val_loss for m in train(fresh, device_data)]
+    assert np.isfinite(validated).all()
+
+
+def test_fresh_partners_change_nothing_but_the_training_pairs(device_data):
+    """An untrained network validates alike, and the first epoch's gradients are those of the new pairs in the same order."""
+    fresh = CONFIG.override({"data.partners": "fresh", "epochs": 1, "augmentation.theta": 0.0})
+    (member,), loss = Run.fresh(fresh).members, BinaryCrossEntropy()
+    (other,) = Run.fresh(fresh.override({"data.partners": "fixed"})).members
+    assert (
+        validate(member.model, device_data.validation, loss)[0]
+        == validate(other.model, device_data.validation, loss)[0]
+    )
+    by_hand = device_data.train.with_fresh_pairs(fresh.seed, 0)
+    expected = train_epoch(other, by_hand, loss, 0)
+    (epoch,) = train(fresh, device_data)
+    assert epoch.train_loss == expected.loss

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from trainables.config import Network
+from trainables.config import Network, TrialConfig
 from trainables.encoders.encoder import Encoder
 from trainables.encoders.koch import Koch
 from trainables.encoders.report import Report
@@ -22,3 +22,9 @@ ENCODERS: Mapping[str, Callable[[Network, int], Encoder]] = {  # of the side of 
 def make_encoder(network: Network, side: int) -> Encoder:
     """Return the encoder that `network` names, for chips of `side`."""
     return ENCODERS[network.encoder](network, side)
+
+
+def check_weights(config: TrialConfig) -> None:
+    """Raise InputError where the file of weights that `config` names is missing, or does not fit its encoder."""
+    if config.init.weights:
+        make_encoder(config.network, config.data.side).start_with(config.init.weights)

@@ -32,6 +32,9 @@ class Encoder(nn.Module):
         """Return embeddings (B, E) of chips: what `embed` makes of their `features`."""
         return self.embed(self.features(chips))
 
+    def start_with(self, weights: str) -> None:
+        """Take weights from a file; an encoder that reads none keeps those that were drawn."""
+
     def layer_groups(self) -> Mapping[str, list[Weighted]]:
         """Return the layers with weights by the names of `loss.l2_`: thirds of the convolutions, and what is linear.
 

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import Loss
-from trainables.model import SiameseNetwork
-
-TINY = 1e-12  # keeps the gradient of a distance finite where two embeddings are equal
+from trainables.model import TINY, SiameseNetwork
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,8 @@ class Contrastive:
     """(1 - y) d^2 / 2 + y max(0, m - d)^2 / 2 on the Euclidean distance d of embeddings, margin m.
 
     Chopra, Hadsell and LeCun 2005; Hadsell, Chopra and LeCun 2006, equation 4. The score is min(d / m, 1); the
-    network's last layer is not used and stays as it starts.
+    network's head is not used and stays as it starts; where that is `distance`, embeddings are unit vectors, at most 2
+    apart.
     """
 
     margin: float
