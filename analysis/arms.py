@@ -14,7 +14,7 @@ import numpy as np
 from analysis.candidates import Contest, contest, is_raced
 from analysis.checks.separation import FEWEST, told_apart
 from storage.folder import StudyRecord
-from storage.report import ArmAnswer
+from storage.report_json import ArmAnswer
 
 
 def arm_answers(study: StudyRecord) -> tuple[ArmAnswer, ...]:

@@ -19,7 +19,7 @@ from analysis.race import Known, Outcome, Ranking, Run, entrants, next_in_race
 from search_spaces.stage import COMPARED, SELECTED
 from search_spaces.study import repeat_seed
 from storage.folder import StudyRecord
-from storage.manifest import Manifest
+from storage.study_json import Manifest
 from trainables.config import Loss
 from trainables.result import Metric
 

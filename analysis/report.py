@@ -11,7 +11,7 @@ from analysis.candidates import by_role, settled
 from analysis.checks import Finding, diagnose, training_length
 from analysis.commands import is_cut_off, next_command
 from analysis.figures import draw_figures
-from analysis.published import PUBLISHED
+from analysis.paper_figures import PUBLISHED
 from analysis.sections import page_of
 from analysis.selection import ranked
 from analysis.shown import Shown
@@ -26,8 +26,7 @@ from analysis.verdict import (
 )
 from search_spaces.stage import COMPARED, SELECTED
 from storage.folder import StudyRecord, read_study
-from storage.manifest import Manifest
-from storage.report import (
+from storage.report_json import (
     REPORT,
     Compared,
     Measured,
@@ -36,8 +35,9 @@ from storage.report import (
     Selected,
     Validation,
 )
+from storage.study_json import Manifest
 from storage.tables import BEST_COLUMNS
-from storage.whole import write_json, write_text
+from storage.whole_files import write_json, write_text
 from trainables.config import TrialConfig
 
 PAGE = "report.html"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from analysis.intervals import difference_interval, ratio_interval
 from analysis.thresholds import Floats, area_under_roc, best_f1, best_roc
-from storage.report import Gain, TestScore
+from storage.report_json import Gain, TestScore
 from trainables.config import TrialConfig
 from trainables.data import Part
 from trainables.metrics import confusion

@@ -15,8 +15,8 @@ from analysis.race import Outcome, Run
 from search_spaces.stage import COMPARED, SELECTED
 from storage.finding import Finding
 from storage.folder import StudyRecord
-from storage.manifest import Manifest
-from storage.report import Adoption, Candidate, Deaths, Gain, Overtuning, TestScore
+from storage.report_json import Adoption, Candidate, Deaths, Gain, Overtuning, TestScore
+from storage.study_json import Manifest
 from trainables.config import TrialConfig
 from trainables.result import Metric
 

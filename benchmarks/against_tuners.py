@@ -36,11 +36,11 @@ from benchmarks.study import StudyRun, positive, timed
 from benchmarks.tuners import ON_ALL_CORES, OTHERS, Task, chips, loaded
 from storage.folder import read_config
 from studies.evaluate import test_pairs
-from trainables.compiled import share_threads
+from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig
+from trainables.encoder_path import encoder_path
 from trainables.errors import InputError
-from trainables.native import encoder_path
-from trainables.stored import load
+from trainables.stored_chips import load
 
 OURS = "ours"
 SEARCH = 24 / 66  # the share of our runs that search; the rest race and decide

@@ -24,12 +24,12 @@ from search_spaces.domain import Choice, LogUniform, Uniform
 from search_spaces.stage import Parameter
 from search_spaces.stages import stage_named
 from storage.distributions import distribution
-from trainables.compiled import share_threads
+from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig
 from trainables.data import PreparedData, TrialData, prepare
+from trainables.encoder_path import encoder_path
 from trainables.errors import Diverged
 from trainables.images.synthetic import simulate
-from trainables.native import encoder_path
 from trainables.result import Metric
 from trainables.training import DeviceData, train
 

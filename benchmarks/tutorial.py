@@ -28,7 +28,7 @@ from scipy import stats
 
 from benchmarks.study import StudyRun, chips_of, parser, positive, run_study, timed
 from search_spaces.stage import COMPARED, SELECTED
-from storage.whole import write_json
+from storage.whole_files import write_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 

@@ -14,7 +14,7 @@ import numpy as np
 from search_spaces.domain import Domain, from_dict
 from search_spaces.stage import Arm, Budget, Parameter, Stage
 from trainables.config import TrialConfig
-from trainables.plain import from_plain, to_plain
+from trainables.json_values import from_plain, to_plain
 from trainables.result import Trial
 
 Sampler = Literal["qmc", "tpe", "random"]

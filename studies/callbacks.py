@@ -16,7 +16,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from studies import stop
-from studies.keeper import trial_file
+from studies.checkpoint_store import trial_file
 from studies.phase import Phase
 from studies.retry import HOPELESS, RETRIES
 from trainables.result import (

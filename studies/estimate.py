@@ -10,15 +10,15 @@ from statistics import fmean
 
 from search_spaces.domain import IntRange
 from search_spaces.study import Study
-from storage.manifest import Pace
-from storage.source import Source
+from storage.data_source import Source
+from storage.study_json import Pace
 from studies.minutes import estimated
-from studies.workshop import Where, bytes_of, on_this_machine, read_source
-from trainables.compiled import share_threads
+from studies.session import Where, bytes_of, on_this_machine, read_source
+from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig
 from trainables.data import TrialData
+from trainables.encoder_path import encoder_path
 from trainables.losses import make_loss
-from trainables.native import encoder_path
 from trainables.training import DeviceData, Member, train_epoch, validate
 
 STEPS = 8

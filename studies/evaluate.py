@@ -12,15 +12,15 @@ from safetensors.torch import load_file
 
 from analysis.scores import CRITERIA, THRESHOLD, Finalist, Judged, Task, accuracy_gain, scored
 from analysis.thresholds import Floats
-from storage.report import Gain, TestRow, TestScore
-from storage.whole import append_line, now
+from storage.report_json import Gain, TestRow, TestScore
+from storage.whole_files import append_line, now
 from trainables.config import TrialConfig
 from trainables.data import Part, PreparedData, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.losses import make_loss
 from trainables.metrics import cosine_distance
 from trainables.pairs import Pairs
-from trainables.stored import Tensors, load
+from trainables.stored_chips import Tensors, load
 from trainables.training import encode_pairs
 
 LEDGER = "test_ledger.jsonl"

@@ -15,7 +15,7 @@ from analysis.decision import FIRST_LOOK, looks_up_to
 from analysis.procedure import plan, rounds
 from search_spaces.stage import Budget
 from search_spaces.study import Study
-from storage.manifest import Pace
+from storage.study_json import Pace
 from trainables.result import Metric
 
 EARLIEST, LATEST = 0.85, 1.15  # parts of the minutes that a study takes with the fewest and with the most seeds

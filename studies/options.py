@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from search_spaces.stages import OPTIONAL, STAGES
 from search_spaces.study import SAMPLERS, SCHEDULERS
-from storage.source import BY_FOLDER, SYNTHETIC, Source
+from storage.data_source import BY_FOLDER, SYNTHETIC, Source
 from studies.arguments import amount, folder, grouping, minutes, positive, seed
-from studies.mirror import MIRROR_MODES
 from studies.request import SMOKE, Request
 from studies.resources import Resources
+from studies.wandb_process import WANDB_MODES
 from trainables.errors import InputError
 from trainables.images.files import user_path
 
 if TYPE_CHECKING:
-    from studies.workshop import Where
+    from studies.session import Where
 
 ALL = "all"
 STAGE_NAMES = (*(stage.name for stage in STAGES), ALL)
@@ -151,7 +151,7 @@ def _where(group: Group) -> None:
 def _shown(group: Group) -> None:
     group.add_argument(
         "--wandb",
-        choices=MIRROR_MODES,
+        choices=WANDB_MODES,
         default="disabled",
         help="show every trial on Weights & Biases, or write its files for a later sync (default: disabled)",
     )
@@ -191,7 +191,7 @@ def request(args: argparse.Namespace) -> Request:
 
 def where(args: argparse.Namespace) -> Where:
     """Return where results go and trials run."""
-    from studies.workshop import Where
+    from studies.session import Where
 
     resources = Resources(args.cpus_per_trial, args.gpus_per_trial, args.max_concurrent, args.save_every)
     return Where(args.results_dir, args.address, resources, args.wandb)

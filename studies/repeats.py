@@ -10,8 +10,8 @@ from analysis.procedure import START, Settled
 from analysis.race import Run
 from search_spaces.stage import COMPARED, SELECTED
 from search_spaces.study import Study
+from storage.event_record import Record
 from storage.folder import StudyRecord
-from storage.record import Record
 from trainables.config import TrialConfig
 from trainables.result import History, Trial
 

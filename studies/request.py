@@ -11,7 +11,7 @@ from typing import Any
 from search_spaces.stage import Budget, Kept, Stage
 from search_spaces.stages import chain_with, stages_before
 from search_spaces.study import Sampler, Scheduler, Start, Study, name_by_time, stretched
-from storage.source import SYNTHETIC, Source
+from storage.data_source import SYNTHETIC, Source
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 

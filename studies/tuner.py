@@ -1,4 +1,4 @@
-"""One Ray Tune run for all phases of a study. Ray objects stay here, in callbacks.py, schedulers.py and keeper.py.
+"""One Ray Tune run for all phases of a study. Ray stays here, in callbacks, schedulers, cluster and checkpoint_store.
 
 What a trial is, and what becomes of its results, is somebody else's: a source says which trial comes next, observers
 hear of every epoch and every end.
@@ -20,7 +20,7 @@ from ray import tune
 
 from studies import stop
 from studies.callbacks import Asker, Bridge, Outcome, Stopper, disk_full, no_space
-from studies.keeper import Keeper, LocalKeeper
+from studies.checkpoint_store import ActorStore, LocalStore
 from studies.phase import Phase
 from studies.resources import Resources
 from studies.retry import RETRIES
@@ -56,9 +56,9 @@ def run_trials(run: TrialRun) -> Outcome:
     if not bridge.next_phase():
         return "whole"
     _spare_what_is_not_used(run.one_machine)
-    with _kept(run) as keeper, _own_signals(), stop.patient():
+    with _kept(run) as store, _own_signals(), stop.patient():
         try:
-            _tuner(run, bridge, keeper).fit()
+            _tuner(run, bridge, store).fit()
         except Exception as error:
             fault = bridge.fault or error  # Ray hands on what a callback raised as text alone
             if disk_full(run.scratch.parent):  # then whatever Ray says is a consequence
@@ -71,13 +71,13 @@ def run_trials(run: TrialRun) -> Outcome:
     return bridge.close()
 
 
-def _tuner(run: TrialRun, bridge: Bridge, keeper: Keeper | LocalKeeper) -> Any:
+def _tuner(run: TrialRun, bridge: Bridge, store: ActorStore | LocalStore) -> Any:
     """Tune's run: trials as the bridge names them, workers reused, nothing kept or printed by Tune itself."""
     resources = run.resources
     trainable = tune.with_parameters(
         run.trainable,
         data=run.data,
-        keeper=keeper,
+        store=store,
         threads=max(1, int(resources.cpus_per_trial)),
         device=resources.device,
         save_every=resources.save_every,
@@ -99,7 +99,7 @@ def _tuner(run: TrialRun, bridge: Bridge, keeper: Keeper | LocalKeeper) -> Any:
             storage_path=str(run.scratch.resolve()),
             callbacks=[bridge],
             verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),  # see Keeper
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),  # see ActorStore
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             stop=Stopper(bridge),
         ),
@@ -107,15 +107,15 @@ def _tuner(run: TrialRun, bridge: Bridge, keeper: Keeper | LocalKeeper) -> Any:
 
 
 @contextlib.contextmanager
-def _kept(run: TrialRun) -> Iterator[Keeper | LocalKeeper]:
+def _kept(run: TrialRun) -> Iterator[ActorStore | LocalStore]:
     """What workers keep their files through; ends with what Tune has written for itself."""
-    keeper = LocalKeeper() if run.one_machine else Keeper.start()
+    store = LocalStore() if run.one_machine else ActorStore.start()
     try:
-        yield keeper
+        yield store
     finally:
         shutil.rmtree(run.scratch, ignore_errors=True)
         with contextlib.suppress(ray.exceptions.RayError):
-            keeper.close()
+            store.close()
 
 
 @contextlib.contextmanager

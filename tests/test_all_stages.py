@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.published import PUBLISHED
+from analysis.paper_figures import PUBLISHED
 from analysis.summary import write_summary
 from run_search import main
 from search_spaces.stages import chain_with

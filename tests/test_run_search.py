@@ -19,9 +19,9 @@ import pytest
 from run_search import main
 from search_spaces.stages import stage_named
 from search_spaces.study import Start
+from storage.data_source import Source
 from storage.folder import write_manifest
-from storage.manifest import Grouping
-from storage.source import Source
+from storage.study_json import Grouping
 from studies.options import parser, request
 from studies.suggest import journal_states
 from tests.build import DATA, MANIFEST
@@ -29,7 +29,7 @@ from tests.command import ROOT, images, search, start
 from trainables import compare
 from trainables.config import TrialConfig
 from trainables.images.files import user_path
-from trainables.plain import from_plain, to_plain
+from trainables.json_values import from_plain, to_plain
 
 # --- wrong usage and unusable input ----------------------------------------------------------------------------------
 

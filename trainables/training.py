@@ -26,7 +26,7 @@ from trainables.model import SiameseNetwork
 from trainables.optimisers import make_optimiser, take_step
 from trainables.result import EpochMetrics
 from trainables.schedules import learning_rates
-from trainables.stored import Tensors, load
+from trainables.stored_chips import Tensors, load
 
 ENCODE_BATCH = 256
 

@@ -13,20 +13,20 @@ from analysis.verdict import adoption, on_the_test_pairs, with_a_dead_test, with
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
+from storage.data_source import Source
+from storage.event_record import Files, Record
 from storage.folder import read_study, write_manifest
-from storage.record import Files, Record
-from storage.report import Gain, TestScore
-from storage.source import Source
-from studies.conclude import measured
-from studies.manifest import manifest
+from storage.report_json import Gain, TestScore
+from studies.describe import manifest
 from studies.options import parser, request
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
+from studies.write_up import measured
 from tests.build import LOSS, saying, study
 from trainables.config import TrialConfig
 from trainables.data import prepare
+from trainables.encoder_path import encoder_path
 from trainables.images.synthetic import simulate
-from trainables.native import encoder_path
 from trainables.result import TrialResult
 
 

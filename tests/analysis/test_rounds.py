@@ -11,7 +11,7 @@ from analysis.rounds import next_round
 from search_spaces.domain import LogUniform
 from search_spaces.stage import Budget
 from search_spaces.study import Change, Round
-from storage.manifest import Manifest
+from storage.study_json import Manifest
 from tests.build import ARMS, MANIFEST, saying, study
 
 LR = "optimiser.lr"

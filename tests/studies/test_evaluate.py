@@ -10,9 +10,9 @@ from analysis.thresholds import best_f1
 from studies.evaluate import LEDGER, SHIP_PARTNERS, evaluate, examine, ship_task
 from trainables.config import TrialConfig
 from trainables.data import channel_statistics
+from trainables.json_values import to_plain
 from trainables.losses import make_loss
-from trainables.plain import to_plain
-from trainables.stored import load
+from trainables.stored_chips import load
 from trainables.training import Member, validate
 
 

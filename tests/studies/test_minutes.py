@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from storage.manifest import Pace
+from storage.study_json import Pace
 from studies.minutes import END, MOST_TRIALS, estimated, fitted, seconds
 from trainables.config import TrialConfig
 

@@ -12,11 +12,11 @@ from statistics import fmean
 from typing import Any, Literal, TypeVar
 
 from storage.finding import Finding
-from storage.manifest import SCHEMA
-from storage.whole import read_json
+from storage.study_json import SCHEMA
+from storage.whole_files import read_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.plain import from_plain, to_plain
+from trainables.json_values import from_plain, to_plain
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """The figures that the report of 2023 published (section 2), as data: what ours stand beside."""
 
 from search_spaces.stage import COMPARED, PAPER
-from storage.report import Published
+from storage.report_json import Published
 
 PUBLISHED = (
     Published("baseline, test pairs", role=COMPARED, task="pairs", accuracy=0.8846, jaccard=0.8109),

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Literal
 
 from search_spaces.stage import SELECTED, Budget
 from search_spaces.study import Study
+from storage.event_record import Files, Record
 from storage.folder import StudyRecord, with_manifest
-from storage.manifest import Pace
-from storage.record import Files, Record
-from studies.mend import mend_retraining, mend_search, remove_retraining
+from storage.study_json import Pace
 from studies.phase import Phase
 from studies.progress import Progress
+from studies.repair import remove_retraining, repair_retraining, repair_search
+from studies.session import Session, say
 from studies.suggest import Suggester
 from studies.tuner import TrialRun, run_trials
-from studies.workshop import Workshop, say
 from trainables.result import Trial
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ Trained = Literal["whole", "nothing finished", "given up", "interrupted"]
 class Training:
     """Trains what the records of a study lack; `record` is the study as far as it has come."""
 
-    def __init__(self, study: Study, workshop: Workshop, record: StudyRecord) -> None:
-        self._study, self._workshop, self._record = study, workshop, record
+    def __init__(self, study: Study, session: Session, record: StudyRecord) -> None:
+        self._study, self._session, self._record = study, session, record
         self._folder, self._metric = record.path, record.manifest.metric
         self._search: Record | None = None
         self._retraining: Record | None = None
@@ -54,10 +54,10 @@ class Training:
         from trainables.siamese import SiameseTrial
 
         threading.Thread(target=_load_what_reports, daemon=True).start()
-        workshop, scratch = self._workshop, self._folder / "ray"
+        session, scratch = self._session, self._folder / "ray"
         with contextlib.closing(self._phases()) as phases:
-            own = not workshop.cluster.joined
-            run = TrialRun(SiameseTrial, workshop.shared, self._metric, workshop.resources, scratch, phases, own)
+            own = not session.cluster.joined
+            run = TrialRun(SiameseTrial, session.shared, self._metric, session.resources, scratch, phases, own)
             outcome = run_trials(run)
         if outcome == "hopeless":
             self._give_up()
@@ -90,10 +90,10 @@ class Training:
         study, folder = self._study, self._folder
         paths = [parameter.path for parameter in study.stage.varied]
         record = self._search = Record(Files.of_search(folder), self._metric, paths)
-        mend_search(record, study, folder, self._record.manifest.given_up.get("search", ()))
+        repair_search(record, study, folder, self._record.manifest.given_up.get("search", ()))
         suggester = Suggester(study, folder / "optuna.journal", record.histories)
         if study.budget.minutes and self._record.manifest.pace is None:
-            at_once = self._workshop.resources.max_concurrent or 1
+            at_once = self._session.resources.max_concurrent or 1
             yield from self._trials(record, suggester, max(len(study.arms()), at_once))
             self._plan(study.budget, record, at_once)
         yield from self._trials(record, suggester, self._study.budget.trials)
@@ -145,7 +145,7 @@ class Training:
         if not epochs:
             return
         pace = Pace(budget.epochs * fmean(epochs), at_once)
-        elapsed = time.monotonic() - self._workshop.opened
+        elapsed = time.monotonic() - self._session.opened
         planned = fitted(budget, len(self._study.arms()), len(record.histories), elapsed, pace)
         self._study = replace(self._study, budget=planned)
         self._record = with_manifest(self._record, replace(self._record.manifest, budget=planned, pace=pace))
@@ -162,7 +162,7 @@ class Training:
             remove_retraining(self._folder)  # begun before candidates were raced
             self._record = with_manifest(self._record, replace(self._record.manifest, finalists={}))
             record = Record(Files.of_repeats(self._folder), self._metric)
-        mend_retraining(record, self._folder, self._record.manifest.given_up.get("retraining", ()))
+        repair_retraining(record, self._folder, self._record.manifest.given_up.get("retraining", ()))
         return record
 
     def _retraining_phases(self, asked: Repeats, record: Record) -> Iterator[Phase]:
@@ -190,7 +190,7 @@ class Training:
 def _load_what_reports() -> None:
     """Load what writes a study up, which takes seconds, while its trials train."""
     with contextlib.suppress(Exception):  # whoever needs it loads it again, and is told what is wrong
-        importlib.import_module("studies.conclude")
+        importlib.import_module("studies.write_up")
 
 
 def given_up_trials(record: Record, name: str) -> tuple[int, ...]:

@@ -15,21 +15,21 @@ from analysis.verdict import rival_name
 from search_spaces.stage import COMPARED, PAPER, SELECTED
 from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
-from storage.report import Gain, Measured, TestRow, TestScore
-from storage.whole import now
+from storage.report_json import Gain, Measured, TestRow, TestScore
+from storage.whole_files import now
+from studies.checkpoint_store import trial_file
 from studies.costs import costs
 from studies.evaluate import evaluate, examine
-from studies.keeper import trial_file
 from studies.progress import closing
 from studies.saliency import draw_examples
+from studies.session import Session
 from studies.training_pairs import draw_training_pairs
-from studies.workshop import Workshop
 from trainables.verifier import save_verifier
 
 
-def evaluated(study: Study, workshop: Workshop, record: StudyRecord) -> StudyRecord:
+def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecord:
     """Put the retrained finalists to the test split and keep the selected one as a verifier; return what it said."""
-    data, label, folder = workshop.data, f"{study.stage.name}/{study.name}", record.path
+    data, label, folder = session.data, f"{study.stage.name}/{study.name}", record.path
     called = by_role(record)
     finalists = _finalists(called)
     rivals = {rival.role for rival in study.stage.rivals} if study.stage.judged == "test" else set()
@@ -40,17 +40,17 @@ def evaluated(study: Study, workshop: Workshop, record: StudyRecord) -> StudyRec
         return _finished(record)
     shown_in_rows = {role: finalists[role] for role in (SELECTED, COMPARED, PAPER) if role in finalists}
     compared = {role: finalist for role, finalist in shown_in_rows.items() if role != PAPER}
-    scores, gain = evaluate(data, compared, workshop.results, label)
+    scores, gain = evaluate(data, compared, session.results, label)
     rows = None
     if study.stage.judged == "test":
-        rows = examine(data, shown_in_rows, workshop.results, label, workshop.source.ship_class)
+        rows = examine(data, shown_in_rows, session.results, label, session.source.ship_class)
     if SELECTED in finalists:
         selected = finalists[SELECTED]
-        save_verifier(folder, selected.config, selected.weights[selected.median()], workshop.trial_data)
+        save_verifier(folder, selected.config, selected.weights[selected.median()], session.trial_data)
         if study.stage.judged == "test":
-            draw_examples(folder, workshop.trial_data, folder / "figures" / "saliency.png")
+            draw_examples(folder, session.trial_data, folder / "figures" / "saliency.png")
     said = measured(called, scores, gain, rows)
-    return _finished(replace(record, measured=replace(said, costs=costs(record, workshop.trial_data))))
+    return _finished(replace(record, measured=replace(said, costs=costs(record, session.trial_data))))
 
 
 def measured(
@@ -61,9 +61,9 @@ def measured(
     return Measured(scores.get(SELECTED), scores.get(start), gain, rows)
 
 
-def shown(workshop: Workshop, record: StudyRecord) -> StudyRecord:
+def shown(session: Session, record: StudyRecord) -> StudyRecord:
     """Write the report of a study whose chips are at hand; return the study with it."""
-    draw_training_pairs(workshop.data, record.path / "figures" / "pairs.png")
+    draw_training_pairs(session.data, record.path / "figures" / "pairs.png")
     return reported(record)
 
 

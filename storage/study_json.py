@@ -12,9 +12,9 @@ from typing import Any
 from search_spaces.domain import Domain, spanning
 from search_spaces.stage import Budget, Judged, Parameter
 from search_spaces.study import Round, Sampler, Scheduler
-from storage.source import Source
+from storage.data_source import Source
 from trainables.config import TrialConfig
-from trainables.plain import from_plain, to_plain
+from trainables.json_values import from_plain, to_plain
 from trainables.result import Metric
 
 SCHEMA = 1
