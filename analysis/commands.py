@@ -37,9 +37,10 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
     options: dict[str, object] = {
         "--stage": manifest.stage,
         "--start": start if start.endswith(".json") else None,
-        "--trials": budget.trials,
+        "--trials": manifest.first_trials,
         "--epochs": budget.epochs,
         "--repeats": budget.repeats,
+        "--rounds": budget.rounds if budget.rounds > 1 else None,
         "--seed": manifest.seed or None,
         "--sampler": manifest.sampler if manifest.sampler != "qmc" else None,
         "--scheduler": manifest.scheduler if manifest.scheduler != "none" else None,

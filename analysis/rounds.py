@@ -59,7 +59,7 @@ def next_round(study: StudyRecord) -> Round | None:
     for _, step in taken:
         ranges, drawn, values = {**ranges, **step.ranges}, {**drawn, **step.drawn}, {**values, **step.values}
     arms = tuple(arm for arm in manifest.arms if any(arm in step.arms for _, step in taken))
-    share = max(step.share for _, step in taken) * _first_trials(study) / len(manifest.arms)
+    share = max(step.share for _, step in taken) * manifest.first_trials / len(manifest.arms)
     return Round(
         first=manifest.budget.trials,
         trials=len(arms) * max(FEWEST, math.ceil(share)),
@@ -69,11 +69,6 @@ def next_round(study: StudyRecord) -> Round | None:
         drawn=drawn,
         values=values,
     )
-
-
-def _first_trials(study: StudyRecord) -> int:
-    rounds = study.manifest.rounds
-    return rounds[0].first if rounds else study.manifest.budget.trials
 
 
 def _step(study: StudyRecord, finding: Finding) -> Step | None:

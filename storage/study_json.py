@@ -80,6 +80,22 @@ class Pace:
 
 
 @dataclass(frozen=True)
+class Looks:
+    """A planned decision: after how many `seeds` it is looked at, and the one-sided error of all looks together."""
+
+    seeds: tuple[int, ...]
+    error: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What follows a search: how many candidates each round of the race has, then the decisions, the winner's first."""
+
+    race: tuple[int, ...]
+    decisions: tuple[Looks, ...]
+
+
+@dataclass(frozen=True)
 class ResumedUnder:
     """Versions and encoder of a resumption under others than before."""
 
@@ -96,6 +112,7 @@ class Manifest:
     configs that the answer is about, by role; `given_up` the trials that had failed when a phase was given up, by its
     name; both are empty until then. `pace` is what a study that was given minutes has measured and planned by; None
     before that, and where none were given. `rounds` are those after the first; the budget counts their trials too.
+    `plan` is what followed the search, settled when that ended; None before, and where an older version searched.
     `finished` is None until the report is written.
     """
 
@@ -124,6 +141,7 @@ class Manifest:
     smoke: bool | None = None
     pace: Pace | None = None
     rounds: tuple[Round, ...] = ()
+    plan: Plan | None = None
     matching: tuple[str, ...] = ()
     finalists: Mapping[str, TrialConfig] = field(default_factory=dict)
     given_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -137,6 +155,11 @@ class Manifest:
         for own in self.rounds:
             domains |= {path: spanning(domains[path], domain) for path, domain in own.ranges.items() if path in domains}
         return domains
+
+    @property
+    def first_trials(self) -> int:
+        """Return how many trials the first round has."""
+        return self.rounds[0].first if self.rounds else self.budget.trials
 
     @property
     def judged(self) -> Judged:

@@ -134,7 +134,7 @@ def is_reported(record: StudyRecord) -> bool:
 
 def _with_more_trials(record: StudyRecord, study: Study) -> StudyRecord:
     """The study asked for more trials or rounds, without its runs under new seeds."""
-    record = with_manifest(record, replace(record.manifest, budget=study.budget, finished=None))
+    record = with_manifest(record, replace(record.manifest, budget=study.budget, plan=None, finished=None))
     remove_retraining(record.path)
     return with_manifest(record.with_runs({}), replace(record.manifest, finalists={}))
 

@@ -74,8 +74,11 @@ class Training:
         record = self.record
         if record.finished.empty:
             return
+        from analysis.candidates import planned
         from studies.repeats import Repeats
 
+        if self._study.stage.varied:
+            record = self._record = with_manifest(record, replace(record.manifest, plan=planned(record.manifest)))
         self._retraining = self._open_retraining()
         asked = Repeats(self._study, record)
         yield from self._retraining_phases(asked, self._retraining)

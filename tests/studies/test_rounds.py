@@ -7,6 +7,11 @@ import pandas as pd
 import pytest
 
 from run_search import main
+from search_spaces.stages import stage_named
+from search_spaces.study import Start
+from storage.folder import read_manifest
+from studies.describe import study_of
+from studies.options import parser, request
 from tests.command import images, search
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -46,6 +51,14 @@ def test_a_round_does_what_the_checks_asked_for(root):
     page = (folder / "report.html").read_text()
     assert change["what"] in page
     assert change["why"] in page
+
+
+def test_a_study_with_rounds_is_still_the_one_that_was_asked_for(root):
+    """Without what its findings added, study.json describes what the command says: a chain knows its study by that."""
+    described = read_manifest(root / "results/lr/unbroken")
+    typed = request(parser().parse_args([*COMMAND]))
+    assert study_of(described) != typed.study(stage_named("lr"), Start(), "unbroken")
+    assert study_of(described).as_asked() == typed.study(stage_named("lr"), Start(), "unbroken")
 
 
 @pytest.mark.parametrize("kept", [5, 12, 15], ids=["in the first round", "between two rounds", "in the second"])
