@@ -37,7 +37,7 @@ check: $(READY) ## formatting, lint and types, as the pre-commit hooks do
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: $(READY) ## mend formatting and imports
+format: $(READY) ## correct formatting and imports
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -30,7 +30,7 @@ class BuildEncoder(build_ext):
         return None
 
 
-digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]  # trainables/native.py asks for it
+digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]  # trainables/encoder_path.py asks for it
 encoder = Extension(
     "trainables._encoder", [str(SOURCE)], define_macros=[("ENCODER_SOURCE", f'"{digest}"')], optional=True
 )

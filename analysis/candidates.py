@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.decision import Rule
 from analysis.procedure import ERRORS, START, Procedure, Settled, next_runs, plan
-from analysis.race import Known, Outcome, Ranking, Run, entrants, next_in_race
-from search_spaces.stage import BASELINE, SELECTED
+from analysis.race import Known, Outcome, RacePlan, Ranking, Run, entrants, next_in_race
+from search_spaces.stage import COMPARED, SELECTED
 from search_spaces.study import repeat_seed
 from storage.folder import StudyRecord
-from storage.manifest import Manifest
+from storage.study_json import Looks, Manifest, Plan
 from trainables.config import Loss
 from trainables.result import Metric
 
@@ -58,7 +59,19 @@ class Contest:
 
 def arm_of(run: Run) -> str:
     """Return how the record calls the config of a run."""
-    return BASELINE if run.trial == START else f"trial {run.trial}"
+    return COMPARED if run.trial == START else f"trial {run.trial}"
+
+
+def planned(manifest: Manifest) -> Plan:
+    """Return what follows a study's search: as it has recorded, else as this version plans it."""
+    if manifest.plan:
+        return manifest.plan
+    budget = manifest.budget
+    procedure = plan(budget.trials, len(manifest.arms), manifest.metric, 0.0, budget.repeats)
+    decisions = tuple(Looks(rule.looks, rule.error) for rule in procedure.decisions)
+    if manifest.matching:  # each candidate has a start of its own to meet: the winner alone does
+        decisions = (replace(decisions[0], error=sum(ERRORS)),)
+    return Plan(procedure.race.left, decisions)
 
 
 def contest(study: StudyRecord) -> Contest:
@@ -69,10 +82,9 @@ def contest(study: StudyRecord) -> Contest:
     values = [outcome.value for outcome in searched.values() if outcome.value is not None]
     guessing = chance_value(metric, manifest.start.loss, manifest.data.pairs["validation"].similar)
     worst = min([guessing, *values], key=lambda value: metric.gain(value, guessing))
-    procedure = plan(manifest.budget.trials, len(manifest.arms), metric, worst, manifest.budget.repeats)
-    if manifest.matching:  # each candidate has a start of its own to meet: the winner alone does
-        looks = procedure.decisions[0]
-        procedure = replace(procedure, decisions=(replace(looks, error=sum(ERRORS)),))
+    asked = planned(manifest)
+    rules = tuple(Rule(looks.seeds, looks.error) for looks in asked.decisions)
+    procedure = Procedure(RacePlan(asked.race), rules, metric, worst)
     seeds, known = _known(study, procedure)
     return Contest(procedure, searched, dict(zip(ended["trial"], ended["arm"], strict=True)), known, seeds)
 
@@ -87,7 +99,7 @@ def _known(study: StudyRecord, procedure: Procedure) -> tuple[tuple[int, ...], K
     number = {seed: place for place, seed in enumerate(seeds)}
     known = {}
     for _, row in runs.iterrows():
-        trial = START if row["arm"] == BASELINE else int(str(row["arm"]).removeprefix("trial "))
+        trial = START if row["arm"] == COMPARED else int(str(row["arm"]).removeprefix("trial "))
         if int(row["seed"]) in number:
             known[Run(trial, number[int(row["seed"])])] = _outcome(row, manifest)
     return seeds, known

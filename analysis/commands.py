@@ -13,6 +13,9 @@ from storage.folder import StudyRecord
 if TYPE_CHECKING:
     from storage.finding import Finding
 
+ROUNDS = 2  # that a command proposes beyond those that a study had
+SEARCHED = {"boundary", "feasibility", "unstable edge", "density"}  # what a round of the search may settle
+
 
 def is_cut_off(study: StudyRecord) -> bool:
     """Return whether there is something to go on with: not measured yet, and its trials do not all fail."""
@@ -21,6 +24,8 @@ def is_cut_off(study: StudyRecord) -> bool:
 
 def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
     """Return the command that goes on: with what is left, this study with one thing changed, or the next stage."""
+    from analysis.rounds import next_round  # SciPy
+
     manifest, budget = study.manifest, study.manifest.budget
     warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
     later = stage_after(stage_named(manifest.stage))
@@ -32,9 +37,10 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
     options: dict[str, object] = {
         "--stage": manifest.stage,
         "--start": start if start.endswith(".json") else None,
-        "--trials": budget.trials,
+        "--trials": manifest.first_trials,
         "--epochs": budget.epochs,
         "--repeats": budget.repeats,
+        "--rounds": budget.rounds if budget.rounds > 1 else None,
         "--seed": manifest.seed or None,
         "--sampler": manifest.sampler if manifest.sampler != "qmc" else None,
         "--scheduler": manifest.scheduler if manifest.scheduler != "none" else None,
@@ -46,7 +52,9 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
         options = {"--stage": STAGES[0].name}
     elif longer:
         options["--epochs"] = 2 * budget.epochs
-    elif warned & {"boundary", "feasibility"}:  # ranges are changed first, which makes another study of it
+    elif warned & SEARCHED and next_round(study):  # what is known is kept
+        options = {**more, "--rounds": len(manifest.rounds) + 1 + ROUNDS}
+    elif warned & {"boundary", "feasibility"}:  # a person changes the ranges first, which makes another study of it
         options["--trials"] = 2 * budget.trials
     elif warned & {"density", "retraining", "early best epochs"}:
         options = {**more, "--trials": 2 * budget.trials}

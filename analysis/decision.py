@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.race import Outcome
-from storage.report import Deaths
+from storage.report_json import Deaths
 from trainables.result import Metric
 
 SIMULATIONS, SIMULATION_SEED = 400_000, 7

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from analysis.arms import arm_answers
 from analysis.candidates import by_role, settled
 from analysis.checks import Finding, diagnose, training_length
 from analysis.commands import is_cut_off, next_command
 from analysis.figures import draw_figures
-from analysis.published import PUBLISHED
+from analysis.paper_figures import PUBLISHED
 from analysis.sections import page_of
 from analysis.selection import ranked
 from analysis.shown import Shown
@@ -23,10 +24,9 @@ from analysis.verdict import (
     with_a_dead_test,
     with_doubts,
 )
-from search_spaces.stage import BASELINE, SELECTED
+from search_spaces.stage import COMPARED, SELECTED
 from storage.folder import StudyRecord, read_study
-from storage.manifest import Manifest
-from storage.report import (
+from storage.report_json import (
     REPORT,
     Compared,
     Measured,
@@ -35,8 +35,9 @@ from storage.report import (
     Selected,
     Validation,
 )
+from storage.study_json import Manifest
 from storage.tables import BEST_COLUMNS
-from storage.whole import write_json, write_text
+from storage.whole_files import write_json, write_text
 from trainables.config import TrialConfig
 
 PAGE = "report.html"
@@ -128,6 +129,7 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
         selected=selected,
         baseline=_compared(study, called),
         candidates=candidates(study),
+        arms=arm_answers(study),
         overtuning=overtuning(study),
         training_length=training_length(study, study.manifest.metric),
         findings=findings,
@@ -140,7 +142,7 @@ def _compared(study: StudyRecord, called: StudyRecord) -> Compared:
     config = compared_config(study.manifest)
     # it may be no trial of this study: the report's baseline, or the start with more networks
     seen = 0 in study.search and _same_but_seed(study.search[0].trial.config, config)
-    return Compared(config, _val(study, 0) if seen else None, _runs(called, BASELINE))
+    return Compared(config, _val(study, 0) if seen else None, _runs(called, COMPARED))
 
 
 def _val(study: StudyRecord, trial: int) -> Validation | None:
@@ -155,7 +157,7 @@ def _val(study: StudyRecord, trial: int) -> Validation | None:
 def compared_config(manifest: Manifest) -> TrialConfig:
     """Return what stands beside the selected config: its rival, itself without one, the start if none was retrained."""
     start = manifest.start.override({"epochs": manifest.budget.epochs})
-    return manifest.finalists.get(BASELINE) or manifest.finalists.get(SELECTED) or start
+    return manifest.finalists.get(COMPARED) or manifest.finalists.get(SELECTED) or start
 
 
 def _same_but_seed(one: TrialConfig, other: TrialConfig) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from analysis.candidates import by_role
 from search_spaces.domain import Domain
 from storage.folder import StudyRecord
-from storage.report import Report
+from storage.report_json import Report
 from trainables.result import Metric
 
 

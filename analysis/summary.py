@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from analysis.page import embedded, render_page
-from analysis.published import PUBLISHED
+from analysis.paper_figures import PUBLISHED
 from analysis.shown import Shown
 from search_spaces.stages import STAGES
 from storage.folder import StudyRecord, read_study
-from storage.manifest import SCHEMA
-from storage.report import REPORT, Published, Report, Selected, TestRow
-from storage.whole import write_json, write_text
+from storage.report_json import REPORT, Published, Report, Selected, TestRow
+from storage.study_json import SCHEMA
+from storage.whole_files import write_json, write_text
 from trainables.errors import InputError
-from trainables.plain import to_plain
+from trainables.json_values import to_plain
 
 FIGURES = {
     "pairs.png": "Figure 2: training pairs as the report's augmentation changes them.",

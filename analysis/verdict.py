@@ -12,11 +12,11 @@ from analysis.candidates import Contest, contest, is_raced, settled
 from analysis.decision import NONE, Decision, Earlier, Rule, decide
 from analysis.procedure import START, Settled
 from analysis.race import Outcome, Run
-from search_spaces.stage import BASELINE, SELECTED
+from search_spaces.stage import COMPARED, SELECTED
 from storage.finding import Finding
 from storage.folder import StudyRecord
-from storage.manifest import Manifest
-from storage.report import Adoption, Candidate, Deaths, Gain, Overtuning, TestScore
+from storage.report_json import Adoption, Candidate, Deaths, Gain, Overtuning, TestScore
+from storage.study_json import Manifest
 from trainables.config import TrialConfig
 from trainables.result import Metric
 
@@ -58,7 +58,7 @@ def _by_the_runs(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
 def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
     """Of a study without a race: beside its rival on the same seeds, or better than chance."""
     manifest = study.manifest
-    if BASELINE not in (manifest.finalists or set(study.repeats["arm"])):
+    if COMPARED not in (manifest.finalists or set(study.repeats["arm"])):
         if manifest.judged == "test" and manifest.finalists:
             return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
         if manifest.judged == "start":
@@ -85,13 +85,13 @@ def _worst(pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric) -> float:
 
 def paired_outcomes(study: StudyRecord) -> list[tuple[Outcome, Outcome]]:
     """Return how selected and baseline ended under each seed that both had; lost machines say nothing of a config."""
-    runs = study.repeats[study.repeats["arm"].isin([SELECTED, BASELINE]) & (study.repeats["status"] != "failed")]
+    runs = study.repeats[study.repeats["arm"].isin([SELECTED, COMPARED]) & (study.repeats["status"] != "failed")]
     by_seed: dict[int, dict[str, Outcome]] = {}
     for _, row in runs.iterrows():
         lived = row["status"] == "finished"
         value = float(row[study.manifest.metric.name]) if lived else None
         by_seed.setdefault(int(row["seed"]), {})[str(row["arm"])] = Outcome(value, lived)
-    return [(both[SELECTED], both[BASELINE]) for both in by_seed.values() if len(both) == 2]
+    return [(both[SELECTED], both[COMPARED]) for both in by_seed.values() if len(both) == 2]
 
 
 def _raced(found: Contest, answer: Settled, manifest: Manifest) -> Adoption:

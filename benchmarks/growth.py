@@ -42,18 +42,18 @@ from benchmarks.worker import hand_over, peak_bytes
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from storage.data_source import Source
+from storage.event_record import Files, Record
 from storage.folder import write_manifest
-from storage.record import Files, Record
-from storage.source import Source
-from studies.manifest import manifest
+from studies.describe import manifest
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
 from trainables.config import TrialConfig
 from trainables.data import MIN_CHIPS_PER_CLASS, ChipSet, prepare
+from trainables.encoder_path import encoder_path
 from trainables.errors import InputError
 from trainables.images.readers import read_chips
 from trainables.images.synthetic import simulate
-from trainables.native import encoder_path
 from trainables.result import EpochMetrics, trial_result
 
 

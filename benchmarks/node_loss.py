@@ -23,24 +23,25 @@ from ray.cluster_utils import Cluster as RayCluster
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from storage.record import Files, Record
+from storage.event_record import Files, Record
 from studies.cluster import ray_cluster
+from studies.phase import Phase
 from studies.resources import Resources, fit_resources
 from studies.suggest import Suggester
-from studies.tuner import Phase, TrialRun, run_trials
+from studies.tuner import TrialRun, run_trials
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.images.synthetic import simulate
-from trainables.siamese import Keeper, SiameseTrial
+from trainables.siamese import CheckpointStore, SiameseTrial
 
 
 class Located(SiameseTrial):
     """The trainable, which also writes down on which node each epoch was trained."""
 
-    def setup(self, config: dict[str, Any], data: Any, keeper: Keeper, *rest: Any, **more: Any) -> None:
+    def setup(self, config: dict[str, Any], data: Any, store: CheckpointStore, *rest: Any, **more: Any) -> None:
         """Take the log's path beside the chips."""
         self.log = Path(data["log"])
-        super().setup(config, data["chips"], keeper, *rest, **more)
+        super().setup(config, data["chips"], store, *rest, **more)
 
     def step(self) -> dict[str, Any]:
         """Train an epoch and write down where."""

@@ -32,18 +32,18 @@ from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from studies.evaluate import test_pairs
 from studies.suggest import Suggester
-from trainables.compiled import share_threads
+from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig
 from trainables.data import PreparedData, prepare
+from trainables.encoder_path import encoder_path
 from trainables.ensemble import mean_score
 from trainables.errors import Diverged
 from trainables.images.readers import read_chips
 from trainables.images.synthetic import simulate
 from trainables.losses import make_loss
 from trainables.metrics import confusion
-from trainables.native import encoder_path
 from trainables.result import Trial
-from trainables.stored import Tensors, load
+from trainables.stored_chips import Tensors, load
 from trainables.training import DeviceData, Run, train, validate
 
 FIRST_SEED = 1000  # of training: a table's seed 0 stands for it

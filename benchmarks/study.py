@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from storage.event_record import Files, read_histories
 from storage.folder import read_manifest
-from storage.manifest import Manifest
-from storage.record import Files, read_histories
+from storage.study_json import Manifest
 from trainables.data import ChipSet
 from trainables.errors import InputError
 from trainables.images.synthetic import simulate

@@ -27,8 +27,8 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.study import StudyRun, chips_of, parser, positive, run_study, timed
-from search_spaces.stage import BASELINE, SELECTED
-from storage.whole import write_json
+from search_spaces.stage import COMPARED, SELECTED
+from storage.whole_files import write_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
@@ -49,8 +49,8 @@ def tutorial(args: argparse.Namespace, data: Path, at_once: int, storage: Path, 
 def same_config(run: StudyRun) -> tuple[TrialConfig, list[int], list[float]]:
     """Return the study's starting config, the seeds under which it was trained anew, and the last validation losses."""
     finalists = run.manifest.finalists
-    config = finalists.get(BASELINE, finalists[SELECTED])  # one config where the start is the one to use
-    runs = [history for history in run.repeats.values() if history.trial.arm == BASELINE and history.epochs]
+    config = finalists.get(COMPARED, finalists[SELECTED])  # one config where the start is the one to use
+    runs = [history for history in run.repeats.values() if history.trial.arm == COMPARED and history.epochs]
     losses = [history.epochs[-1].val_loss for history in runs]
     return config, [history.trial.config.seed for history in runs], losses
 

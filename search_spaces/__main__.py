@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search_spaces.stage import Arm, Budget, Doubling, Kept, Stage
+from search_spaces.stage import Arm, Budget, Doubling, Kept, Parameter, Stage
 from search_spaces.stages import STAGES
 
 
@@ -15,9 +15,7 @@ def page() -> str:
 
 
 def _section(stage: Stage) -> str:
-    rows = [
-        f"| `{p.path}` | {p.role} | {p.domain or ''} | {_only(p.only_if)} | {p.because} |" for p in stage.parameters
-    ]
+    rows = [f"| `{p.path}` | {p.role} | {_range(p)} | {_only(p.only_if)} | {p.because} |" for p in stage.parameters]
     return "\n".join(
         [
             f"## {stage.name}\n",
@@ -35,6 +33,12 @@ def _section(stage: Stage) -> str:
             "",
         ]
     )
+
+
+def _range(parameter: Parameter) -> str:
+    """The range, and how far a round may widen it."""
+    limits = f"; limits {' and '.join(f'{end:g}' for end in parameter.limits)}" if parameter.limits else ""
+    return f"{parameter.domain or ''}{limits}"
 
 
 def _budget(budget: Budget) -> str:

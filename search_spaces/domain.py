@@ -158,6 +158,16 @@ class Choice:
         return ", ".join(str(option) for option in self.options)
 
 
+def spanning(one: Domain, other: Domain) -> Domain:
+    """Return the smallest range that contains two ranges of one kind; raise ConfigError for anything else."""
+    if isinstance(one, Choice) or type(one) is not type(other):
+        raise ConfigError(f"{one!r} and {other!r} do not make one range")
+    first, second = one.to_dict(), other.to_dict()
+    return from_dict(
+        first | {"low": min(first["low"], second["low"]), "high": max(first["high"], second["high"])},
+    )
+
+
 def from_dict(values: dict[str, Any]) -> Domain:
     """Return the domain that `to_dict` wrote; raise ConfigError for anything else."""
     try:

@@ -25,8 +25,8 @@ class Parameter:
     """One path of `TrialConfig`, its role, the values it may take (None if fixed), and the reason for both.
 
     `only_if` makes it conditional: it exists in arms whose values agree (playbook: the same name under another parent
-    is another parameter). An arm that fixes the path does not search it either. `limits` are ends of the domain with
-    nothing to search beyond them.
+    is another parameter). An arm that fixes the path does not search it either. `limits` are values with nothing to
+    search beyond them: a range is widened up to them, and never towards a side that has none.
     """
 
     path: str
@@ -101,11 +101,10 @@ class Rival:
     seeds: int | None = None
 
 
-BASELINE, SELECTED = (
-    "baseline",
-    "selected",
-)  # roles: what a study starts from (the report's, in `final`), and its answer
-START = Rival(BASELINE, "start")
+# roles of runs under new seeds: the answer; what it is compared with, which is the start, and in `final` the report's
+# baseline (files have called it so from the first version on); and the report's own final config
+SELECTED, COMPARED, PAPER = "selected", "baseline", "paper"
+START = Rival(COMPARED, "start")
 
 
 @dataclass(frozen=True)
@@ -113,13 +112,15 @@ class Budget:
     """Trials in all arms together, epochs of each, and at most how many fresh seeds decide between winner and start.
 
     With `minutes` the trials are those from which a study learns how long a run takes; it then plans trials and repeats
-    to fit into so many minutes from its beginning to its report.
+    to fit into so many minutes from its beginning to its report. `rounds` bounds how often trials are asked for, those
+    after the first by what the checks find in those before (`Round` in study.py).
     """
 
     trials: int
     epochs: int
     repeats: int = 20
     minutes: float | None = None
+    rounds: int = 1
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
 
+from search_spaces.domain import Domain, from_dict
 from search_spaces.stage import Arm, Budget, Parameter, Stage
 from trainables.config import TrialConfig
+from trainables.json_values import from_plain, to_plain
 from trainables.result import Trial
 
 Sampler = Literal["qmc", "tpe", "random"]
@@ -35,11 +37,79 @@ class Start:
     found: bool = False
 
 
+def stretched(config: TrialConfig, epochs: int) -> TrialConfig:
+    """Return `config` with an exponential decay that comes to as much over `epochs` as now over its own.
+
+    Its rate is multiplied by gamma each epoch, so twice the epochs take the root of gamma. That is where to start from;
+    the playbook has the schedule tuned again when the training length changes.
+    """
+    if config.schedule.kind != "exponential" or epochs == config.epochs:
+        return config
+    return config.override({"schedule.gamma": config.schedule.gamma ** (config.epochs / epochs)})
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a round does otherwise than what came before, in words; the check that asked for it, and its evidence."""
+
+    what: str
+    check: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Round:
+    """Trials that a search adds because of what the checks found in those before: `trials` from number `first` on.
+
+    `arms` take turns. `ranges` are in force from here on, by path, where they are not the stage's. Trials of a widened
+    range are `drawn` from a part of it, which reaches from within the old range to the new end. `values` are set in
+    every trial of the round.
+    """
+
+    first: int
+    trials: int
+    arms: tuple[str, ...]
+    changes: tuple[Change, ...]
+    ranges: Mapping[str, Domain] = field(default_factory=dict)
+    drawn: Mapping[str, Domain] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """Return what is changed and why, in a line."""
+        return "; ".join(f"{change.what} ({change.check}: {change.why})" for change in self.changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for study.json."""
+        return {name: to_plain(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Round:
+        """Return the round that `to_dict` wrote; raise InputError or ConfigError for anything else."""
+        plain = from_plain(_PlainRound, values, "rounds")
+        ranges, drawn = (
+            {path: from_dict(dict(one)) for path, one in own.items()} for own in (plain.ranges, plain.drawn)
+        )
+        return cls(plain.first, plain.trials, plain.arms, plain.changes, ranges, drawn, plain.values)
+
+
+@dataclass(frozen=True)
+class _PlainRound:
+    first: int
+    trials: int
+    arms: tuple[str, ...]
+    changes: tuple[Change, ...]
+    ranges: Mapping[str, Mapping[str, Any]]
+    drawn: Mapping[str, Mapping[str, Any]]
+    values: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Study:
     """What one run asks. The same study on the same data suggests the same trials (sampler qmc or random).
 
     `stage` becomes that which suits the start.
+    `rounds` are those after the first; the budget's trials are all of them together.
     """
 
     stage: Stage
@@ -51,6 +121,7 @@ class Study:
     scheduler: Scheduler = "none"
     reference: TrialConfig = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
     smoke: bool = False  # it goes through every part and answers nothing
+    rounds: tuple[Round, ...] = ()
 
     def __post_init__(self) -> None:
         """Leave out the arms that make no config of the start; raise ConfigError where that is all of them."""
@@ -67,9 +138,29 @@ class Study:
         return (own, *(arm for arm in self.stage.arms() if arm.name != own.name))
 
     def arm_of(self, number: int) -> Arm:
-        """Return the arm of trial `number`; arms take turns, so shares differ by one trial at most."""
-        arms = self.arms()
-        return arms[number % len(arms)]
+        """Return the arm of trial `number`; the arms of a round take turns, so shares differ by one trial at most."""
+        own = self.round_of(number)
+        arms = [arm for arm in self.arms() if own is None or arm.name in own.arms]
+        return arms[(number - (own.first if own else 0)) % len(arms)]
+
+    def round_of(self, number: int) -> Round | None:
+        """Return the round that trial `number` belongs to; None for the first, which follows from the stage alone."""
+        return next((own for own in reversed(self.rounds) if own.first <= number), None)
+
+    @property
+    def first_trials(self) -> int:
+        """Return how many trials the first round has."""
+        return self.rounds[0].first if self.rounds else self.budget.trials
+
+    def as_asked(self) -> Study:
+        """Return the study without what its findings have added to it."""
+        return replace(self, budget=replace(self.budget, trials=self.first_trials), rounds=())
+
+    def space(self, number: int) -> dict[str, Domain]:
+        """Return what trial `number` is drawn from: the range of each nuisance parameter of its arm."""
+        own = self.round_of(number)
+        changed = {**own.ranges, **own.drawn} if own else {}
+        return {p.path: changed.get(p.path, p.domain) for p in self.arm_of(number).nuisance if p.domain is not None}
 
     def trial(self, number: int, suggested: Mapping[str, Any]) -> Trial:
         """Return trial `number`: the start config with its arm's values and the suggested nuisance values.
@@ -78,7 +169,8 @@ class Study:
         Trials of one config, where nothing is searched, each have their own.
         """
         arm = self.arm_of(number)
-        overrides = {**arm.values, **suggested}
+        round_ = self.round_of(number)
+        overrides = {**arm.values, **suggested, **(round_.values if round_ else {})}
         own = {"epochs": self.budget.epochs, "seed": trial_seed(self.seed, 0 if self.stage.varied else number)}
         config = self.start.override({**overrides, **own})
         return Trial(number, arm.name, {p.path: config.value(p.path) for p in self.varied(arm)}, config)
@@ -98,7 +190,8 @@ class Study:
         finalists = {"selected": selected}
         for rival in self.stage.rivals:
             matched = {path: selected.value(path) for path in rival.matching}
-            config = base[rival.of].override({**rival.values, **matched, "seed": selected.seed})
+            length = {"epochs": self.budget.epochs} if self.smoke else {}
+            config = base[rival.of].override({**rival.values, **matched, **length, "seed": selected.seed})
             if config != selected:
                 finalists[rival.role] = config
         return finalists

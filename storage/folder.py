@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from storage.manifest import SCHEMA, Manifest
-from storage.record import Files, read_histories
-from storage.report import Measured, Report, read_report
+from storage.event_record import Files, read_histories
+from storage.report_json import Measured, Report, read_report
+from storage.study_json import SCHEMA, Manifest
 from storage.tables import epoch_frame, trial_frame
-from storage.whole import read_json, write_json
+from storage.whole_files import read_json, write_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError, SearchError
 from trainables.result import INTERRUPTED, History

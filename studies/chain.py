@@ -11,14 +11,14 @@ from analysis.summary import write_summary
 from search_spaces.stage import Doubling, Kept, Stage
 from search_spaces.stages import chain_with, stage_after, stage_named
 from search_spaces.study import Start, Study, name_by_time
+from storage.data_source import Source
 from storage.folder import StudyRecord, read_manifest
 from storage.lock import held
-from storage.manifest import SCHEMA
-from storage.source import Source
-from storage.whole import now, read_json, write_json
-from studies.conduct import STATUS, Conducted, resume_study, run_study, study_folder
-from studies.manifest import described_grouping, study_of
-from studies.workshop import Where, Workshop, beginning, check_writable, open_workshop, say
+from storage.study_json import SCHEMA
+from storage.whole_files import now, read_json, write_json
+from studies.describe import described_grouping, study_of
+from studies.run_study import STATUS, Conducted, resume_study, run_study, study_folder
+from studies.session import Session, Where, beginning, check_writable, open_session, say
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
@@ -67,10 +67,10 @@ class Step:
 def run_chain(chain: Chain, source: Source, where: Where) -> int:
     """Run what is left of the chain; print a line for each stage, then the summary's path; return the exit status."""
     check_writable(where.results)
-    with open_workshop(source, where) as workshop:
-        folder, steps = _open(chain, workshop)
+    with open_session(source, where) as session:
+        folder, steps = _open(chain, session)
         with held(folder, say):
-            status = _run_steps(chain, workshop, folder, steps)
+            status = _run_steps(chain, session, folder, steps)
             if status != DONE:
                 return status
             write_json(folder / RECORD, read_json(folder / RECORD) | {"finished": now()})
@@ -78,7 +78,7 @@ def run_chain(chain: Chain, source: Source, where: Where) -> int:
     return DONE
 
 
-def _run_steps(chain: Chain, workshop: Workshop, folder: Path, steps: list[Step]) -> int:
+def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) -> int:
     """Run what is left of the chain's steps, each from what the ones before adopted; return the exit status."""
     for done in steps:
         print(done.line, flush=True)
@@ -88,7 +88,7 @@ def _run_steps(chain: Chain, workshop: Workshop, folder: Path, steps: list[Step]
         study = chain.plan(asked.stage, start, name, asked.epochs)
         stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
         try:
-            conducted = _run_or_resume(study, start.origin, workshop)
+            conducted = _run_or_resume(study, start.origin, session)
         except KeyboardInterrupt:  # before its trials or behind them; among them it is how the study ended
             say(stops)
             raise
@@ -103,14 +103,14 @@ def _run_steps(chain: Chain, workshop: Workshop, folder: Path, steps: list[Step]
     return DONE
 
 
-def _run_or_resume(study: Study, start_from: str, workshop: Workshop) -> Conducted:
+def _run_or_resume(study: Study, start_from: str, session: Session) -> Conducted:
     """Run a step's study, or go on with it where it was cut off."""
-    folder = study_folder(study, workshop.results)
+    folder = study_folder(study, session.results)
     if not (folder / "study.json").exists():
-        return run_study(study, start_from, workshop)
-    if study_of(read_manifest(folder)) != study:
+        return run_study(study, start_from, session)
+    if study_of(read_manifest(folder)).as_asked() != study:
         raise InputError(f"{folder}: a study of that name that this chain did not start; choose --study")
-    return resume_study(folder, None, workshop)
+    return resume_study(folder, None, session)
 
 
 @dataclass(frozen=True)
@@ -169,12 +169,12 @@ def _step(study: Study, start: Start, record: StudyRecord, round_: int) -> Step:
     )
 
 
-def _open(chain: Chain, workshop: Workshop) -> tuple[Path, list[Step]]:
+def _open(chain: Chain, session: Session) -> tuple[Path, list[Step]]:
     """The chain's folder, made or found, and the steps it has behind it; raise InputError if it is another chain's."""
-    chains = workshop.results / FOLDER
-    asked = {**chain.settings, "data": workshop.data.chips.digest(), "split": workshop.data.split.kind}
-    if workshop.data.chips.groups is not None:
-        asked["grouping"] = described_grouping(workshop.data)
+    chains = session.results / FOLDER
+    asked = {**chain.settings, "data": session.data.chips.digest(), "split": session.data.split.kind}
+    if session.data.chips.groups is not None:
+        asked["grouping"] = described_grouping(session.data)
     known = {path.parent.name: read_json(path) for path in sorted(chains.glob(f"*/{RECORD}"))}
     mine = [name for name, record in known.items() if record.get("asked") == asked and not record.get("finished")]
     name = chain.name or (mine[-1] if mine else name_by_time())

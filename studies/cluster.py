@@ -26,10 +26,10 @@ from typing import Literal
 import ray
 from ray._private import services
 
+from studies.cleanup import LONGEST, guarded_folder
 from studies.machine import usable_cpus, usable_memory
 from studies.resources import Cluster, Node
 from studies.stop import handlers_kept
-from studies.warden import LONGEST, guarded_folder
 from trainables.errors import InputError, what_happened
 
 SHARED_MEMORY = Path("/dev/shm")

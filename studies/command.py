@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces.stage import Stage
 from search_spaces.study import Start, Study
-from storage.source import Source
+from storage.data_source import Source
 from studies.request import Request, check_unchanged, plan
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
-    from studies.workshop import Where
+    from studies.session import Where
 
 
 def plans(asked: Request, where: Where, stage: Stage | None) -> str:
@@ -44,9 +44,9 @@ def run_stage(asked: Request, where: Where, stage: Stage) -> tuple[int, Path]:
     """Run one stage; return the exit status and the path of its report."""
     start = asked.starting_config(stage)
     study = asked.study(stage, start, asked.study_name())
-    from studies.conduct import conduct
+    from studies.run_study import carry_out
 
-    return conduct(study, start.origin, _read_for([study], asked), where)
+    return carry_out(study, start.origin, _read_for([study], asked), where)
 
 
 def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, Any]) -> tuple[int, Path]:
@@ -55,11 +55,11 @@ def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, 
 
     folder = asked.results / stage.name / asked.name if asked.name else newest_study(asked.results, stage.name)
     source = check_unchanged(typed, folder)
-    from studies.conduct import resume_study
-    from studies.workshop import open_workshop
+    from studies.run_study import resume_study
+    from studies.session import open_session
 
-    with open_workshop(replace(source, path=typed["data"] or source.path), where) as workshop:
-        return resume_study(folder, asked.trials, workshop).told()
+    with open_session(replace(source, path=typed["data"] or source.path), where) as session:
+        return resume_study(folder, asked.trials, session, asked.rounds).told()
 
 
 def run_all(asked: Request, where: Where) -> int:

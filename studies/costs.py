@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.selection import ranked
 from storage.folder import StudyRecord
-from storage.report import Cost
+from storage.report_json import Cost
 from trainables.data import TrialData
 from trainables.latency import pair_milliseconds, parameters
 

@@ -10,16 +10,15 @@ from statistics import fmean
 
 from search_spaces.domain import IntRange
 from search_spaces.study import Study
-from storage.manifest import Pace
-from storage.source import Source
+from storage.data_source import Source
+from storage.study_json import Pace
 from studies.minutes import estimated
-from studies.tuner import device_of
-from studies.workshop import Where, bytes_of, on_this_machine, read_source
-from trainables.compiled import share_threads
+from studies.session import Where, bytes_of, on_this_machine, read_source
+from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig
 from trainables.data import TrialData
+from trainables.encoder_path import encoder_path
 from trainables.losses import make_loss
-from trainables.native import encoder_path
 from trainables.training import DeviceData, Member, train_epoch, validate
 
 STEPS = 8
@@ -30,7 +29,7 @@ def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
     """Return about how long the studies take, one after the other, in a line; raise InputError for unusable images."""
     data = read_source(source, where.results).for_trials()
     resources = on_this_machine(where.resources, bytes_of(data))
-    at_once, device = resources.max_concurrent or 1, device_of(resources)
+    at_once, device = resources.max_concurrent or 1, resources.device
     epoch = epoch_seconds(studies[0].start, data, at_once, device)
     each = f"an epoch of one network takes {epoch:.2g} s, {at_once} at once"
     if studies[0].budget.minutes:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from analysis.scores import CRITERIA, THRESHOLD, Finalist, Task, accuracy_gain, scored
+from analysis.scores import CRITERIA, THRESHOLD, Finalist, Judged, Task, accuracy_gain, scored
 from analysis.thresholds import Floats
-from storage.report import Gain, TestRow, TestScore
-from storage.whole import append_line, now
+from storage.report_json import Gain, TestRow, TestScore
+from storage.whole_files import append_line, now
 from trainables.config import TrialConfig
 from trainables.data import Part, PreparedData, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.losses import make_loss
+from trainables.metrics import cosine_distance
 from trainables.pairs import Pairs
-from trainables.stored import Tensors, load
-from trainables.training import validate
+from trainables.stored_chips import Tensors, load
+from trainables.training import encode_pairs
 
 LEDGER = "test_ledger.jsonl"
 SHIP_PARTNERS = 15
+
+Scores = Mapping[Judged, Floats]
 
 
 def evaluate(
@@ -33,7 +37,7 @@ def evaluate(
     The gain (value, low, high, seeds) is over the seeds with which both `selected` and `baseline` finished, if any.
     """
     task = test_pairs(data)
-    runs = _look(data, data.for_trials(), task, finalists, results, study)
+    runs = _of(_look(data, data.for_trials(), task, finalists, results, study), "answer")
     halves = {role: [THRESHOLD] * len(own) for role, own in runs.items()}
     scores = {role: scored(task, finalists[role], own, halves[role]) for role, own in runs.items()}
     return scores, accuracy_gain(task, finalists, runs, halves)
@@ -42,7 +46,7 @@ def evaluate(
 def examine(
     data: PreparedData, finalists: Mapping[str, Finalist], results: Path, study: str, ship_class: str | None = None
 ) -> tuple[TestRow, ...]:
-    """Measure each finalist on test pairs and ship task, at each threshold of `CRITERIA`; return a row for each.
+    """Measure each finalist on test pairs and ship task, by each of `CRITERIA`; return a row for each.
 
     Selected's rows have the gain over baseline.
     """
@@ -55,14 +59,15 @@ def examine(
     target = validation.target.numpy()
     rows = []
     for task in (test_pairs(data), ship_task(data, ship_class)):
-        runs = _look(data, seen, task, finalists, results, study)
-        for criterion, choose in CRITERIA.items():
-            thresholds = {role: [choose(run, target) for run in own] for role, own in on_validation.items()}
+        looked = _look(data, seen, task, finalists, results, study)
+        for name, criterion in CRITERIA.items():
+            runs, known = _of(looked, criterion.of), _of(on_validation, criterion.of)
+            thresholds = {role: [criterion.choose(run, target) for run in own] for role, own in known.items()}
             gain = accuracy_gain(task, finalists, runs, thresholds)
             for role, own in runs.items():
                 score = scored(task, finalists[role], own, thresholds[role])
                 own_gain = gain if role == "selected" else None
-                rows.append(TestRow(**vars(score), task=task.name, criterion=criterion, role=role, gain=own_gain))
+                rows.append(TestRow(**vars(score), task=task.name, criterion=name, role=role, gain=own_gain))
     return tuple(rows)
 
 
@@ -100,7 +105,7 @@ def _look(
     finalists: Mapping[str, Finalist],
     results: Path,
     study: str,
-) -> dict[str, list[Floats]]:
+) -> dict[str, list[Scores]]:
     """Score the task's pairs, normalised as what trials have `seen`, with every run of every finalist; note it."""
     who = ", ".join(f"{role} ({len(finalist.weights)} runs)" for role, finalist in finalists.items())
     line = {"time": now(), "study": study, "purpose": f"{task.name}: {who}", "pairs": len(task.part.pairs)}
@@ -112,7 +117,17 @@ def _look(
     }
 
 
-def _scores(config: TrialConfig, weights: Path, tensors: Tensors) -> Floats:
-    loss = make_loss(config.loss)
-    networks = unpack(config, load_file(weights))
-    return mean_score([validate(network, tensors, loss)[1] for network in networks]).numpy().astype(np.float64)
+def _of(runs: Mapping[str, Sequence[Scores]], judged: Judged) -> dict[str, list[Floats]]:
+    """One of the scores of every run, by role."""
+    return {role: [run[judged] for run in own] for role, own in runs.items()}
+
+
+@torch.no_grad()
+def _scores(config: TrialConfig, weights: Path, tensors: Tensors) -> Scores:
+    """A run's scores of pairs, each (P,), an ensemble's averaged; what is below a threshold is called similar."""
+    loss, said = make_loss(config.loss), []
+    for network in unpack(config, load_file(weights)):
+        first, second = encode_pairs(network, tensors)
+        said.append((loss.score(network, first, second), cosine_distance(first, second)))
+    answer, cosine = (mean_score(own).numpy().astype(np.float64) for own in zip(*said, strict=True))
+    return {"answer": answer, "cosine": cosine}

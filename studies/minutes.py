@@ -15,7 +15,7 @@ from analysis.decision import FIRST_LOOK, looks_up_to
 from analysis.procedure import plan, rounds
 from search_spaces.stage import Budget
 from search_spaces.study import Study
-from storage.manifest import Pace
+from storage.study_json import Pace
 from trainables.result import Metric
 
 EARLIEST, LATEST = 0.85, 1.15  # parts of the minutes that a study takes with the fewest and with the most seeds
@@ -50,12 +50,18 @@ def fitted(budget: Budget, arms: int, done: int, elapsed: float, pace: Pace) -> 
 
 
 def estimated(study: Study, pace: Pace) -> tuple[float, float]:
-    """Return how many seconds a study takes: with the fewest seeds that can decide, and with the most."""
+    """Return how many seconds a study takes: with the fewest seeds that can decide, and with the most.
+
+    Rounds after the first may not be needed, or have as many trials each as the first.
+    """
     budget = study.budget
     if not study.stage.varied:
         runs = len(study.repeats(study.finalists(study.incumbent().config)))
         whole = BEGINNING + seconds(pace, [budget.trials, runs]) + END
         return whole, whole
-    procedure = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats)
-    fewest, most = (seconds(pace, [budget.trials, *rounds(procedure, fresh)]) for fresh in (FIRST_LOOK, None))
+    arms, metric = len(study.arms()), study.stage.metric
+    fewest, most = (
+        seconds(pace, [trials, *rounds(plan(trials, arms, metric, 0.0, budget.repeats), fresh)])
+        for trials, fresh in ((budget.trials, FIRST_LOOK), (budget.rounds * budget.trials, None))
+    )
     return BEGINNING + fewest + END, BEGINNING + most + END

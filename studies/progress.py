@@ -1,5 +1,7 @@
 """Live progress on a terminal, drawn by rich: a bar of epochs, trials done, running and left, time left, best so far.
 
+At the end of a study its answer follows.
+
 A phase that has ended leaves its bar standing above the next one's. On anything but a terminal nothing is drawn, so
 that log files stay readable.
 """
@@ -129,6 +131,22 @@ class Progress:
         head.add_row(self._title, bar, self.counts(), self.time_left())
         best = self.best()
         return Group(head, Text(best, no_wrap=True, overflow="ellipsis")) if best else head
+
+
+def closing(lines: Sequence[tuple[str, str]], stream: TextIO | None = None) -> None:
+    """Write a study's answer to `stream`, standard error if None: a table on a terminal, elsewhere a line an entry."""
+    stream = stream or sys.stderr
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        if not stream.isatty():
+            stream.writelines(f"{head}: {text}\n" for head, text in lines)
+        else:
+            table = Table.grid(padding=(0, 2))
+            table.add_column(style="bold")
+            table.add_column(overflow="fold")
+            for head, text in lines:
+                table.add_row(Text(head), Text(text))
+            Console(file=stream, force_jupyter=False, highlight=False).print(table)
+        stream.flush()
 
 
 def _live(stream: TextIO, drawn: Progress) -> Live | None:

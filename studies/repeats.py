@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from analysis.candidates import arm_of, contest
 from analysis.procedure import START, Settled
 from analysis.race import Run
-from search_spaces.stage import BASELINE, SELECTED
+from search_spaces.stage import COMPARED, SELECTED
 from search_spaces.study import Study
+from storage.event_record import Record
 from storage.folder import StudyRecord
-from storage.record import Record
 from trainables.config import TrialConfig
 from trainables.result import History, Trial
 
@@ -60,7 +60,7 @@ class Repeats:
         start = self._config(Run(START, 0), found.ranking())
         if answer.use == START:
             return {SELECTED: start}
-        return {SELECTED: self._trained(answer.use), BASELINE: start}
+        return {SELECTED: self._trained(answer.use), COMPARED: start}
 
     def _trained(self, trial: int) -> TrialConfig:
         return self.searched.search[trial].trial.config
@@ -73,4 +73,4 @@ class Repeats:
         if not ranking:
             return start
         winner = self._trained(ranking[0])
-        return self.study.finalists(winner).get(BASELINE, winner)  # left out where it is the same config
+        return self.study.finalists(winner).get(COMPARED, winner)  # left out where it is the same config

@@ -10,11 +10,12 @@ from typing import Any
 
 from search_spaces.stage import Budget, Kept, Stage
 from search_spaces.stages import chain_with, stages_before
-from search_spaces.study import Sampler, Scheduler, Start, Study, name_by_time
-from storage.source import SYNTHETIC, Source
+from search_spaces.study import Sampler, Scheduler, Start, Study, name_by_time, stretched
+from storage.data_source import SYNTHETIC, Source
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
+NO_ROUNDS = "asks a search for more trials; {} searches nothing, leave it out"
 NO_PLAN = "plans a stage that searches, not {}; give --trials and --repeats"
 SMOKE = Budget(trials=3, epochs=2, repeats=1)
 
@@ -35,6 +36,7 @@ class Request:
     epochs: int | None = None
     repeats: int | None = None
     minutes: float | None = None
+    rounds: int | None = None
     seed: int = 0
     sampler: Sampler = "qmc"
     scheduler: Scheduler = "none"
@@ -50,6 +52,11 @@ class Request:
         if self.minutes and (self.trials or self.repeats or self.smoke):
             raise InputError(
                 f"--minutes {self.minutes:g}: plans trials and repeats; leave out --trials, --repeats and --smoke"
+            )
+        if self.minutes and self.rounds:
+            raise InputError(
+                f"--rounds {self.rounds}: how many trials its rounds add is not known beforehand, so --minutes "
+                "cannot plan them; leave out one of the two"
             )
         if self.minutes and self.chain:
             raise InputError(f"--minutes {self.minutes:g}: {NO_PLAN.format('all stages in turn')}")
@@ -84,7 +91,12 @@ class Request:
             raise InputError(f"--minutes {self.minutes:g}: {NO_PLAN.format(f'{stage.name}, which searches nothing')}")
         if self.minutes:
             budget = replace(budget, trials=len(stage.arms()), minutes=self.minutes)
-        return Study(stage, name, start.config, budget, self.seed, self.sampler, self.scheduler, report, self.smoke)
+        if self.rounds and not (stage.varied or self.chain):
+            raise InputError(f"--rounds {self.rounds}: {NO_ROUNDS.format(stage.name)}")
+        if self.rounds and stage.varied:
+            budget = replace(budget, rounds=self.rounds)
+        config = stretched(start.config, budget.epochs) if start.found else start.config
+        return Study(stage, name, config, budget, self.seed, self.sampler, self.scheduler, report, self.smoke)
 
     def typed_start(self) -> Start | None:
         """Return the config of --start, if one was given; raise InputError where the file holds none.
@@ -120,6 +132,7 @@ class Request:
         """Return what must be equal for a chain to be resumed: everything that decides its figures."""
         names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke")
         own = {name: getattr(self, name) for name in names}
+        own |= {"rounds": self.rounds} if self.rounds else {}  # chains of older versions know of none
         own |= {"ship_class": self.source.ship_class, "start": str(self.start) if self.start else None}
         return own | ({"optional": list(self.optional)} if self.optional else {})  # older chains lack it
 
@@ -151,10 +164,11 @@ def _budget(study: Study) -> str:
 
     procedure = plan(budget.trials, arms, study.stage.metric, 0.0, budget.repeats)
     race, least, most = sum(procedure.race.left), sum(rounds(procedure, 0)), sum(rounds(procedure))
+    further = f"; up to {budget.rounds - 1} more rounds of at most as many trials" if budget.rounds > 1 else ""
     return (
         f"{trained}, {race} runs of a race among the {procedure.race.entrants} best, and {least - race} to "
         f"{most - race} runs to decide (at most {budget.repeats} fresh seeds): {budget.trials + least} to "
-        f"{budget.trials + most} runs"
+        f"{budget.trials + most} runs{further}"
     )
 
 

@@ -21,6 +21,11 @@ class Resources:
     max_concurrent: int | None = None
     save_every: float = 5.0
 
+    @property
+    def device(self) -> str:
+        """Return where trials train: "cuda" where they are given a part of a GPU."""
+        return "cuda" if self.gpus_per_trial else "cpu"
+
 
 @dataclass(frozen=True)
 class Node:

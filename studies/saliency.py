@@ -21,7 +21,7 @@ from analysis.figures.saliency import PairPicture, draw_saliency
 from trainables.data import TrialData
 from trainables.losses import PairLoss
 from trainables.model import SiameseNetwork
-from trainables.stored import Batch, load
+from trainables.stored_chips import Batch, load
 from trainables.verifier import Verifier
 
 SHOWN = 3  # pairs of each kind, right and wrong

@@ -1,7 +1,7 @@
 """Being told to stop: Ctrl-C, SIGTERM (SLURM, Kubernetes, Docker, systemd) and SIGHUP (a closed terminal) are one.
 
 The first one raises KeyboardInterrupt, except in a `patient` part, which looks at `told` and ends by itself. The second
-one ends the process at once: every file is whole at any time, and what Ray leaves is the warden's.
+one ends the process at once: every file is whole at any time, and what Ray leaves is removed by studies/cleanup.py.
 """
 
 from __future__ import annotations

@@ -48,6 +48,10 @@ class Suggester:
         for number, history in sorted((histories or {}).items()):
             self._tell_again(number, history)
 
+    def follow(self, study: Study) -> None:
+        """Ask from here on for the trials of `study`, which is the one so far with a round more."""
+        self._study = study
+
     def _tell_again(self, number: int, history: History) -> None:
         """Bring Optuna to where the record is: ask for a trial as it was asked then, and tell its end if it has one."""
         arm = self._study.arm_of(number)
@@ -65,7 +69,10 @@ class Suggester:
     def ask(self, number: int) -> Trial:
         """Return trial `number`: the incumbent for 0, else its arm's next suggestion."""
         arm = self._study.arm_of(number)
-        space = _space(arm)
+        space = {path: distribution(domain) for path, domain in self._study.space(number).items()}
+        sampler = self._arms[arm.name].sampler
+        if isinstance(sampler, FlatQMC):
+            sampler.space = space
         if number == 0:
             trial = self._study.incumbent()
             # an incumbent outside the space (weight decay 0 on a log scale) is run, but has no place in the sampler
@@ -108,18 +115,20 @@ class FlatQMC(optuna.samplers.QMCSampler):
     """Scrambled Halton points over a space that is known beforehand (playbook FAQ: quasi-random search).
 
     Optuna's own sampler learns the space from the first trial, which it therefore draws at random; an arm's space is
-    data, so every point is quasi-random, and the k-th point is the same however many trials run at once.
+    data, so every point is quasi-random, and the k-th point is the same however many trials run at once. A round that
+    changes `space` goes on in the same sequence, spread over the new ranges.
     """
 
-    def __init__(self, space: dict[str, BaseDistribution], seed: int) -> None:
+    space: dict[str, BaseDistribution]
+
+    def __init__(self, seed: int) -> None:
         super().__init__(qmc_type="halton", scramble=True, seed=seed, warn_independent_sampling=False)
-        self._space = space
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return the arm's space."""
-        return self._space
+        """Return the space of the trial that is asked for."""
+        return self.space
 
 
 def _sampler(study: Study, arm: Arm) -> optuna.samplers.BaseSampler:
@@ -130,18 +139,14 @@ def _sampler(study: Study, arm: Arm) -> optuna.samplers.BaseSampler:
     """
     alike = next(place for place, other in enumerate(study.arms()) if other.nuisance == arm.nuisance)
     seed = int(np.random.SeedSequence([study.seed, 2, alike]).generate_state(1, np.uint32)[0])
-    share = study.budget.trials // len(study.arms())
+    share = study.first_trials // len(study.arms())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if study.sampler == "qmc":
-            return FlatQMC(_space(arm), seed)
+            return FlatQMC(seed)
         if study.sampler == "tpe":
             return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, share // 3))
         return optuna.samplers.RandomSampler(seed=seed)
-
-
-def _space(arm: Arm) -> dict[str, BaseDistribution]:
-    return {p.path: distribution(p.domain) for p in arm.nuisance if p.domain is not None}
 
 
 def disagreements(journal: Path, histories: Mapping[int, History]) -> int:

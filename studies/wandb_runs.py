@@ -27,10 +27,10 @@ os.environ.setdefault("WANDB_SILENT", "true")
 
 import wandb
 
+from storage.event_record import Files, fold
 from storage.folder import read_manifest, read_study
-from storage.record import Files, fold
-from storage.report import Report, Selected, read_report
-from storage.whole import append_line
+from storage.report_json import Report, Selected, read_report
+from storage.whole_files import append_line
 from trainables.errors import InputError
 from trainables.images.files import user_path
 from trainables.result import History

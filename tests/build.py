@@ -8,7 +8,7 @@ import pandas as pd
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from storage.folder import StudyRecord
-from storage.manifest import DataDescription, Grouping, Manifest, PairCount, SplitSizes
+from storage.study_json import DataDescription, Grouping, Manifest, PairCount, SplitSizes
 from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS
 from trainables.config import TrialConfig
 from trainables.result import Metric

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.published import PUBLISHED
+from analysis.paper_figures import PUBLISHED
 from analysis.summary import write_summary
 from run_search import main
 from search_spaces.stages import chain_with
@@ -116,11 +116,13 @@ def test_a_finished_chain_has_nothing_left_to_do(chain):
 
 
 def test_the_final_study_has_the_whole_examination(chain):
-    """Twelve rows (two tasks, three thresholds, two configs); figures of runs and saliency; a line for each look."""
+    """A row for each of two tasks, four criteria and three configs, the report's own among them; figures of runs and saliency; a line for each look."""
     root = chain[0]
     (folder,) = root.glob("r/final/*")
     report = json.loads((folder / "report.json").read_text())
-    assert len(report["tests"]) == 12
+    assert len(report["tests"]) == 2 * 4 * 3
+    assert {row["role"] for row in report["tests"]} == {"selected", "baseline", "paper"}
+    assert {row["criterion"] for row in report["tests"]} == {"0.5", "cosine", "best F1", "ROC"}
     assert {row["task"] for row in report["tests"]} == {"test pairs", "ship task"}
     assert {path.name for path in (folder / "figures").iterdir()} >= {"runs.png", "saliency.png", "pairs.png"}
     looks = [json.loads(line) for line in (root / "r" / "test_ledger.jsonl").read_text().splitlines()]
@@ -131,13 +133,13 @@ def test_the_final_study_has_the_whole_examination(chain):
 
 
 def test_the_summary_has_each_published_figure_and_each_stage(chain):
-    """A row for each published figure, ours taken from the final examination at 0.5, and a row for each stage."""
+    """A row for each published figure, ours of the same config from the final examination at 0.5, and a row for each stage."""
     root = chain[0]
     summary = json.loads((root / "r" / "summary.json").read_text())
     assert [row["run"] for row in summary["published"]] == [figure.run for figure in PUBLISHED]
     (folder,) = root.glob("r/final/*")
     tests = json.loads((folder / "report.json").read_text())["tests"]
-    final = next(r for r in tests if (r["task"], r["criterion"], r["role"]) == ("ship task", "0.5", "selected"))
+    final = next(r for r in tests if (r["task"], r["criterion"], r["role"]) == ("ship task", "0.5", "paper"))
     ours = summary["published"][2]["ours"]
     assert (ours["accuracy"], ours["jaccard"], ours["seeds"]) == (final["accuracy"], final["jaccard"], 1)
     assert ours["data"] == "chips"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import growth, overhead, tutorial
+from benchmarks import against_tuners, growth, overhead, tutorial
 from benchmarks.growth import first_chips
 from benchmarks.study import write_chips
 from trainables.data import ChipSet
@@ -83,3 +83,19 @@ def test_a_part_of_a_set_has_classes_that_can_be_split():
     assert first_chips(many, 30).counts() == {"a": 10, "b": 10, "c": 10}
     assert first_chips(simulate(60), 20).counts() == {"iceberg": 10, "ship": 10}
     assert first_chips(many, 96) is many
+
+
+@pytest.mark.slow
+def test_other_tuners_get_as_many_runs_and_what_is_done_is_not_run_again(tmp_path, capfd):
+    """Each tuner's recommendation is judged under fresh seeds; a row that stands in --out is taken from there."""
+    arguments = ["--runs", "3", "--repetitions", "1", "--epochs", "1", "--seeds", "2", "--tuners", "optuna-random"]
+    out = tmp_path / "rows.csv"
+    assert against_tuners.main([*arguments, "--out", str(out)]) == 0
+    first = last_line(capfd)["optuna-random"]
+    assert (first["runs"], first["repetitions"]) == (3, 1)
+    assert 0.3 < first["val_loss"]["mean"] < 0.8
+    assert 0.4 < first["test_accuracy"]["mean"] < 1
+    out.write_text(out.read_text().replace("optuna-random,0,3,", "optuna-random,0,4,"))
+    assert against_tuners.main([*arguments, "--out", str(out)]) == 0
+    assert last_line(capfd)["optuna-random"]["runs"] == 4
+    assert against_tuners.main(["--tuners", "grid"]) == 2

@@ -20,8 +20,8 @@ from analysis.report import write_report
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from storage.record import Files, Record
-from storage.whole import write_json
+from storage.event_record import Files, Record
+from storage.whole_files import write_json
 from studies.suggest import Suggester
 from tests.chromium import CHROMIUM, Page
 from trainables.config import TrialConfig

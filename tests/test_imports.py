@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CHAIN = ("trainables", "search_spaces", "storage", "analysis", "studies")  # each may import those before it
 FILES = [path for package in CHAIN for path in sorted((ROOT / package).rglob("*.py"))]
-SHARED_WORDS = {f"trainables.{name}" for name in ("config", "result", "errors", "plain")}
+SHARED_WORDS = {f"trainables.{name}" for name in ("config", "result", "errors", "json_values")}
 
 
 def imports(path):
@@ -30,7 +30,7 @@ def importers_of(package):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_form_a_chain(path):
-    """Each package imports only those before it; search_spaces of trainables only config, result, errors, plain; no one run_search."""
+    """Each package imports only those before it; search_spaces of trainables only config, result, errors, json_values; no one run_search."""
     names = set(imports(path))
     package = path.relative_to(ROOT).parts[0]
     later = CHAIN[CHAIN.index(package) + 1 :]
@@ -50,17 +50,17 @@ def test_no_package_is_most_of_the_house():
     assert max(rooms.values()) < 0.3 * (sum(rooms.values()) + rest)
 
 
-@pytest.mark.parametrize("name", ["config", "result", "errors", "plain"])
+@pytest.mark.parametrize("name", ["config", "result", "errors", "json_values"])
 def test_the_shared_words_need_only_the_standard_library(name):
-    """config, result, errors and plain import nothing but the standard library and each other."""
+    """config, result, errors and json_values import nothing but the standard library and each other."""
     others = set(imports(ROOT / "trainables" / f"{name}.py")) - SHARED_WORDS
     assert {module.split(".")[0] for module in others} <= sys.stdlib_module_names
 
 
 def test_each_big_library_lives_in_few_files():
-    """Optuna in three files, Ray in four, each of the others in one; what is asked and kept needs no torch."""
+    """Optuna in three files, Ray in six, each of the others in one; what is asked and kept needs no torch."""
     assert importers_of("optuna") == {"studies/suggest.py", "storage/distributions.py", "analysis/importance.py"}
-    ours = {"studies/cluster.py", "studies/tuner.py", "studies/keeper.py"}
+    ours = {f"studies/{name}.py" for name in ("cluster", "tuner", "callbacks", "schedulers", "checkpoint_store")}
     assert importers_of("ray") == ours | {"trainables/siamese.py"}
     assert importers_of("seaborn") == importers_of("matplotlib") == {"analysis/figures/canvas.py"}
     assert importers_of("rich") == {"studies/progress.py"}
@@ -84,7 +84,7 @@ def test_the_training_core_needs_neither_ray_nor_optuna():
 
 def test_a_search_starts_without_what_takes_seconds_to_load():
     """torch, SciPy's statistics, scikit-learn and what draws figures are not loaded before Ray is started."""
-    question = "import sys, studies.conduct, run_search; print(*sys.modules)"
+    question = "import sys, studies.run_study, run_search; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(loaded.stdout.split()) & {
         "torch",

@@ -268,15 +268,20 @@ def test_a_second_run_is_refused_and_ctrl_c_twice_ends_the_first_at_once(unbroke
 
 
 def test_more_trials_are_added_to_a_finished_study(unbroken):
-    """--resume --trials 6 on a study of 3 keeps these as they are and adds the three that a study of 6 would have had."""
-    few = search(*COMMAND, "--study", "added", "--trials", "3", cwd=unbroken)
-    assert few.returncode == 0, few.stderr
+    """--resume --trials 6 on a study of 3 keeps these as they are and adds the three that a study of 6 would have had.
+
+    A study of 3 is the unbroken one, whose first trials are the same, without what came after them.
+    """
+    taken_back(unbroken, "added")
+    folder = unbroken / "results/lr/added"
+    described = json.loads((folder / "study.json").read_text())
+    described |= {"budget": described["budget"] | {"trials": 3}, "finished": "2026-01-01T00:00:00+00:00"}
+    (folder / "study.json").write_text(json.dumps(described))
+    events = [line for line in (folder / "search.jsonl").read_text().splitlines() if json.loads(line)["trial"] < 3]
+    (folder / "search.jsonl").write_text("".join(f"{line}\n" for line in events))
     more = search("--stage", "lr", "--study", "added", "--resume", *ONE, "--trials", "6", cwd=unbroken)
     assert more.returncode == 0, more.stderr
-    assert (
-        "record: 3 trials ended, 0 begun, 3 to begin; Optuna's storage made anew from it (0 trials differed)"
-        in more.stderr
-    )
+    assert "record: 3 trials ended, 0 begun, 3 to begin" in more.stderr
     assert_equal_to_unbroken(unbroken, "added")
 
 

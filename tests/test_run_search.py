@@ -16,19 +16,20 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from run_search import main, parser, request
+from run_search import main
 from search_spaces.stages import stage_named
 from search_spaces.study import Start
+from storage.data_source import Source
 from storage.folder import write_manifest
-from storage.manifest import Grouping
-from storage.source import Source
+from storage.study_json import Grouping
+from studies.options import parser, request
 from studies.suggest import journal_states
 from tests.build import DATA, MANIFEST
 from tests.command import ROOT, images, search, start
 from trainables import compare
 from trainables.config import TrialConfig
 from trainables.images.files import user_path
-from trainables.plain import from_plain, to_plain
+from trainables.json_values import from_plain, to_plain
 
 # --- wrong usage and unusable input ----------------------------------------------------------------------------------
 
@@ -52,6 +53,12 @@ from trainables.plain import from_plain, to_plain
         (["--stage", "lr", "--minutes", "5", "--trials", "4"], "--minutes 5: plans trials and repeats; leave out"),
         (["--stage", "final", "--minutes", "5"], "not final, which searches nothing; give --trials and --repeats"),
         (["--stage", "all", "--minutes", "5"], "--minutes 5: plans a stage that searches, not all stages in turn"),
+        (
+            ["--stage", "lr", "--minutes", "5", "--rounds", "2"],
+            "--rounds 2: how many trials its rounds add is not known",
+        ),
+        (["--stage", "final", "--rounds", "2"], "--rounds 2: asks a search for more trials; final searches nothing"),
+        (["--stage", "lr", "--rounds", "0"], "--rounds: '0' is not a whole number from 1"),
         (["--stage", "lr", "--sampler", "grid"], "invalid choice: 'grid'"),
         (["--stage", "lr", "--study", "../up"], "--study '../up'"),
         (["--stage", "lr", "--nonsense"], "--nonsense"),
@@ -574,7 +581,7 @@ def test_minutes_are_planned_by_and_recorded(tmp_path):
     said = re.search(r"--trials (\d+) --repeats (\d+)", done.stderr)
     trials, repeats = map(int, said.groups())
     manifest = json.loads((tmp_path / "results/lr/timed/study.json").read_text())
-    assert manifest["budget"] == {"trials": trials, "epochs": 1, "repeats": repeats, "minutes": 0.5}
+    assert manifest["budget"] == {"trials": trials, "epochs": 1, "repeats": repeats, "minutes": 0.5, "rounds": 1}
     assert manifest["pace"]["run"] > 0
     rows = pd.read_csv(tmp_path / "results/lr/timed/trials.csv")
-    assert rows["trial"].tolist() == list(range(trials))
+    assert sorted(rows["trial"]) == list(range(trials))

@@ -1,4 +1,4 @@
-"""What can go wrong, by who can mend it.
+"""What can go wrong, by who can put it right.
 
 SearchError
 ├── InputError       the user's data, file or argument: one line of what, where, what would be right; exit 2

@@ -12,7 +12,7 @@ from trainables.data import TrialData
 from trainables.ensemble import mean_score
 from trainables.losses import make_loss
 from trainables.model import SiameseNetwork
-from trainables.stored import load
+from trainables.stored_chips import load
 
 PAIRS = 25  # timed one by one, after as many that are not
 

@@ -45,3 +45,8 @@ def confusion(probability: Tensor, target: Tensor, threshold: float = 0.5) -> Co
 def cosine_similarity(probability: Tensor, target: Tensor) -> float:
     """Cosine between the vector of predictions and the vector of targets, both (P,), in [0, 1] (report, 1.8)."""
     return float(torch.nn.functional.cosine_similarity(probability, target.to(probability), dim=0))
+
+
+def cosine_distance(first: Tensor, second: Tensor) -> Tensor:
+    """1 less the cosine (P,) between two embeddings (P, E): 0 where they point the same way, whatever their length."""
+    return 1 - torch.nn.functional.cosine_similarity(first, second, dim=-1)

@@ -16,7 +16,7 @@ from trainables.config import Data, Network
 from trainables.dropout import Dropout
 from trainables.encoders import make_encoder
 from trainables.encoders.encoder import Weighted
-from trainables.stored import Batch
+from trainables.stored_chips import Batch
 
 TINY = 1e-12  # keeps the gradient of a distance finite where two embeddings are equal
 STEEPNESS = 5.0  # of the logit over the distance of unit vectors, before training: from -5 at 0 to 2 at right angles

@@ -12,17 +12,17 @@ from ray import tune
 from safetensors.torch import save
 
 from trainables.checkpoint import Best, from_bytes, to_bytes
-from trainables.compiled import share_threads
+from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig
 from trainables.data import TrialData
+from trainables.encoder_path import encoder_path
 from trainables.ensemble import pack
 from trainables.errors import Diverged
-from trainables.native import encoder_path
 from trainables.result import EpochMetrics, Metric
 from trainables.training import DeviceData, Run, train
 
 
-class Keeper(Protocol):
+class CheckpointStore(Protocol):
     """The files that outlive a worker."""
 
     def read(self, path: str) -> bytes | None:
@@ -38,7 +38,7 @@ class SiameseTrial(tune.Trainable):
     """Trains one configuration; Ray reuses the process and its loaded data for trial after trial.
 
     The Ray config is plain: `number`, `config` (a `TrialConfig` as a dict), `metric` (name and goal, for the best
-    epoch), and the files where the keeper has what the trial goes on from, `state`, at most `save_every` seconds old,
+    epoch), and the files where the store has what the trial goes on from, `state`, at most `save_every` seconds old,
     and in the end the best epoch's weights, `weights` (None: not wanted). Each step returns an epoch's metrics; the
     last one carries `done`. A diverged trial returns `infeasible`, the reason, and no metric, so that no invented
     number can reach a sampler or scheduler.
@@ -48,7 +48,7 @@ class SiameseTrial(tune.Trainable):
         self,
         config: dict[str, Any],
         data: TrialData,
-        keeper: Keeper,
+        store: CheckpointStore,
         threads: int = 1,
         device: str = "cpu",
         save_every: float = 5.0,
@@ -56,7 +56,7 @@ class SiameseTrial(tune.Trainable):
         """Load `data` onto `device`, once, then start the first trial."""
         self.threads = threads
         self.data = DeviceData.of(data, device)
-        self.keeper = keeper
+        self.store = store
         self.save_every = save_every
         self.reset_config(config)
 
@@ -69,7 +69,7 @@ class SiameseTrial(tune.Trainable):
         self.metric = Metric(**new_config["metric"])
         device = self.data.device
         share_threads(self.threads, encoder_path(self.trial_config.network, device))
-        state = self.keeper.read(self.state_file)
+        state = self.store.read(self.state_file)
         if state is None:
             self.run, self.best = Run.fresh(self.trial_config, device), Best()
         else:
@@ -96,10 +96,10 @@ class SiameseTrial(tune.Trainable):
     def _keep_state(self) -> None:
         """Before an epoch, not behind it: what is kept never knows of an epoch that the driver has not heard of."""
         if self.best.epoch is not None and time.monotonic() - self.saved >= self.save_every:
-            self.keeper.write(self.state_file, to_bytes(self.trial_config, self.run, self.best))
+            self.store.write(self.state_file, to_bytes(self.trial_config, self.run, self.best))
             self.saved = time.monotonic()
 
     def _keep_weights(self) -> None:
         if self.best.epoch is not None and self.weights_file:
             description = {"config": json.dumps(self.trial_config.to_dict())}
-            self.keeper.write(self.weights_file, save(self.best.weights, metadata=description))
+            self.store.write(self.weights_file, save(self.best.weights, metadata=description))

@@ -26,7 +26,7 @@ from trainables.model import SiameseNetwork
 from trainables.optimisers import make_optimiser, take_step
 from trainables.result import EpochMetrics
 from trainables.schedules import learning_rates
-from trainables.stored import Tensors, load
+from trainables.stored_chips import Tensors, load
 
 ENCODE_BATCH = 256
 
@@ -178,8 +178,14 @@ def answer(
 
 @torch.no_grad()
 def validate(model: SiameseNetwork, data: Tensors, loss: PairLoss) -> tuple[float, Tensor]:
-    """Return mean loss and scores (P,); each chip is encoded once, though it stands in about ten pairs."""
+    """Return mean loss and scores (P,)."""
+    first, second = encode_pairs(model, data)
+    return float(loss(model, first, second, data.target)), loss.score(model, first, second)
+
+
+@torch.no_grad()
+def encode_pairs(model: SiameseNetwork, data: Tensors) -> tuple[Tensor, Tensor]:
+    """Return the embeddings (P, E) of both chips of each pair; each is encoded once, though in about ten."""
     model.eval()
     embeddings = torch.cat([model.encode(batch) for batch in data.chips.batches(ENCODE_BATCH)])
-    first, second = embeddings[data.first], embeddings[data.second]
-    return float(loss(model, first, second, data.target)), loss.score(model, first, second)
+    return embeddings[data.first], embeddings[data.second]

@@ -26,7 +26,7 @@ from trainables.images.render import is_rendered, render
 from trainables.images.scale import OF_FILES, Scale
 from trainables.losses import PairLoss, make_loss
 from trainables.model import SiameseNetwork
-from trainables.stored import StoredChips
+from trainables.stored_chips import StoredChips
 from trainables.training import ENCODE_BATCH
 
 WEIGHTS, DESCRIPTION = "verifier.safetensors", "verifier.json"

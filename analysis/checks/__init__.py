@@ -26,7 +26,7 @@ from analysis.checks.training_loss import training_loss
 from analysis.checks.unstable_edge import unstable_edge
 from storage.finding import Finding, Remedy
 from storage.folder import StudyRecord
-from storage.report import EpochsToTrain
+from storage.report_json import EpochsToTrain
 from trainables.result import Metric
 
 __all__ = ["CHECKS", "LATE", "TOP", "Evidence", "Finding", "Remedy", "diagnose", "training_length"]

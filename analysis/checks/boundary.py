@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.checks.evidence import Evidence
 from analysis.checks.ranges import ends, value_at
+from search_spaces.domain import Domain
 from storage.finding import Finding, Widen, not_judged
 
 ID = "boundary"
@@ -18,6 +21,7 @@ EDGE = 0.20  # of the sampling scale: a fitted best value this close to an end m
 OUTER = 0.60  # of the sampling scale: the part that tells how the metric behaves towards an end
 FEWEST_OUTER = 4  # trials in it
 BEYOND = 0.30  # of the sampling scale: how much further a widened range goes
+AT_ONCE = 0.10  # of the sampling scale: a limit that is no further beyond is gone to at once
 DEADLY = 0.25  # of the sampling scale: an end this close to which runs die is no end to go beyond
 
 
@@ -38,15 +42,14 @@ def boundary(evidence: Evidence) -> list[Finding]:
         if side is None or ends(domain)[side] in evidence.limits.get(path, ()) or _deadly(evidence, path, side):
             continue
         low, high = ends(domain)
-        remedy = (
-            Widen(path, low, value_at(domain, 1 + BEYOND)) if side else Widen(path, value_at(domain, -BEYOND), high)
-        )
-        end = f"{(low, high)[side]:.3g}"
+        name = f"{(low, high)[side]:.3g}, the {('lower', 'upper')[side]} end"
+        end = _beyond(domain, side, evidence.limits.get(path, ()))
+        remedy = Widen(path, low, end) if side else Widen(path, end, high)
         found.append(
             Finding(
                 ID,
                 "warn",
-                f"{evidence.metric.name} improves along {path} right up to {end}, the {('lower', 'upper')[side]} end",
+                f"{evidence.metric.name} improves along {path} right up to {name}",
                 f"the best value may lie outside: {remedy.words}",
                 remedy,
             )
@@ -76,6 +79,15 @@ def falling_side(places: NDArray[np.float64], losses: NDArray[np.float64], tests
         return None
     curve, slope, _ = np.polyfit(inwards, losses, 2)
     return side if curve <= 0 or -slope / (2 * curve) >= 1 - EDGE else None
+
+
+def _beyond(domain: Domain, side: int, limits: Sequence[float]) -> float:
+    """Return where to search to beyond an end: to the parameter's limit there, if that is not much further."""
+    for limit in limits:
+        place = domain.position(limit)
+        if 0 < (place - 1 if side else -place) < BEYOND + AT_ONCE:
+            return limit
+    return value_at(domain, 1 + BEYOND if side else -BEYOND)
 
 
 def _deadly(evidence: Evidence, path: str, side: int) -> bool:

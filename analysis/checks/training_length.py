@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from analysis.checks.evidence import TOP, Evidence
 from analysis.checks.trend import late, trend
 from storage.finding import Finding, Longer, Shorter, not_judged
-from storage.report import Answer, EpochsToTrain
+from storage.report_json import Answer, EpochsToTrain
 
 ID = "training length"
 LATE = 0.75  # of the epochs (playbook): where best epochs that ask for more begin; drawn, not tested

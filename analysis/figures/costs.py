@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.figures.canvas import MARKERS, plt, save, sns, theme
 from analysis.figures.figure import Figure, number
 from analysis.shown import Shown
-from storage.report import Cost
+from storage.report_json import Cost
 
 
 def cost_points(trials: pd.DataFrame, costs: Sequence[Cost]) -> pd.DataFrame:

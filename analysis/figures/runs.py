@@ -14,6 +14,7 @@ from storage.folder import StudyRecord
 
 TITLES = {
     "baseline": "the report's baseline",
+    "paper": "the report's final config",
     "selected": "the adopted config",
     "koch": "the same with Koch's initialisation",
 }

@@ -17,9 +17,11 @@ from storage.folder import StudyRecord
 SECTIONS = (  # in the order of the page; each is NAME.html.jinja, and says nothing where it has nothing to say
     "answer",
     "scores",
+    "arms",
     "costs",
     "new_seeds",
     "checks",
+    "rounds",
     "test_pairs",
     "examination",
     "curves",

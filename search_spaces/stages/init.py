@@ -19,6 +19,7 @@ INIT = Stage(
             "nuisance",
             LogUniform(2e-4, 2e-2),
             "weights of another size want another rate, so each initialisation searches its own",
+            limits=(1e-6, 0.1),
         ),
         Parameter("schedule.kind", "fixed", None, "decided by an earlier stage"),
         Parameter("optimiser.weight_decay", "fixed", None, "decided by an earlier stage"),

@@ -20,6 +20,7 @@ LR = Stage(
             LogUniform(2e-4, 2e-2),
             "the best rate differs with the schedule, so each schedule searches its own; "
             "two decades round the report's 0.001 and 0.01; above 0.02 the network dies under many seeds",
+            limits=(1e-6, 0.1),
         ),
         Parameter(
             "schedule.gamma",
@@ -27,6 +28,7 @@ LR = Stage(
             Uniform(0.7, 0.99),
             "decay per epoch; the report's 0.9 inside, from nearly constant to a tenth within seven epochs",
             only_if={"schedule.kind": "exponential"},
+            limits=(0.5, 1.0),
         ),
         Parameter(
             "schedule.floor",
@@ -34,13 +36,14 @@ LR = Stage(
             Uniform(0.0, 0.2),
             "last rate over first; 0 is the textbook cosine, 0.2 leaves a fifth",
             only_if={"schedule.kind": "cosine"},
-            limits=(0.0,),
+            limits=(0.0, 1.0),
         ),
         Parameter(
             "optimiser.weight_decay",
             "nuisance",
             LogUniform(1e-5, 3e-2),
             "interacts with the rate, so it must not be fixed while rates are compared; the report's 2.5e-4 inside",
+            limits=(1e-7, 0.3),
         ),
         Parameter("epochs", "fixed", None, "the playbook never searches training length; see the best-epoch finding"),
         Parameter(

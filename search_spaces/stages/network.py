@@ -27,12 +27,14 @@ NETWORK = Stage(
             "nuisance",
             LogUniform(1e-4, 2e-2),
             "each network searches its own; the lr stage's range, and half of its low end for the deepest",
+            limits=(1e-6, 0.1),
         ),
         Parameter(
             "optimiser.weight_decay",
             "nuisance",
             LogUniform(1e-5, 3e-2),
             "interacts with the rate, and large networks may want more of it; the lr stage's range",
+            limits=(1e-7, 0.3),
         ),
         Parameter(
             "data.side",

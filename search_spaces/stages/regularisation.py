@@ -41,27 +41,35 @@ REGULARISATION = Stage(
             "nuisance",
             Uniform(0.1, 0.9),
             "how often each transform hits; the report's 0.7 inside; 0 in arms that do not augment",
+            limits=(0.0, 1.0),
         ),
         Parameter(
             "network.dropout_conv",
             "nuisance",
             Uniform(0.02, 0.5),
             "strength behind the convolution blocks; above a half little is left of seven channels",
+            limits=(0.0, 0.8),
         ),
         Parameter(
             "network.dropout_out",
             "nuisance",
             Uniform(0.02, 0.5),
             "strength before the last layer, which sees 18 distances",
+            limits=(0.0, 0.8),
         ),
         Parameter(
             "optimiser.weight_decay",
             "nuisance",
             LogUniform(1e-5, 3e-2),
             "strength, partly replaced by any other regulariser, so each arm searches it; the report's 2.5e-4 inside",
+            limits=(1e-7, 0.3),
         ),
         Parameter(
-            "optimiser.lr", "nuisance", LogUniform(2e-4, 2e-2), "noise and normalisation move the best rate (playbook)"
+            "optimiser.lr",
+            "nuisance",
+            LogUniform(2e-4, 2e-2),
+            "noise and normalisation move the best rate (playbook)",
+            limits=(1e-6, 0.1),
         ),
         Parameter(
             "augmentation.horizontal_flip", "fixed", None, "on in arms that augment: a chip has no left or right"

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.candidates import arm_of, by_role, chance_value, contest, settled
+from analysis.candidates import arm_of, by_role, chance_value, contest, planned, settled
+from analysis.decision import Rule
 from analysis.procedure import START, Settled
 from analysis.verdict import adoption, candidate_runs, candidates, overtuning, verdict
+from storage.study_json import Looks, Manifest, Plan
 from tests.build import LOSS, saying, study
 from trainables.config import Loss
 from trainables.result import Metric
@@ -147,3 +149,22 @@ def test_a_stage_with_matched_starts_asks_one_candidate():
     made = saying(lucky(26), matching=("ensemble.members",))
     (rule,) = contest(made).procedure.decisions
     assert rule.error == pytest.approx(sum(rule.error for rule in contest(lucky(26)).procedure.decisions))
+
+
+def test_a_study_is_read_by_the_plan_that_it_recorded():
+    """Whatever a later version plans: the runs that the recorded plan asked for are all it needs, and settle the same."""
+    made = saying(lucky(26), plan=Plan((5, 2), (Looks((4, 8), 0.02),)))
+    whole = carried_out(made, world(better=[3, 26]))
+    found = contest(whole)
+    assert (found.procedure.race.left, found.procedure.decisions) == ((5, 2), (Rule((4, 8), 0.02),))
+    answer = settled(whole)
+    assert answer.proven and answer.use in (3, 26)
+    assert len(answer.decisions) == 1
+    assert settled(saying(whole, plan=None)) is None  # as this version plans, runs are missing
+    assert Manifest.read(whole.manifest.to_dict()).plan == made.manifest.plan
+
+
+def test_a_study_without_a_plan_is_planned_by_this_version():
+    """What is recorded when a search ends is what the same study is read by where nothing is recorded."""
+    made = carried_out(lucky(26), world(better=[3]))
+    assert settled(saying(made, plan=planned(made.manifest))) == settled(made)

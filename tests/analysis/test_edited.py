@@ -11,10 +11,10 @@ import pytest
 import analysis.report
 from analysis.__main__ import main
 from analysis.report import write_report
+from storage.event_record import Files, Record
 from storage.folder import read_study, reading, write_manifest
-from storage.record import Files, Record
-from storage.whole import read_json, write_json
-from studies.manifest import study_of
+from storage.whole_files import read_json, write_json
+from studies.describe import study_of
 from studies.wandb_runs import main as wandb_main
 from tests.storage.test_folder import described
 from trainables.config import TrialConfig

@@ -21,7 +21,7 @@ from analysis.figures.pairs import draw_pairs
 from analysis.figures.parallel import draw_parallel, parallel_points
 from analysis.sections import SECTIONS
 from search_spaces.domain import LogUniform, from_dict
-from storage.report import Cost
+from storage.report_json import Cost
 from tests.build import LOSS, PATHS, study
 
 

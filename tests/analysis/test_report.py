@@ -10,23 +10,23 @@ from analysis.checks import Finding, training_length
 from analysis.commands import next_command
 from analysis.report import compared_config
 from analysis.verdict import adoption, on_the_test_pairs, with_a_dead_test, with_doubts
-from run_search import parser, request
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
-from search_spaces.study import Study
+from search_spaces.study import Round, Study
+from storage.data_source import Source
+from storage.event_record import Files, Record
 from storage.folder import read_study, write_manifest
-from storage.record import Files, Record
-from storage.report import Gain, TestScore
-from storage.source import Source
-from studies.conclude import measured
-from studies.manifest import manifest
+from storage.report_json import Gain, TestScore
+from studies.describe import manifest
+from studies.options import parser, request
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
+from studies.write_up import measured
 from tests.build import LOSS, saying, study
 from trainables.config import TrialConfig
 from trainables.data import prepare
+from trainables.encoder_path import encoder_path
 from trainables.images.synthetic import simulate
-from trainables.native import encoder_path
 from trainables.result import TrialResult
 
 
@@ -67,6 +67,18 @@ def test_the_next_command_keeps_the_users_settings():
     made = saying(record("elsewhere/lr/s", start_from="mine.json", seed=7), sampler="tpe")
     args = parser().parse_args(shlex.split(next_command(made, warn("boundary"), False))[2:])
     assert (str(args.start), args.seed, args.sampler, str(args.results_dir)) == ("mine.json", 7, "tpe", "elsewhere")
+
+
+def test_a_range_that_a_round_would_widen_is_widened_by_the_next_command():
+    """Where the loss falls right up to an end, the study is asked for more rounds; a longer one keeps those it had."""
+    share = np.arange(27) // 3 / 9
+    falling = record(val_loss=list(0.5 - 0.3 * share))
+    args = parser().parse_args(shlex.split(next_command(falling, warn("boundary"), False))[2:])
+    assert (args.resume, args.study, args.rounds, args.trials) == (True, "s", 3, None)
+    own = Round(24, 12, ("cosine",), ())
+    made = saying(falling, budget=Budget(36, 20, rounds=2), rounds=(own,))
+    args = parser().parse_args(shlex.split(next_command(made, warn("training length"), False))[2:])
+    assert (args.epochs, args.trials, args.rounds) == (40, 24, 2)
 
 
 def test_the_next_stage_starts_where_the_user_did():

@@ -5,8 +5,9 @@ import pytest
 
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
-from search_spaces.study import Study, repeat_seed, trial_seed
+from search_spaces.study import Study, repeat_seed, stretched, trial_seed
 from trainables.config import TrialConfig
+from trainables.ensemble import member_configs
 
 
 def study(start=None, trials=12, seed=0):
@@ -105,8 +106,8 @@ def test_an_ensembles_rival_trains_as_many_networks():
     assert list(made.finalists(finalists["baseline"])) == ["selected"]
 
 
-def test_the_final_stages_rivals_are_the_reports_baseline_and_kochs_initialisation():
-    """The baseline is the report's own config at its own length; Koch's initialisation is a single network of one seed."""
+def test_the_final_stages_rivals_are_the_reports_configs_and_kochs_initialisation():
+    """Baseline and final config are the report's own at their own lengths; Koch's is a single network of one seed."""
     adopted = TrialConfig().override({"optimiser.lr": 0.01, "epochs": 8, "ensemble.members": 3})
     made = Study(stage_named("final"), "s", adopted, Budget(1, 8, 3))
     finalists = made.finalists(made.incumbent().config)
@@ -114,7 +115,40 @@ def test_the_final_stages_rivals_are_the_reports_baseline_and_kochs_initialisati
     assert (finalists["koch"].init.kind, finalists["koch"].ensemble.members) == ("koch", 1)
     runs = [run.arm for run in made.repeats(finalists)]
     assert (runs.count("selected"), runs.count("baseline"), runs.count("koch")) == (3, 3, 1)
+    own = finalists["paper"]
+    assert (own.optimiser.lr, own.optimiser.weight_decay, own.epochs) == (0.01, 2.5e-4, 30)
+    assert (own.schedule.kind, own.schedule.gamma, own.augmentation.theta) == ("exponential", 0.9, 0.7)
+    assert (own.init.kind, own.loss.kind, own.batch_size, own.ensemble.members) == ("he", "bce", 64, 1)
+    assert "paper" not in made.finalists(own)
     plain = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 20, 3))
     assert "baseline" not in plain.finalists(plain.incumbent().config)
     shorter = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 10, 3))
     assert shorter.finalists(shorter.incumbent().config)["baseline"].epochs == 20
+
+
+@pytest.mark.parametrize("epochs", [5, 10, 20, 40])
+def test_a_longer_training_decays_as_much(epochs):
+    """Whatever the length, an exponential schedule ends at the share of its rate at which it ended before."""
+    config = TrialConfig().override({"schedule.kind": "exponential", "schedule.gamma": 0.81, "epochs": 10})
+    made = stretched(config, epochs)
+    assert made.schedule.gamma**epochs == pytest.approx(0.81**10)
+    assert made.override({"schedule.gamma": 0.81}) == config
+    assert stretched(config, 20).schedule.gamma == pytest.approx(0.9)
+    constant = config.override({"schedule.kind": "constant"})
+    assert stretched(constant, epochs) == constant
+
+
+@pytest.mark.parametrize("kind", ["default", "he", "koch"])
+def test_the_reports_ensemble_is_an_arm_whatever_was_adopted(kind):
+    """Two networks averaged, one started as the report writes He's, one as Koch's: of every start of the stage."""
+    made = Study(stage_named("ensemble").for_demo(), "s", TrialConfig().override({"init.kind": kind}), Budget(4, 5))
+    (own,) = [n for n, arm in enumerate(made.arms()) if arm.name == "average, he with koch"]
+    config = made.trial(own, {}).config
+    assert [member.init.kind for member in member_configs(config)] == ["he", "koch"]
+    assert config.ensemble.combine == "average"
+
+
+def test_a_smoke_run_trains_no_config_longer():
+    """The report's own lengths are for figures to hold against; going through every part needs none of them."""
+    made = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 2, 1), smoke=True)
+    assert {config.epochs for config in made.finalists(made.incumbent().config).values()} == {2}

@@ -7,18 +7,18 @@ import pytest
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from storage.data_source import Source
+from storage.event_record import Files, Record
 from storage.folder import adopted_config, read_study, write_manifest
-from storage.record import Files, Record
-from storage.source import Source
 from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS, TrialLog
-from storage.whole import read_json, write_json, write_text
-from studies.manifest import manifest, notes_on_start, resumed
+from storage.whole_files import read_json, write_json, write_text
+from studies.describe import manifest, notes_on_start, resumed
 from studies.resources import Cluster, Node
 from trainables.config import TrialConfig
 from trainables.data import prepare
+from trainables.encoder_path import EncoderPath, encoder_path
 from trainables.errors import InputError
 from trainables.images.synthetic import simulate
-from trainables.native import EncoderPath, encoder_path
 from trainables.result import EpochMetrics, Trial, TrialResult
 
 EPOCH = EpochMetrics(1, 0.1 + 0.2, 1 / 3, 0.5, 0.25, 0.75, 1e-3, 1.5)

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.checks import Finding
 from storage.finding import Longer
-from storage.report import (
+from storage.report_json import (
     Adoption,
     Candidate,
     Compared,
@@ -24,7 +24,7 @@ from storage.report import (
     Validation,
     read_report,
 )
-from storage.whole import write_json
+from storage.whole_files import write_json
 from tests.analysis.test_report import score
 from trainables.config import TrialConfig
 from trainables.errors import InputError
@@ -83,6 +83,7 @@ def test_the_file_has_the_contract_s_fields(tmp_path):
             "selected",
             "baseline",
             "candidates",
+            "arms",
             "overtuning",
             "verdict",
             "findings",

@@ -21,11 +21,12 @@ from ray.cluster_utils import Cluster as RayCluster
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from storage.record import Files, Record
+from storage.event_record import Files, Record
 from studies.cluster import ray_cluster
+from studies.phase import Phase
 from studies.resources import Resources, fit_resources
 from studies.suggest import Suggester
-from studies.tuner import Phase, TrialRun, run_trials
+from studies.tuner import TrialRun, run_trials
 from tests.command import ROOT
 from tests.studies.test_tuner import Bowl
 from trainables.config import TrialConfig
@@ -41,9 +42,9 @@ STUDY = Study(stage_named("lr"), "s", TrialConfig(), Budget(6, EPOCHS))
 class Located(SiameseTrial):
     """The real trainable, which also writes down where each epoch was trained, and whether the study's disk is there."""
 
-    def setup(self, config, data, keeper, **rest):
+    def setup(self, config, data, store, **rest):
         self.log, self.study = Path(data["log"]), Path(data["study"])
-        super().setup(config, data["chips"], keeper, **rest)
+        super().setup(config, data["chips"], store, **rest)
 
     def step(self):
         result = super().step()
@@ -57,9 +58,9 @@ class Located(SiameseTrial):
 class Counted(Bowl):
     """A bowl that writes down which GPU it was given; the first four meet there; for the last its GPU is too small."""
 
-    def setup(self, config, data, keeper, threads, device, save_every):
+    def setup(self, config, data, store, threads, device, save_every):
         self.log, self.device = Path(data["log"]), device
-        super().setup(config, {"offset": 1.0}, keeper, threads, device, save_every)
+        super().setup(config, {"offset": 1.0}, store, threads, device, save_every)
 
     def step(self):
         self.epoch += 1

@@ -10,7 +10,7 @@ from analysis.shown import Shown
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from storage.folder import StudyRecord
-from storage.report import Measured, Report
+from storage.report_json import Measured, Report
 from studies.costs import costs
 from tests.build import MANIFEST
 from trainables.config import TrialConfig

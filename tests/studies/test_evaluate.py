@@ -10,9 +10,9 @@ from analysis.thresholds import best_f1
 from studies.evaluate import LEDGER, SHIP_PARTNERS, evaluate, examine, ship_task
 from trainables.config import TrialConfig
 from trainables.data import channel_statistics
+from trainables.json_values import to_plain
 from trainables.losses import make_loss
-from trainables.plain import to_plain
-from trainables.stored import load
+from trainables.stored_chips import load
 from trainables.training import Member, validate
 
 
@@ -85,7 +85,7 @@ def test_the_median_run_is_typical():
 
 
 def test_the_examination_has_a_row_for_each_task_threshold_and_role(prepared, finalists, tmp_path):
-    """Test pairs and ship task, three thresholds, both configs: twelve rows, gains in selected's alone, two ledger lines."""
+    """Test pairs and ship task, four criteria, both configs: sixteen rows, gains in selected's alone, two ledger lines."""
     rows = examine(prepared, finalists, tmp_path, "final/s")
     assert [(r.task, r.criterion, r.role) for r in rows] == [
         (task, criterion, role)
@@ -105,6 +105,24 @@ def test_at_one_half_the_examination_is_the_ordinary_test(prepared, finalists, t
     for role, score in scores.items():
         assert {name: getattr(rows[role], name) for name in vars(score)} == vars(score)
     assert rows["selected"].gain == gain
+
+
+def test_deciding_by_cosine_looks_at_the_embeddings_alone(prepared, finalists, tmp_path):
+    """A pair is called similar where the cosine of its chips' embeddings is above 0.5, found here pair by pair."""
+    rows = examine(prepared, finalists, tmp_path, "final/s")
+    row = next(r for r in rows if r.criterion == "cosine" and r.role == "selected")
+    part = prepared.part("test", prepared.split.test)
+    mean, sd = channel_statistics(prepared.chips.images[prepared.split.train])
+    chips = torch.from_numpy((part.images - mean) / sd).permute(0, 3, 1, 2)
+    model, right = Member.fresh(TrialConfig().override({"seed": 2})).model, 0
+    with torch.no_grad():
+        embeddings = model.eval().encode(chips).double().numpy()
+    for a, b, target in zip(part.pairs.first, part.pairs.second, part.pairs.target, strict=True):
+        one, other = embeddings[a], embeddings[b]
+        cosine = one @ other / np.sqrt((one @ one) * (other @ other))
+        right += (cosine > 0.5) == (target == 0)
+    assert row.accuracy == right / len(part.pairs)
+    assert row.threshold == 0.5
 
 
 def test_each_run_has_its_own_threshold_from_its_own_validation_pairs(prepared, finalists, tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from studies.progress import Progress
+from studies.progress import Progress, closing
 from trainables.config import TrialConfig
 from trainables.result import EpochMetrics, History, Metric, Trial, TrialResult
 
@@ -157,3 +157,18 @@ def test_runs_of_different_lengths_count_their_own_epochs():
         progress.started(trial, "ray_0")
         progress.epoch(trial, EpochMetrics(1, 0.5, 0.4, 0.9, 0.8, 0.9, 0.01, 10.0))
         assert progress.time_left() == "1:00 left"
+
+
+def test_the_answer_is_a_table_on_a_terminal_and_lines_elsewhere():
+    """What a study ends with wraps within a terminal's width beside its heads; a log file gets each entry as a line."""
+    entries = [("verdict", "adopt the selected config, " + "with doubts " * 10), ("next", "python run_search.py")]
+    terminal, log = Terminal(), io.StringIO()
+    closing(entries, terminal)
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("verdict  adopt")
+    assert lines[1].startswith("         ")
+    closing(entries, log)
+    assert log.getvalue() == "".join(f"{head}: {text}\n" for head, text in entries)
+    terminal.gone = True
+    closing(entries, terminal)

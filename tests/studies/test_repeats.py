@@ -5,8 +5,8 @@ import pytest
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from storage.event_record import Files, Record
 from storage.folder import StudyRecord
-from storage.record import Files, Record
 from studies.repeats import Repeats
 from studies.suggest import Suggester
 from tests.build import saying, study

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
+from search_spaces.domain import LogUniform
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
-from search_spaces.study import SAMPLERS, Study
+from search_spaces.study import SAMPLERS, Round, Study
 from studies.suggest import Suggester, disagreements, journal_states
 from trainables.config import TrialConfig
 from trainables.errors import InputError
@@ -196,3 +197,61 @@ def test_a_damaged_storage_stops_nothing(tmp_path, damage):
     assert disagreements(journal, known) == 0 if damage == "locked" else disagreements(journal, known) > 0
     Suggester(STUDY, journal, known)
     assert disagreements(journal, known) == 0
+
+
+WIDER = Round(
+    12,
+    6,
+    ("exponential", "cosine"),
+    (),
+    {"optimiser.lr": LogUniform(2e-4, 0.1)},
+    {"optimiser.lr": LogUniform(5e-3, 0.1)},
+)
+WARMED = Round(18, 3, ("cosine",), (), WIDER.ranges, {}, {"schedule.warmup": 1.0})
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_round_has_its_own_arms_ranges_and_values(tmp_path, sampler):
+    """From its first trial on: its arms in turn, rates from its part of the range, its values in every config."""
+    made = dataclasses.replace(STUDY, budget=Budget(21, 5, rounds=3), sampler=sampler, rounds=(WIDER, WARMED))
+    suggester = Suggester(made, tmp_path / "j")
+    trials = [suggester.ask(number) for number in range(21)]
+    assert [trial.arm for trial in trials[12:18]] == ["exponential", "cosine"] * 3
+    assert all(2e-4 <= trial.config.optimiser.lr <= 2e-2 for trial in trials[1:12])
+    assert all(5e-3 <= trial.config.optimiser.lr <= 0.1 for trial in trials[12:18])
+    assert max(trial.config.optimiser.lr for trial in trials[12:18]) > 2e-2
+    assert [trial.config.schedule.warmup for trial in trials] == [0.0] * 18 + [1.0] * 3
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_round_that_is_planned_on_the_way_gives_the_same_trials(tmp_path, sampler):
+    """Told of its rounds one by one as they come, or of all of them beforehand, a search asks for the same."""
+    whole = dataclasses.replace(STUDY, budget=Budget(21, 5, rounds=3), sampler=sampler, rounds=(WIDER, WARMED))
+    one, other = Suggester(whole, tmp_path / "a"), Suggester(whole.as_asked(), tmp_path / "b")
+    expected, asked = [], []
+    for number in range(21):
+        if number in (12, 18):
+            other.follow(dataclasses.replace(whole, rounds=whole.rounds[: 1 + (number == 18)]))
+        for suggester, said in ((one, expected), (other, asked)):
+            said.append(suggester.ask(number))
+            suggester.ended(result(said[-1], loss=0.5 + 0.01 * number), [])
+    assert asked == expected
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("known", [5, 12, 14, 18, 20])
+def test_a_study_with_rounds_goes_on_where_it_was(tmp_path, sampler, known):
+    """Cut off in any round, or between two, the record is told again, and the next trial is as it would have been."""
+    made = dataclasses.replace(STUDY, budget=Budget(21, 5, rounds=3), sampler=sampler, rounds=(WIDER, WARMED))
+    suggester, histories = Suggester(made, tmp_path / "a"), {}
+    for number in range(known):
+        trial = suggester.ask(number)
+        ended = result(trial, loss=0.5 + 0.01 * number)
+        suggester.ended(ended, [])
+        histories[number] = History(trial, (), ended, "ray")
+    resumed = Suggester(made, tmp_path / "b", histories)
+    again, before = resumed.ask(known), suggester.ask(known)
+    if sampler == "tpe":  # what it suggests is its own; where it asks is not
+        assert (again.arm, set(again.overrides)) == (before.arm, set(before.overrides))
+    else:
+        assert again == before

@@ -12,11 +12,12 @@ from ray import tune
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
-from storage.record import Files, Record
+from storage.event_record import Files, Record
 from studies.cluster import ray_cluster
+from studies.phase import Phase
 from studies.resources import Resources, fit_resources
 from studies.suggest import Suggester, journal_states
-from studies.tuner import Phase, TrialRun, run_trials
+from studies.tuner import TrialRun, run_trials
 from trainables.config import TrialConfig
 from trainables.errors import Halted
 
@@ -29,7 +30,7 @@ STUDY = Study(stage_named("lr"), "s", TrialConfig(), Budget(9, EPOCHS))
 class Bowl(tune.Trainable):
     """A bowl in the learning rate whose third trial diverges and whose fourth breaks."""
 
-    def setup(self, config, data, keeper, threads, device, save_every):
+    def setup(self, config, data, store, threads, device, save_every):
         self.offset = data["offset"]
         self.reset_config(config)
 
@@ -284,9 +285,9 @@ def test_a_hopeless_start_is_given_up(cluster, tmp_path):
 class Stumbling(Bowl):
     """Every trial's first worker dies in the second epoch, as out of memory would kill it."""
 
-    def setup(self, config, data, keeper, threads, device, save_every):
+    def setup(self, config, data, store, threads, device, save_every):
         self.flag = data["flag"]
-        super().setup(config, data, keeper, threads, device, save_every)
+        super().setup(config, data, store, threads, device, save_every)
 
     def step(self):
         flag = f"{self.flag}{self.number}"

@@ -16,10 +16,10 @@ from analysis.commands import sync_command
 from analysis.report import write_report
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from storage.event_record import Files, Record
 from storage.folder import write_manifest
-from storage.record import Files, Record
-from studies.mirror import mirrored
 from studies.suggest import Suggester
+from studies.wandb_process import shown_on_wandb
 from tests.storage.test_folder import described
 from tests.wandb_server import Server
 from trainables.config import TrialConfig
@@ -223,9 +223,9 @@ def test_a_study_that_goes_on_goes_on_in_its_runs(tmp_path):
 
 
 def test_runs_grow_while_the_study_does(tmp_path):
-    """While the body of `mirrored` runs, an epoch that is recorded stands in the trial's run within seconds."""
+    """While the body of `shown_on_wandb` runs, an epoch that is recorded stands in the trial's run within seconds."""
     making, said = Making(tmp_path / "lr" / "s"), []
-    with mirrored(making.folder, "offline", said.append):
+    with shown_on_wandb(making.folder, "offline", said.append):
         making.begin(0), making.epoch(0, 1), making.epoch(0, 2)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not any(run["history"] for run in read_back_so_far(making.folder)):
@@ -326,7 +326,7 @@ def test_without_a_key_runs_are_written_offline(tmp_path):
 def test_a_writer_that_cannot_start_costs_one_note(tmp_path):
     """Where the process dies the body runs on, and one note says what it died of and how to write the runs later."""
     said = []
-    with mirrored(tmp_path / "no study", "offline", said.append):
+    with shown_on_wandb(tmp_path / "no study", "offline", said.append):
         pass
     (note,) = said
     assert "not a study folder" in note
@@ -335,9 +335,9 @@ def test_a_writer_that_cannot_start_costs_one_note(tmp_path):
 
 def test_a_writer_that_hangs_is_left(tmp_path, monkeypatch):
     """A process that does not end in the time that it has is killed, and a note says what to do."""
-    monkeypatch.setattr("studies.mirror.PATIENCE", 0.1)
+    monkeypatch.setattr("studies.wandb_process.PATIENCE", 0.1)
     making, said = Making(tmp_path / "lr" / "s").whole(), []
-    with mirrored(making.folder, "offline", said.append):
+    with shown_on_wandb(making.folder, "offline", said.append):
         pass
     (note,) = said
     assert "had not taken everything" in note

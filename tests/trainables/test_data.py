@@ -10,7 +10,7 @@ import torch
 from trainables.data import ChipSet, channel_statistics, prepare
 from trainables.errors import InputError
 from trainables.images.synthetic import simulate
-from trainables.stored import load
+from trainables.stored_chips import load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -273,8 +273,8 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     from analysis.checks.chance import chance
     from analysis.checks.evidence import evidence_of
     from analysis.scores import Finalist
+    from studies.describe import described_grouping
     from studies.evaluate import evaluate
-    from studies.manifest import described_grouping
     from tests.build import LOSS, saying, study
     from trainables.config import TrialConfig
     from trainables.ensemble import pack

@@ -13,14 +13,14 @@ from trainables import config
 from trainables.augment import GREY, HORIZONTAL, VERTICAL
 from trainables.checkpoint import Best, from_bytes, to_bytes
 from trainables.config import Data, Loss, Network, TrialConfig
+from trainables.encoder_path import encoder_path
 from trainables.encoders import ENCODERS, check_weights, make_encoder
 from trainables.ensemble import pack, unpack
 from trainables.errors import InputError
 from trainables.initialisers import INITIALISERS, initialise
 from trainables.losses import LOSSES, make_loss
 from trainables.model import SiameseNetwork
-from trainables.native import encoder_path
-from trainables.stored import StoredChips
+from trainables.stored_chips import StoredChips
 from trainables.training import Run, train
 
 SMALL = {"network.encoder": "small", "network.width": 4, "network.depth": 3, "network.embedding": 6}

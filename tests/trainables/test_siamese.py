@@ -17,7 +17,7 @@ B = TrialConfig().override({"epochs": 2, "optimiser.lr": 0.001, "seed": 2})
 
 
 class Memory:
-    """A keeper that keeps everything in this process."""
+    """A store that keeps everything in this process."""
 
     def __init__(self):
         self.files, self.kept = {}, []
@@ -36,9 +36,9 @@ def ray_config(config, number=0):
     return {"number": number, "config": config.to_dict(), "metric": {"name": "val_loss", "goal": "min"}, **files}
 
 
-def started(config, data, keeper=None, number=0):
+def started(config, data, store=None, number=0):
     made = SiameseTrial.__new__(SiameseTrial)  # Ray's constructor wants a Ray session
-    made.setup(ray_config(config, number), data, keeper or Memory())
+    made.setup(ray_config(config, number), data, store or Memory())
     return made
 
 
@@ -75,7 +75,7 @@ def test_a_reused_process_trains_as_a_fresh_one(trial, trial_data):
 def test_the_weights_kept_are_the_best_epoch_s_with_their_config(trial, device_data, tmp_path):
     """The file holds the weights after the epoch of lowest validation loss, as plain tensors, and the config as text."""
     results = run(trial)
-    (tmp_path / "weights").write_bytes(trial.keeper.files["weights 0"])
+    (tmp_path / "weights").write_bytes(trial.store.files["weights 0"])
     best = min(results, key=lambda result: result["val_loss"])["epoch"]
     reference = Run.fresh(A)
     for _ in zip(range(best), train(A, device_data, reference), strict=False):
@@ -103,8 +103,8 @@ def test_a_state_is_kept_when_it_is_due_and_never_ahead_of_what_was_reported(tri
     kept = []
     for step in range(3):
         trial.step()
-        kept.append(list(trial.keeper.kept))
-        assert all(epoch <= step for epoch in trial.keeper.kept)
+        kept.append(list(trial.store.kept))
+        assert all(epoch <= step for epoch in trial.store.kept)
     assert kept == ([[], [1], [1, 2]] if seconds == 0 else [[], [], []])
 
 
@@ -112,11 +112,11 @@ def test_a_lost_worker_s_trial_goes_on_elsewhere_to_the_bit(trial, trial_data):
     """Kept after one epoch and taken up in another process, a trial gives the epochs that it would have given."""
     trial.save_every = 0.0
     trial.step(), trial.step()
-    keeper = Memory()
-    keeper.files = dict(trial.keeper.files)
-    elsewhere = started(B, trial_data, keeper, number=1)
+    store = Memory()
+    store.files = dict(trial.store.files)
+    elsewhere = started(B, trial_data, store, number=1)
     elsewhere.reset_config(ray_config(A))
     untouched = figures(run(started(A, trial_data)))
     assert figures(run(elsewhere)) == untouched[1:]
     run(trial)
-    assert elsewhere.keeper.files["weights 0"] == trial.keeper.files["weights 0"]
+    assert elsewhere.store.files["weights 0"] == trial.store.files["weights 0"]

@@ -23,7 +23,7 @@ from trainables.images.pixels import decode_image
 from trainables.images.readers import Reading, read_chips
 from trainables.images.scale import OF_FILES, Scale
 from trainables.losses import make_loss
-from trainables.stored import StoredChips
+from trainables.stored_chips import StoredChips
 from trainables.training import DeviceData, Run, train, validate
 from trainables.verifier import DESCRIPTION, EIGHT_BIT, RAW, RENDERED, WEIGHTS, Verifier, pixels_of, save_verifier
 

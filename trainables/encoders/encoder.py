@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor, nn
 
-from trainables.stored import Batch
+from trainables.stored_chips import Batch
 
 Weighted = nn.Conv2d | nn.Linear
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from trainables.config import Network
 from trainables.dropout import Dropout
 from trainables.encoders.encoder import Encoder, normalised
-from trainables.stored import Batch
+from trainables.stored_chips import Batch
 
 CHANNELS = (3, 64, 128, 128, 256)  # the paper's characters have one channel, our chips three
 KERNELS = (10, 7, 4, 4)

@@ -6,12 +6,12 @@ import itertools
 
 from torch import Tensor, nn
 
-from trainables.compiled import compiled_features
+from trainables.compiled_encoder import compiled_features
 from trainables.config import Network
 from trainables.dropout import Dropout
+from trainables.encoder_path import encoder_path
 from trainables.encoders.encoder import Encoder, normalised
-from trainables.native import encoder_path
-from trainables.stored import Batch
+from trainables.stored_chips import Batch
 
 EMBEDDING = 18
 CHANNELS = (3, 5, 5, 7)

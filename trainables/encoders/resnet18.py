@@ -12,7 +12,7 @@ from trainables.dropout import Dropout
 from trainables.encoders.encoder import Encoder, normalised
 from trainables.encoders.weights import read_weights
 from trainables.errors import InputError
-from trainables.stored import Batch
+from trainables.stored_chips import Batch
 
 OF_TORCHVISION = {  # the names that torchvision has for our layers
     "stem.0.": "conv1.",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from trainables.config import Network
 from trainables.dropout import Dropout
 from trainables.encoders.encoder import Encoder, normalised
-from trainables.stored import Batch
+from trainables.stored_chips import Batch
 
 RESIDUAL_FROM = 2  # blocks without a residual unit: where maps are large one costs most and brings least
 MOST_GROWTH = 8  # channels of the last blocks over those of the first

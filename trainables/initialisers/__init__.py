@@ -8,8 +8,8 @@ import torch
 from torch import Generator, nn
 
 from trainables.initialisers.default import default
-from trainables.initialisers.he import he
 from trainables.initialisers.he_fan_in import he_fan_in
+from trainables.initialisers.he_paper import he
 from trainables.initialisers.koch import koch
 
 Initialiser = Callable[[nn.Conv2d | nn.Linear, Generator], None]  # draws the weights and biases of one layer anew

@@ -6,7 +6,7 @@ import math
 
 from torch import Generator, nn
 
-from trainables.initialisers.he import draw_normal
+from trainables.initialisers.he_paper import draw_normal
 
 
 def he_fan_in(layer: nn.Conv2d | nn.Linear, generator: Generator) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.checks.chance import least_accuracy
-from storage.manifest import Grouping, PairCount
+from storage.study_json import Grouping, PairCount
 from tests.analysis.checks.build import severities
 from tests.build import saying, study
 

@@ -12,11 +12,11 @@ from statistics import fmean
 from typing import Any, Literal, TypeVar
 
 from storage.finding import Finding
-from storage.manifest import SCHEMA
-from storage.whole import read_json
+from storage.study_json import SCHEMA
+from storage.whole_files import read_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.plain import from_plain, to_plain
+from trainables.json_values import from_plain, to_plain
 
 T = TypeVar("T")
 
@@ -208,6 +208,26 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class ArmAnswer:
+    """What new seeds say of an arm: its best `candidate`, of so many `trials`, and the mean of its runs under `seeds`.
+
+    It is `behind` the leading arm's candidate by so much of the metric, plus or minus `half` (95 %), over the seeds
+    that both have in `common`; None for the leading arm, and where these are too few. `candidate` and `mean` are None
+    for an arm none of whose trials was trained under new seeds.
+    """
+
+    arm: str
+    trials: int
+    candidate: int | None = None
+    mean: float | None = None
+    seeds: int = 0
+    behind: float | None = None
+    half: float | None = None
+    common: int = 0
+    apart: bool = False
+
+
+@dataclass(frozen=True)
 class Overtuning:
     """How far the best single trial fell under new seeds: overtuning, after Schneider, Bischl and Feurer 2025.
 
@@ -256,6 +276,7 @@ class Report:
     selected: Selected | None = None
     baseline: Compared | None = None
     candidates: tuple[Candidate, ...] = ()
+    arms: tuple[ArmAnswer, ...] = ()
     overtuning: Overtuning | None = None
     training_length: EpochsToTrain | None = None
     findings: tuple[Finding, ...] = ()

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from storage.report import Measured, Report, Selected
-from studies.conduct import is_reported
+from storage.report_json import Measured, Report, Selected
+from studies.run_study import is_reported
 from tests.analysis.test_report import record, score
 from tests.build import saying
 from trainables.config import TrialConfig

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.tables import TrialLog
-from storage.whole import append_line, write_bytes
+from storage.whole_files import append_line, write_bytes
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.result import INTERRUPTED, EpochMetrics, History, Metric, Trial, TrialResult, trial_result

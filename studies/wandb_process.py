@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Literal
 
-MirrorMode = Literal["disabled", "offline", "online"]
-MIRROR_MODES: tuple[MirrorMode, ...] = ("disabled", "offline", "online")
+WandbMode = Literal["disabled", "offline", "online"]
+WANDB_MODES: tuple[WandbMode, ...] = ("disabled", "offline", "online")
 PATIENCE = 90.0  # seconds that the end of a study waits for the last uploads
 HURRY = 3.0  # the same where the study was told to stop
 
 
 @contextlib.contextmanager
-def mirrored(
-    folder: Path, mode: MirrorMode, say: Callable[[str], None], hurry: Callable[[], bool] = lambda: False
+def shown_on_wandb(
+    folder: Path, mode: WandbMode, say: Callable[[str], None], hurry: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
     """Have the study in `folder` written to Weights & Biases, in a process of its own, while the body runs.
 

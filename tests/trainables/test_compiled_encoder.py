@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from trainables.augment import GREY_WEIGHTS, gather
-from trainables.compiled import share_threads
+from trainables.compiled_encoder import share_threads
 from trainables.config import Network, TrialConfig
+from trainables.encoder_path import SOURCE, SWITCH, Library, digest, encoder_path
 from trainables.errors import Diverged
 from trainables.model import SiameseNetwork
-from trainables.native import SOURCE, SWITCH, Library, digest, encoder_path
-from trainables.stored import StoredChips
+from trainables.stored_chips import StoredChips
 from trainables.training import DeviceData, Run, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -280,6 +280,6 @@ def test_without_a_compiler_installation_goes_on(tmp_path):
     )
     assert made.returncode == 0, made.stderr.decode()[-2000:]
     assert not list(tmp_path.glob("trainables/*.so"))
-    told = "from trainables.native import encoder_path; print(encoder_path())"
+    told = "from trainables.encoder_path import encoder_path; print(encoder_path())"
     said = subprocess.run([sys.executable, "-c", told], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert said.stdout.strip() == "torch (nothing compiled: no C compiler was found at installation)"

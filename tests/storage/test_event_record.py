@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.record import Files, Record, read_histories
+from storage.event_record import Files, Record, read_histories
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.result import INTERRUPTED, EpochMetrics, Metric, Trial, trial_result

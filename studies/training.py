@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Literal
 
 from search_spaces.stage import SELECTED, Budget
 from search_spaces.study import Study
+from storage.event_record import Files, Record
 from storage.folder import StudyRecord, with_manifest
-from storage.manifest import Pace
-from storage.record import Files, Record
-from studies.mend import mend_retraining, mend_search, remove_retraining
+from storage.study_json import Pace
+from studies.phase import Phase
 from studies.progress import Progress
+from studies.repair import remove_retraining, repair_retraining, repair_search
+from studies.session import Session, say
 from studies.suggest import Suggester
-from studies.tuner import Phase, TrialRun, run_trials
-from studies.workshop import Workshop, say
+from studies.tuner import TrialRun, run_trials
 from trainables.result import Trial
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ Trained = Literal["whole", "nothing finished", "given up", "interrupted"]
 class Training:
     """Trains what the records of a study lack; `record` is the study as far as it has come."""
 
-    def __init__(self, study: Study, workshop: Workshop, record: StudyRecord) -> None:
-        self._study, self._workshop, self._record = study, workshop, record
+    def __init__(self, study: Study, session: Session, record: StudyRecord) -> None:
+        self._study, self._session, self._record = study, session, record
         self._folder, self._metric = record.path, record.manifest.metric
         self._search: Record | None = None
         self._retraining: Record | None = None
@@ -53,10 +54,10 @@ class Training:
         from trainables.siamese import SiameseTrial
 
         threading.Thread(target=_load_what_reports, daemon=True).start()
-        workshop, scratch = self._workshop, self._folder / "ray"
+        session, scratch = self._session, self._folder / "ray"
         with contextlib.closing(self._phases()) as phases:
-            own = not workshop.cluster.joined
-            run = TrialRun(SiameseTrial, workshop.shared, self._metric, workshop.resources, scratch, phases, own)
+            own = not session.cluster.joined
+            run = TrialRun(SiameseTrial, session.shared, self._metric, session.resources, scratch, phases, own)
             outcome = run_trials(run)
         if outcome == "hopeless":
             self._give_up()
@@ -73,8 +74,11 @@ class Training:
         record = self.record
         if record.finished.empty:
             return
+        from analysis.candidates import planned
         from studies.repeats import Repeats
 
+        if self._study.stage.varied:
+            record = self._record = with_manifest(record, replace(record.manifest, plan=planned(record.manifest)))
         self._retraining = self._open_retraining()
         asked = Repeats(self._study, record)
         yield from self._retraining_phases(asked, self._retraining)
@@ -82,17 +86,44 @@ class Training:
         self._record = with_manifest(self._record, replace(self._record.manifest, finalists=finalists))
 
     def _search_phases(self) -> Iterator[Phase]:
-        """The trials that the record lacks; where minutes are given, first those that tell how many are to follow."""
+        """The trials that the record lacks, round by round as the checks on each say what the next does otherwise.
+
+        Where minutes are given, the first are those that tell how many are to follow.
+        """
         study, folder = self._study, self._folder
         paths = [parameter.path for parameter in study.stage.varied]
         record = self._search = Record(Files.of_search(folder), self._metric, paths)
-        mend_search(record, study, folder, self._record.manifest.given_up.get("search", ()))
+        repair_search(record, study, folder, self._record.manifest.given_up.get("search", ()))
         suggester = Suggester(study, folder / "optuna.journal", record.histories)
         if study.budget.minutes and self._record.manifest.pace is None:
-            at_once = self._workshop.resources.max_concurrent or 1
+            at_once = self._session.resources.max_concurrent or 1
             yield from self._trials(record, suggester, max(len(study.arms()), at_once))
             self._plan(study.budget, record, at_once)
         yield from self._trials(record, suggester, self._study.budget.trials)
+        while self._add_round():
+            suggester.follow(self._study)
+            yield from self._trials(record, suggester, self._study.budget.trials)
+
+    def _add_round(self) -> bool:
+        """Plan the round that the checks ask for, write it down and say why; return whether there is one.
+
+        Once its candidates are trained under new seeds a search is over, whatever the checks of a later version say.
+        """
+        study, record = self._study, self.record
+        if len(study.rounds) + 1 >= study.budget.rounds or record.retraining or record.finished.empty:
+            return False
+        from analysis.rounds import next_round  # SciPy
+
+        place = f"round {len(study.rounds) + 2} of {study.budget.rounds}"
+        own = next_round(record)
+        if own is None:
+            say(f"{place}: left out, the checks ask for nothing that more trials of this study could settle")
+            return False
+        say(f"{place}: {own.trials} more trials in {', '.join(own.arms)}: {own.told}")
+        budget, rounds = replace(study.budget, trials=own.first + own.trials), (*study.rounds, own)
+        self._study = replace(study, budget=budget, rounds=rounds)
+        self._record = with_manifest(self._record, replace(self._record.manifest, budget=budget, rounds=rounds))
+        return True
 
     def _trials(self, record: Record, suggester: Suggester, count: int) -> Iterator[Phase]:
         numbers, epochs = record.missing(count), self._study.budget.epochs
@@ -117,7 +148,7 @@ class Training:
         if not epochs:
             return
         pace = Pace(budget.epochs * fmean(epochs), at_once)
-        elapsed = time.monotonic() - self._workshop.opened
+        elapsed = time.monotonic() - self._session.opened
         planned = fitted(budget, len(self._study.arms()), len(record.histories), elapsed, pace)
         self._study = replace(self._study, budget=planned)
         self._record = with_manifest(self._record, replace(self._record.manifest, budget=planned, pace=pace))
@@ -134,7 +165,7 @@ class Training:
             remove_retraining(self._folder)  # begun before candidates were raced
             self._record = with_manifest(self._record, replace(self._record.manifest, finalists={}))
             record = Record(Files.of_repeats(self._folder), self._metric)
-        mend_retraining(record, self._folder, self._record.manifest.given_up.get("retraining", ()))
+        repair_retraining(record, self._folder, self._record.manifest.given_up.get("retraining", ()))
         return record
 
     def _retraining_phases(self, asked: Repeats, record: Record) -> Iterator[Phase]:
@@ -162,7 +193,7 @@ class Training:
 def _load_what_reports() -> None:
     """Load what writes a study up, which takes seconds, while its trials train."""
     with contextlib.suppress(Exception):  # whoever needs it loads it again, and is told what is wrong
-        importlib.import_module("studies.conclude")
+        importlib.import_module("studies.write_up")
 
 
 def given_up_trials(record: Record, name: str) -> tuple[int, ...]:

@@ -14,10 +14,10 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from storage.whole import write_bytes
+from storage.whole_files import write_bytes
 
 
-class LocalKeeper:
+class LocalStore:
     """What a trainable is handed on the driver's machine: the files themselves."""
 
     def close(self) -> None:
@@ -34,16 +34,16 @@ class LocalKeeper:
 
 
 @dataclass(frozen=True)
-class Keeper:
+class ActorStore:
     """What a trainable is handed in a cluster: the driver's files, through an actor on its node."""
 
     actor: Any
 
     @classmethod
-    def start(cls) -> Keeper:
+    def start(cls) -> ActorStore:
         """Start the actor on this node."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        files = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(LocalKeeper)
+        files = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(LocalStore)
         return cls(files.remote())
 
     def close(self) -> None:

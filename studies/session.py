@@ -15,19 +15,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from storage.source import SYNTHETIC, Source
+from storage.data_source import SYNTHETIC, Source
 from studies.cluster import ray_cluster, share
 from studies.machine import usable_cpus, usable_memory
-from studies.mirror import MirrorMode
 from studies.resources import Cluster, Node, Resources, fit_resources, memory_note
-from studies.tuner import device_of
+from studies.wandb_process import WandbMode
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
+from trainables.encoder_path import EncoderPath, encoder_path
 from trainables.errors import InputError, listed, what_happened
 from trainables.images.fetch import KAGGLE, fetch
 from trainables.images.files import user_path
 from trainables.images.readers import Reading, read_chips
 from trainables.images.synthetic import SIZE, simulate
-from trainables.native import EncoderPath, encoder_path
 
 T = TypeVar("T")
 
@@ -58,11 +57,11 @@ class Where:
     results: Path
     address: str | None
     resources: Resources
-    wandb: MirrorMode = "disabled"
+    wandb: WandbMode = "disabled"
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Session:
     """What the studies of one command share: chips, a running Ray, and where results go."""
 
     source: Source
@@ -72,17 +71,17 @@ class Workshop:
     cluster: Cluster
     resources: Resources
     results: Path
-    wandb: MirrorMode
+    wandb: WandbMode
     opened: float = 0.0  # when, by time.monotonic
 
     @property
     def encoder(self) -> EncoderPath:
         """Return which pass plain networks take through the encoder, as this machine has it."""
-        return encoder_path(device=device_of(self.resources))
+        return encoder_path(device=self.resources.device)
 
 
 @contextlib.contextmanager
-def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
+def open_session(source: Source, where: Where) -> Iterator[Session]:
     """Read the chips and start Ray, once; raise InputError before anything is written.
 
     How much Ray must have room for is known of simulated chips before they are there, so both are made at once.
@@ -92,10 +91,10 @@ def open_workshop(source: Source, where: Where) -> Iterator[Workshop]:
     size = SIZE if source.path == SYNTHETIC else bytes_of(reading.result().for_trials())
     with ray_cluster(where.address, size, ready=_libraries(where.resources, size)) as cluster:
         importlib.import_module("trainables.siamese")  # seconds, in which the chips are made
-        yield replace(_workshop(source, where, cluster, reading.result()), opened=opened)
+        yield replace(_session(source, where, cluster, reading.result()), opened=opened)
 
 
-def _workshop(source: Source, where: Where, cluster: Cluster, data: PreparedData) -> Workshop:
+def _session(source: Source, where: Where, cluster: Cluster, data: PreparedData) -> Session:
     """Say what is to be known of the chips, and share them with the cluster's workers."""
     for warning in data.warnings:
         say(f"warning: {warning}")
@@ -106,7 +105,7 @@ def _workshop(source: Source, where: Where, cluster: Cluster, data: PreparedData
     resources = fit_resources(where.resources, cluster, size)
     if short := memory_note(resources, cluster, size):
         say(f"note: {short}")
-    return Workshop(source, data, trial_data, share(trial_data), cluster, resources, where.results, where.wandb)
+    return Session(source, data, trial_data, share(trial_data), cluster, resources, where.results, where.wandb)
 
 
 def bytes_of(data: TrialData) -> int:

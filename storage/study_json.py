@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from search_spaces.domain import Domain
+from search_spaces.domain import Domain, spanning
 from search_spaces.stage import Budget, Judged, Parameter
-from search_spaces.study import Sampler, Scheduler
-from storage.source import Source
+from search_spaces.study import Round, Sampler, Scheduler
+from storage.data_source import Source
 from trainables.config import TrialConfig
-from trainables.plain import from_plain, to_plain
+from trainables.json_values import from_plain, to_plain
 from trainables.result import Metric
 
 SCHEMA = 1
@@ -80,6 +80,22 @@ class Pace:
 
 
 @dataclass(frozen=True)
+class Looks:
+    """A planned decision: after how many `seeds` it is looked at, and the one-sided error of all looks together."""
+
+    seeds: tuple[int, ...]
+    error: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What follows a search: how many candidates each round of the race has, then the decisions, the winner's first."""
+
+    race: tuple[int, ...]
+    decisions: tuple[Looks, ...]
+
+
+@dataclass(frozen=True)
 class ResumedUnder:
     """Versions and encoder of a resumption under others than before."""
 
@@ -95,7 +111,9 @@ class Manifest:
     `matching` are paths at which the start takes a candidate's values before the two are compared. `finalists` are the
     configs that the answer is about, by role; `given_up` the trials that had failed when a phase was given up, by its
     name; both are empty until then. `pace` is what a study that was given minutes has measured and planned by; None
-    before that, and where none were given. `finished` is None until the report is written.
+    before that, and where none were given. `rounds` are those after the first; the budget counts their trials too.
+    `plan` is what followed the search, settled when that ended; None before, and where an older version searched.
+    `finished` is None until the report is written.
     """
 
     stage: str
@@ -122,6 +140,8 @@ class Manifest:
     finished: str | None = None
     smoke: bool | None = None
     pace: Pace | None = None
+    rounds: tuple[Round, ...] = ()
+    plan: Plan | None = None
     matching: tuple[str, ...] = ()
     finalists: Mapping[str, TrialConfig] = field(default_factory=dict)
     given_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -130,8 +150,16 @@ class Manifest:
 
     @property
     def domains(self) -> dict[str, Domain]:
-        """Return the range of each varied parameter, by its path."""
-        return {parameter.path: parameter.domain for parameter in self.parameters if parameter.domain}
+        """Return the range that was searched of each varied parameter, by its path, in all rounds together."""
+        domains = {parameter.path: parameter.domain for parameter in self.parameters if parameter.domain}
+        for own in self.rounds:
+            domains |= {path: spanning(domains[path], domain) for path, domain in own.ranges.items() if path in domains}
+        return domains
+
+    @property
+    def first_trials(self) -> int:
+        """Return how many trials the first round has."""
+        return self.rounds[0].first if self.rounds else self.budget.trials
 
     @property
     def judged(self) -> Judged:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from trainables.native import MAPS, SIDES, EncoderPath, Pass, installed
+from trainables.encoder_path import MAPS, SIDES, EncoderPath, Pass, installed
 
 if TYPE_CHECKING:
-    from trainables.stored import Batch
+    from trainables.stored_chips import Batch
 
 CHUNK = 16  # chips whose gradients are summed together, as in encoder.c: the same sums however many threads share them
 SHAPES = [(after, before, 3, 3) for before, after in itertools.pairwise(MAPS)]

@@ -15,17 +15,17 @@ from typing import Literal
 from analysis.commands import sync_command
 from search_spaces.stage import SELECTED
 from search_spaces.study import Study
+from storage.data_source import Source
 from storage.folder import StudyRecord, read_study, reading, with_manifest
 from storage.lock import held
-from storage.manifest import Manifest
-from storage.source import Source
+from storage.study_json import Manifest
 from studies import stop
-from studies.manifest import described_grouping, manifest, notes_on_start, resumed, study_of
-from studies.mend import remove_retraining
-from studies.mirror import mirrored
-from studies.phases import Training
+from studies.describe import described_grouping, manifest, notes_on_start, resumed, study_of
+from studies.repair import remove_retraining
 from studies.resources import describe
-from studies.workshop import Where, Workshop, beginning, check_writable, open_workshop, say
+from studies.session import Session, Where, beginning, check_writable, open_session, say
+from studies.training import Training
+from studies.wandb_process import shown_on_wandb
 from trainables.errors import Halted, InputError, what_happened
 
 Ended = Literal["done", "nothing finished", "halted", "interrupted"]
@@ -44,23 +44,23 @@ class Conducted:
         return STATUS[self.ended], self.record.path / "report.html"
 
 
-def conduct(study: Study, start_from: str, source: Source, where: Where) -> tuple[int, Path]:
+def carry_out(study: Study, start_from: str, source: Source, where: Where) -> tuple[int, Path]:
     """Run one study; return the exit status and its report's path. Raises InputError before anything is written."""
     check_free(study_folder(study, where.results))
-    with open_workshop(source, where) as workshop:
-        return run_study(study, start_from, workshop).told()
+    with open_session(source, where) as session:
+        return run_study(study, start_from, session).told()
 
 
-def run_study(study: Study, start_from: str, workshop: Workshop) -> Conducted:
+def run_study(study: Study, start_from: str, session: Session) -> Conducted:
     """Carry out a new study."""
-    folder = study_folder(study, workshop.results)
+    folder = study_folder(study, session.results)
     _check_weights(study)
     with contextlib.ExitStack() as holding:
         with beginning(folder):
             folder.mkdir(parents=True, exist_ok=True)  # a folder that was made and nothing more is no study yet
             holding.enter_context(held(folder, say))
-        chips, cluster = (workshop.data, workshop.trial_data), workshop.cluster
-        described = manifest(study, *chips, workshop.source, start_from, cluster, workshop.encoder)
+        chips, cluster = (session.data, session.trial_data), session.cluster
+        described = manifest(study, *chips, session.source, start_from, cluster, session.encoder)
         notes = notes_on_start(start_from, described.data)
         for note in notes:
             say(f"note: {note}")
@@ -70,9 +70,9 @@ def run_study(study: Study, start_from: str, workshop: Workshop) -> Conducted:
         say(
             f"{study.stage.name}: {study.stage.question} "
             f"({_size(study)}; start: {start_from}; "
-            f"{describe(workshop.resources, workshop.cluster)}; encoder: {workshop.encoder})"
+            f"{describe(session.resources, session.cluster)}; encoder: {session.encoder})"
         )
-        return _carry_out(study, workshop, record)
+        return _carry_out(study, session, record)
 
 
 def _size(study: Study) -> str:
@@ -80,8 +80,8 @@ def _size(study: Study) -> str:
     return f"{minutes:g} minutes of trials of {epochs} epochs" if minutes else f"{trials} x {epochs} epochs"
 
 
-def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> Conducted:
-    """Go on with the study in `folder`, with `trials` in all if that is more.
+def resume_study(folder: Path, trials: int | None, session: Session, rounds: int | None = None) -> Conducted:
+    """Go on with the study in `folder`, with `trials` in all, or as many `rounds`, if that is more.
 
     Raises InputError where it is no study, another process holds it, or the chips are not those it was started on.
     """
@@ -89,14 +89,17 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> Conduc
         raise InputError(f"{folder}: no study to go on with (no study.json); start it without --resume")
     with held(folder, say):
         record = read_study(folder)
-        _check_same_data(folder, record.manifest, workshop)
+        _check_same_data(folder, record.manifest, session)
         with reading(folder):
             study = study_of(record.manifest)
         _check_weights(study)
         if trials and trials < study.budget.trials:
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
-        if trials and trials > study.budget.trials:
-            study = replace(study, budget=replace(study.budget, trials=trials, minutes=None))
+        if rounds and rounds < study.budget.rounds:
+            raise InputError(f"--rounds {rounds}: {folder} was started with {study.budget.rounds}; more can be added")
+        if (trials or 0) > study.budget.trials or (rounds or 0) > study.budget.rounds:
+            more = {"trials": trials or study.budget.trials, "rounds": rounds or study.budget.rounds}
+            study = replace(study, budget=replace(study.budget, minutes=None, **more))
             record = _with_more_trials(record, study)
         elif record.manifest.finished and is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
@@ -104,12 +107,12 @@ def resume_study(folder: Path, trials: int | None, workshop: Workshop) -> Conduc
                 from analysis.report import reported  # what draws figures takes seconds to load
 
                 return Conducted("done", reported(record))
-        described, note = resumed(record.manifest, workshop.encoder)
+        described, note = resumed(record.manifest, session.encoder)
         if note:
             say(f"note: {note}")
             record = with_manifest(record, described)
         say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
-        return _carry_out(study, workshop, record)
+        return _carry_out(study, session, record)
 
 
 def _check_weights(study: Study) -> None:
@@ -130,43 +133,43 @@ def is_reported(record: StudyRecord) -> bool:
 
 
 def _with_more_trials(record: StudyRecord, study: Study) -> StudyRecord:
-    """The study asked for more trials, without its runs under new seeds."""
-    record = with_manifest(record, replace(record.manifest, budget=study.budget, finished=None))
+    """The study asked for more trials or rounds, without its runs under new seeds."""
+    record = with_manifest(record, replace(record.manifest, budget=study.budget, plan=None, finished=None))
     remove_retraining(record.path)
     return with_manifest(record.with_runs({}), replace(record.manifest, finalists={}))
 
 
-def _check_same_data(folder: Path, described: Manifest, workshop: Workshop) -> None:
+def _check_same_data(folder: Path, described: Manifest, session: Session) -> None:
     before = described.data
-    digest, kind = workshop.data.chips.digest(), workshop.data.split.kind
+    digest, kind = session.data.chips.digest(), session.data.split.kind
     if before.digest != digest:
         raise InputError(
             f"{folder}: was started on {before.source} with digest {before.digest[:12]}; "
-            f"{workshop.data.chips.source} now has {digest[:12]}: other images, classes or order"
+            f"{session.data.chips.source} now has {digest[:12]}: other images, classes or order"
         )
     if before.split.kind != kind:
         raise InputError(f"{folder}: was started with --split {before.split.kind}, not {kind}")
-    if before.grouping and before.grouping != described_grouping(workshop.data):
+    if before.grouping and before.grouping != described_grouping(session.data):
         raise InputError(
             f"{folder}: the images were in other groups when it was started ({before.grouping}); put them back"
         )
 
 
-def _carry_out(study: Study, workshop: Workshop, record: StudyRecord) -> Conducted:
+def _carry_out(study: Study, session: Session, record: StudyRecord) -> Conducted:
     """Do what the study's records say is left to do, and show it on Weights & Biases if that is wanted."""
-    with mirrored(record.path, workshop.wandb, say, hurry=lambda: stop.told() is not None):
-        done = _to_the_report(study, workshop, record)
+    with shown_on_wandb(record.path, session.wandb, say, hurry=lambda: stop.told() is not None):
+        done = _to_the_report(study, session, record)
     sync = sync_command(record.path)
     if sync:
         say(f"offline runs for Weights & Biases: {sync}")
     return done
 
 
-def _to_the_report(study: Study, workshop: Workshop, record: StudyRecord) -> Conducted:
+def _to_the_report(study: Study, session: Session, record: StudyRecord) -> Conducted:
     """Take the steps to the report; where they are cut short, write the report of what there is."""
     folder = record.path
     try:
-        done = _steps(study, workshop, record)
+        done = _steps(study, session, record)
     except (Halted, OSError) as error:
         say(f"halted: {what_happened(error) if isinstance(error, OSError) else error}; {_kept(study, folder)}")
         with contextlib.suppress(OSError):  # the disk may be full
@@ -178,24 +181,26 @@ def _to_the_report(study: Study, workshop: Workshop, record: StudyRecord) -> Con
         say(f"interrupted; {_kept(study, folder)}")
         with stop.patient():
             done = replace(done, record=_report_from_files(folder))
-    from studies import conclude
 
-    conclude.summarise(done.record)
+    from studies import write_up
+
+    write_up.summarise(done.record)
     return done
 
 
-def _steps(study: Study, workshop: Workshop, record: StudyRecord) -> Conducted:
+def _steps(study: Study, session: Session, record: StudyRecord) -> Conducted:
     """Search and retrain, evaluate, report: each as far as the record lacks it."""
-    training = Training(study, workshop, record)
+    training = Training(study, session, record)
     trained = training.run()
     record = training.record
     if trained == "interrupted":
         return Conducted("interrupted", record)
-    from studies import conclude  # it takes seconds to load: begun while the trials train, see `Training`
+
+    from studies import write_up  # it takes seconds to load: begun while the trials train, see `Training`
 
     if trained == "whole":
-        record = conclude.evaluated(study, workshop, record)
-    return Conducted("done" if trained == "whole" else "nothing finished", conclude.shown(workshop, record))
+        record = write_up.evaluated(study, session, record)
+    return Conducted("done" if trained == "whole" else "nothing finished", write_up.shown(session, record))
 
 
 def _report_from_files(folder: Path) -> StudyRecord:

@@ -16,14 +16,14 @@ import numpy as np
 
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from storage.data_source import Source
 from storage.folder import MANIFEST, read_manifest
-from storage.manifest import DataDescription, Grouping, Manifest, PairCount, ResumedUnder, SplitSizes
-from storage.source import Source
-from storage.whole import now
+from storage.study_json import DataDescription, Grouping, Manifest, PairCount, ResumedUnder, SplitSizes
+from storage.whole_files import now
 from studies.resources import Cluster
 from trainables.data import PreparedData, TrialData
+from trainables.encoder_path import EncoderPath
 from trainables.errors import InputError
-from trainables.native import EncoderPath
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas")
 
@@ -108,6 +108,7 @@ def study_of(manifest: Manifest) -> Study:
         manifest.scheduler,
         manifest.reference,
         manifest.is_smoke,
+        manifest.rounds,
     )
 
 

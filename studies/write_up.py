@@ -12,54 +12,58 @@ from analysis.candidates import by_role
 from analysis.report import reported
 from analysis.scores import Finalist
 from analysis.verdict import rival_name
-from search_spaces.stage import BASELINE, SELECTED
+from search_spaces.stage import COMPARED, PAPER, SELECTED
 from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
-from storage.report import Gain, Measured, TestRow, TestScore
-from storage.whole import now
+from storage.report_json import Gain, Measured, TestRow, TestScore
+from storage.whole_files import now
+from studies.checkpoint_store import trial_file
 from studies.costs import costs
 from studies.evaluate import evaluate, examine
-from studies.keeper import trial_file
+from studies.progress import closing
 from studies.saliency import draw_examples
+from studies.session import Session
 from studies.training_pairs import draw_training_pairs
-from studies.workshop import Workshop, say
 from trainables.verifier import save_verifier
 
 
-def evaluated(study: Study, workshop: Workshop, record: StudyRecord) -> StudyRecord:
+def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecord:
     """Put the retrained finalists to the test split and keep the selected one as a verifier; return what it said."""
-    data, label, folder = workshop.data, f"{study.stage.name}/{study.name}", record.path
+    data, label, folder = session.data, f"{study.stage.name}/{study.name}", record.path
     called = by_role(record)
     finalists = _finalists(called)
-    if study.stage.judged == "test" and BASELINE not in called.manifest.finalists and SELECTED in finalists:
-        finalists[BASELINE] = finalists[SELECTED]  # nothing was adopted on the way: they are one config
+    rivals = {rival.role for rival in study.stage.rivals} if study.stage.judged == "test" else set()
+    for role in rivals & {COMPARED, PAPER} - set(called.manifest.finalists):
+        if SELECTED in finalists:  # nothing, or just this, was adopted on the way: they are one config
+            finalists[role] = finalists[SELECTED]
     if not finalists:
         return _finished(record)
-    compared = {role: finalist for role, finalist in finalists.items() if role in (SELECTED, BASELINE)}
-    scores, gain = evaluate(data, compared, workshop.results, label)
+    shown_in_rows = {role: finalists[role] for role in (SELECTED, COMPARED, PAPER) if role in finalists}
+    compared = {role: finalist for role, finalist in shown_in_rows.items() if role != PAPER}
+    scores, gain = evaluate(data, compared, session.results, label)
     rows = None
     if study.stage.judged == "test":
-        rows = examine(data, compared, workshop.results, label, workshop.source.ship_class)
+        rows = examine(data, shown_in_rows, session.results, label, session.source.ship_class)
     if SELECTED in finalists:
         selected = finalists[SELECTED]
-        save_verifier(folder, selected.config, selected.weights[selected.median()], workshop.trial_data)
+        save_verifier(folder, selected.config, selected.weights[selected.median()], session.trial_data)
         if study.stage.judged == "test":
-            draw_examples(folder, workshop.trial_data, folder / "figures" / "saliency.png")
+            draw_examples(folder, session.trial_data, folder / "figures" / "saliency.png")
     said = measured(called, scores, gain, rows)
-    return _finished(replace(record, measured=replace(said, costs=costs(record, workshop.trial_data))))
+    return _finished(replace(record, measured=replace(said, costs=costs(record, session.trial_data))))
 
 
 def measured(
     record: StudyRecord, scores: Mapping[str, TestScore], gain: Gain | None, rows: tuple[TestRow, ...] | None
 ) -> Measured:
     """Return what the test split said. Where the start is what to use, its figures stand on both sides."""
-    start = BASELINE if BASELINE in set(record.repeats["arm"]) else SELECTED
+    start = COMPARED if COMPARED in set(record.repeats["arm"]) else SELECTED
     return Measured(scores.get(SELECTED), scores.get(start), gain, rows)
 
 
-def shown(workshop: Workshop, record: StudyRecord) -> StudyRecord:
+def shown(session: Session, record: StudyRecord) -> StudyRecord:
     """Write the report of a study whose chips are at hand; return the study with it."""
-    draw_training_pairs(workshop.data, record.path / "figures" / "pairs.png")
+    draw_training_pairs(session.data, record.path / "figures" / "pairs.png")
     return reported(record)
 
 
@@ -71,9 +75,9 @@ def summarise(record: StudyRecord) -> None:
     """Say the answer on standard error, in the lines a person would read out."""
     report = record.report
     assert report is not None
-    say(f"verdict: {report.verdict}")
+    lines = [("verdict", report.verdict)]
     if report.selected:
-        say(f"selected: trial {report.selected.trial}, {report.selected.arm}; {report.selected.why}")
+        lines.append(("selected", f"trial {report.selected.trial}, {report.selected.arm}; {report.selected.why}"))
     if report.measured.selected:
         rival = rival_name(record.manifest)
         for name, score in (("the selected config", report.measured.selected), (rival, report.measured.compared)):
@@ -81,8 +85,8 @@ def summarise(record: StudyRecord) -> None:
                 low, high = score.accuracy_interval
                 accuracy = f"accuracy {score.accuracy:.2%} (95 % {low:.2%} to {high:.2%})"
                 jaccard, mean = f"Jaccard {score.jaccard:.2%}", f"all seeds {score.mean_accuracy:.2%}"
-                say(f"test pairs, {name}: {accuracy}, {jaccard}; {mean}")
-    say(f"next: {report.next}")
+                lines.append((f"test pairs, {name}", f"{accuracy}, {jaccard}; {mean}"))
+    closing([*lines, ("next", report.next)])
 
 
 def _finalists(record: StudyRecord) -> dict[str, Finalist]:

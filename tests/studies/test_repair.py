@@ -1,10 +1,10 @@
 """Guards what is tried again, and what is dropped, before a study goes on."""
 
-from storage.record import Files, Record
-from studies.keeper import trial_file
-from studies.mend import drop_damaged_states, reopen_given_up
-from studies.phases import given_up_trials
-from tests.storage.test_record import LOSS, write
+from storage.event_record import Files, Record
+from studies.checkpoint_store import trial_file
+from studies.repair import drop_damaged_states, reopen_given_up
+from studies.training import given_up_trials
+from tests.storage.test_event_record import LOSS, write
 from trainables.checkpoint import Best, to_bytes
 from trainables.training import Run
 

@@ -1,6 +1,6 @@
 """A process beside a Ray of our own: once the run is over, however it ended, nothing of that Ray is left.
 
-    python warden.py FOLDER DRIVER < a pipe that the driver holds open
+    python cleanup.py FOLDER DRIVER < a pipe that the driver holds open
 
 Ray writes into a temporary folder: logs, sockets, and what does not fit into shared memory, the user's images among it.
 Its processes end with the driver if that is asked to end, and not always if it is killed. So this process waits for the
@@ -33,7 +33,7 @@ def guarded_folder(parent: Path) -> Iterator[Path]:
     Raises OSError where it cannot be made.
     """
     folder = Path(tempfile.mkdtemp(prefix="sv", dir=parent))  # mode 700
-    warden = subprocess.Popen(
+    cleaner = subprocess.Popen(
         [sys.executable, "-I", "-S", __file__, str(folder), str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -41,12 +41,12 @@ def guarded_folder(parent: Path) -> Iterator[Path]:
         start_new_session=True,
         cwd="/",
     )
-    assert warden.stdin is not None
+    assert cleaner.stdin is not None
     try:
         yield folder
     finally:
-        warden.stdin.close()
-        warden.wait()
+        cleaner.stdin.close()
+        cleaner.wait()
 
 
 def users_of(folder: Path) -> list[int]:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search_spaces.study import Study
-from storage.record import Files, Record
-from studies.keeper import trial_file
+from storage.event_record import Files, Record
+from studies.checkpoint_store import trial_file
+from studies.session import say
 from studies.suggest import disagreements
-from studies.workshop import say
 
 
-def mend_search(record: Record, study: Study, folder: Path, given_up: Sequence[int]) -> None:
+def repair_search(record: Record, study: Study, folder: Path, given_up: Sequence[int]) -> None:
     """Bring everything beside the record of the search to where it is, and say in one line what was found."""
     if not record.histories:
         return
@@ -27,7 +27,7 @@ def mend_search(record: Record, study: Study, folder: Path, given_up: Sequence[i
     say(f"{found}; Optuna's storage made anew from it ({wrong} trials differed); {ray}")
 
 
-def mend_retraining(record: Record, folder: Path, given_up: Sequence[int]) -> None:
+def repair_retraining(record: Record, folder: Path, given_up: Sequence[int]) -> None:
     """Open again those runs under new seeds that left less behind than they should have."""
     drop_damaged_states(record, folder / "states" / "retrain")
     ended = [number for number, history in record.done.items() if history.result and history.result.best]

@@ -1,9 +1,0 @@
-"""The figures that the report of 2023 published (section 2), as data: what ours stand beside."""
-
-from storage.report import Published
-
-PUBLISHED = (
-    Published("baseline, test pairs", role="baseline", task="pairs", accuracy=0.8846, jaccard=0.8109),
-    Published("final (he), test pairs", role="selected", task="pairs", accuracy=0.9614, jaccard=0.9276),
-    Published("final, ship task", role="selected", task="ship", accuracy=0.9585, jaccard=0.9239),
-)

@@ -1,0 +1,86 @@
+"""A search in rounds, for real: what the checks ask for is done, written down, and the same after a kill in any round."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from run_search import main
+from search_spaces.stages import stage_named
+from search_spaces.study import Start
+from storage.folder import read_manifest
+from studies.describe import study_of
+from studies.options import parser, request
+from tests.command import images, search
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+COMMAND = ("--stage", "lr", "--data", "chips", "--trials", "12", "--epochs", "3", "--repeats", "2", "--rounds", "2")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A study whose best rate lies at the end of the range: so few epochs want high ones."""
+    root = tmp_path_factory.mktemp("rounds")
+    images(root / "chips", {"boat": 30, "ship": 30})
+    done = search(*COMMAND, "--study", "unbroken", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "round 2 of 2: 6 more trials" in done.stderr
+    return root
+
+
+def figures(folder, table):
+    frame = pd.read_csv(folder / table).drop(columns="seconds")
+    return frame.sort_values(list(frame.columns[:2]), ignore_index=True)
+
+
+def test_a_round_does_what_the_checks_asked_for(root):
+    """The rate's range is widened, its new trials reach beyond the old end, and study.json and the page say why."""
+    folder = root / "results/lr/unbroken"
+    study = json.loads((folder / "study.json").read_text())
+    (own,) = study["rounds"]
+    assert (study["budget"]["trials"], own["first"], own["trials"]) == (18, 12, 6)
+    assert own["ranges"]["optimiser.lr"]["high"] == 0.1
+    (change,) = own["changes"]
+    assert change["check"] == "boundary"
+    trials = figures(folder, "trials.csv").set_index("trial")
+    assert len(trials) == 18
+    assert trials.loc[:11, "optimiser.lr"].max() <= 0.02 < trials.loc[12:, "optimiser.lr"].max() <= 0.1
+    assert set(trials["seed"]) == {trials.loc[0, "seed"]}
+    page = (folder / "report.html").read_text()
+    assert change["what"] in page
+    assert change["why"] in page
+
+
+def test_a_study_with_rounds_is_still_the_one_that_was_asked_for(root):
+    """Without what its findings added, study.json describes what the command says: a chain knows its study by that."""
+    described = read_manifest(root / "results/lr/unbroken")
+    typed = request(parser().parse_args([*COMMAND]))
+    assert study_of(described) != typed.study(stage_named("lr"), Start(), "unbroken")
+    assert study_of(described).as_asked() == typed.study(stage_named("lr"), Start(), "unbroken")
+
+
+@pytest.mark.parametrize("kept", [5, 12, 15], ids=["in the first round", "between two rounds", "in the second"])
+def test_a_kill_in_any_round_changes_nothing(root, kept, monkeypatch):
+    """Cut behind so many trials, as a kill leaves it, the study goes on to the same trials, runs and answer."""
+    monkeypatch.chdir(root)
+    whole, folder = root / "results/lr/unbroken", root / f"results/lr/cut{kept}"
+    shutil.copytree(whole, folder)
+    for left in ("repeats.jsonl", "report.json", "report.html", "best.json", "verifier.safetensors", "verifier.json"):
+        (folder / left).unlink()
+    shutil.rmtree(folder / "checkpoints")
+    study = json.loads((folder / "study.json").read_text()) | {"finished": None, "finalists": {}, "name": folder.name}
+    if kept <= 12:  # the round was not planned yet
+        study = study | {"rounds": [], "budget": study["budget"] | {"trials": 12}}
+    (folder / "study.json").write_text(json.dumps(study))
+    events = [json.loads(line) for line in (folder / "search.jsonl").read_text().splitlines()]
+    lines = [json.dumps(event) + "\n" for event in events if event["trial"] < kept]
+    (folder / "search.jsonl").write_text("".join(lines))
+    assert main(["--stage", "lr", "--resume", "--study", folder.name, "--data", "chips"]) == 0
+    for table in ("trials.csv", "epochs.csv", "repeats.csv", "repeat_epochs.csv"):
+        pd.testing.assert_frame_equal(figures(folder, table), figures(whole, table), check_exact=True)
+    best, before = (json.loads((path / "best.json").read_text()) for path in (folder, whole))
+    assert best == before
+    rounds, planned = (json.loads((path / "study.json").read_text())["rounds"] for path in (folder, whole))
+    assert rounds == planned
