@@ -26,6 +26,7 @@ def _section(stage: Stage) -> str:
             *(f"- {arm.name}: {_fixed(arm)}" for arm in stage.arms() if stage.compared),
             *[""] * bool(stage.compared),
             *(f"On the embedded chips `{path}` is fixed at {value}.\n" for path, value in stage.demo.fixes.items()),
+            *[f"Not asked of the embedded chips: {', '.join(stage.demo.without)}.\n"] * bool(stage.demo.without),
             "| parameter | role | range | only if | because |",
             "| --- | --- | --- | --- | --- |",
             *rows,
