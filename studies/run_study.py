@@ -133,10 +133,13 @@ def is_reported(record: StudyRecord) -> bool:
 
 
 def _with_more_trials(record: StudyRecord, study: Study) -> StudyRecord:
-    """The study asked for more trials or rounds, without its runs under new seeds."""
-    record = with_manifest(record, replace(record.manifest, budget=study.budget, plan=None, finished=None))
+    """The study asked for more trials or rounds, without its runs under new seeds.
+
+    What is asked for is written down last: runs that are left from before would say that the search is over.
+    """
+    record = with_manifest(record, replace(record.manifest, finished=None, finalists={}))
     remove_retraining(record.path)
-    return with_manifest(record.with_runs({}), replace(record.manifest, finalists={}))
+    return with_manifest(record.with_runs({}), replace(record.manifest, budget=study.budget, plan=None))
 
 
 def _check_same_data(folder: Path, described: Manifest, session: Session) -> None:

@@ -61,23 +61,27 @@ def test_a_study_with_rounds_is_still_the_one_that_was_asked_for(root):
     assert study_of(described).as_asked() == typed.study(stage_named("lr"), Start(), "unbroken")
 
 
-@pytest.mark.parametrize("kept", [5, 12, 15], ids=["in the first round", "between two rounds", "in the second"])
-def test_a_kill_in_any_round_changes_nothing(root, kept, monkeypatch):
+@pytest.mark.parametrize(
+    ("kept", "later"),
+    [(5, []), (12, []), (15, []), (12, ["--rounds", "2"])],
+    ids=["in the first round", "between two rounds", "in the second", "one round, and another asked for later"],
+)
+def test_a_kill_in_any_round_changes_nothing(root, kept, later, monkeypatch):
     """Cut behind so many trials, as a kill leaves it, the study goes on to the same trials, runs and answer."""
     monkeypatch.chdir(root)
-    whole, folder = root / "results/lr/unbroken", root / f"results/lr/cut{kept}"
+    whole, folder = root / "results/lr/unbroken", root / f"results/lr/cut{kept}{'later' if later else ''}"
     shutil.copytree(whole, folder)
     for left in ("repeats.jsonl", "report.json", "report.html", "best.json", "verifier.safetensors", "verifier.json"):
         (folder / left).unlink()
     shutil.rmtree(folder / "checkpoints")
     study = json.loads((folder / "study.json").read_text()) | {"finished": None, "finalists": {}, "name": folder.name}
     if kept <= 12:  # the round was not planned yet
-        study = study | {"rounds": [], "budget": study["budget"] | {"trials": 12}}
+        study = study | {"rounds": [], "budget": study["budget"] | {"trials": 12, "rounds": 1 if later else 2}}
     (folder / "study.json").write_text(json.dumps(study))
     events = [json.loads(line) for line in (folder / "search.jsonl").read_text().splitlines()]
     lines = [json.dumps(event) + "\n" for event in events if event["trial"] < kept]
     (folder / "search.jsonl").write_text("".join(lines))
-    assert main(["--stage", "lr", "--resume", "--study", folder.name, "--data", "chips"]) == 0
+    assert main(["--stage", "lr", "--resume", "--study", folder.name, "--data", "chips", *later]) == 0
     for table in ("trials.csv", "epochs.csv", "repeats.csv", "repeat_epochs.csv"):
         pd.testing.assert_frame_equal(figures(folder, table), figures(whole, table), check_exact=True)
     best, before = (json.loads((path / "best.json").read_text()) for path in (folder, whole))
