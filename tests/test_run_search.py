@@ -469,7 +469,8 @@ class TestSmoke:
     def test_the_config_to_use_is_one_that_was_trained(self, smoke):
         """best.json is a finished trial, the start or a candidate; its val_loss is the lowest of that trial's epochs."""
         folder = smoke[0] / "results" / "lr" / "s"
-        trials, epochs = pd.read_csv(folder / "trials.csv"), pd.read_csv(folder / "epochs.csv")
+        trials = pd.read_csv(folder / "trials.csv").set_index("trial", drop=False)  # rows are in the order of ends
+        epochs = pd.read_csv(folder / "epochs.csv")
         best = json.loads((folder / "best.json").read_text())
         assert trials["status"].tolist() == ["finished"] * 3
         repeats = pd.read_csv(folder / "repeats.csv")
