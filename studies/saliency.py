@@ -63,7 +63,7 @@ def draw_examples(folder: Path, data: TrialData, path: Path) -> None:
         embedded = [network.encode(validation.chips.batch(everything)) for network in verifier.networks]
     score = verifier.score([e[validation.first] for e in embedded], [e[validation.second] for e in embedded]).numpy()
     target = validation.target.numpy()
-    chosen = _examples(score, target)
+    chosen = examples(score, target)
     if not chosen:
         return
     first, second = (validation.chips.batch(index[chosen]) for index in (validation.first, validation.second))
@@ -84,8 +84,8 @@ def draw_examples(folder: Path, data: TrialData, path: Path) -> None:
     draw_saliency(pictures, path)
 
 
-def _examples(score: NDArray[np.float32], target: NDArray[np.float32]) -> list[int]:
-    """The surest right pairs, similar and different in turn, then the surest wrong ones."""
+def examples(score: NDArray[np.float32], target: NDArray[np.float32]) -> list[int]:
+    """Return the numbers of the surest right pairs, similar and different in turn, then the surest wrong ones."""
     right = (score < 0.5) == (target == 0)
     sure = np.argsort(-np.abs(score - 0.5), kind="stable")
     similar, different = ([int(i) for i in sure if right[i] and target[i] == kind] for kind in (0, 1))

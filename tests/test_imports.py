@@ -106,3 +106,16 @@ def test_only_evaluate_reads_the_test_split():
         if isinstance(node, ast.Attribute) and node.attr == "test"
     }
     assert readers <= {"studies/evaluate.py", "trainables/splits.py"}
+
+
+def test_tests_import_nothing_private():
+    """What a test of ours imports has no leading underscore: a claim is about what others may use."""
+    private = [
+        f"{path.name}: {alias.name}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in (*CHAIN, "benchmarks")
+        for alias in node.names
+        if alias.name.startswith("_")
+    ]
+    assert private == []

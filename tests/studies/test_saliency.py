@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from studies.saliency import SHOWN, _examples, draw_examples, relevance
+from studies.saliency import SHOWN, draw_examples, examples, relevance
 from tests.analysis.test_figures import is_drawn
 from trainables.config import Loss, TrialConfig
 from trainables.ensemble import pack
@@ -50,9 +50,9 @@ def test_examples_are_the_surest_of_each_kind():
     """Right pairs, similar and different in turn, then wrong ones, each time the surest first."""
     score = np.array([0.01, 0.2, 0.99, 0.7, 0.05, 0.9, 0.4])
     target = np.array([0, 0, 1, 1, 1, 0, 1.0])
-    assert _examples(score, target) == [0, 2, 1, 4, 5, 6]
-    assert len(_examples(score, target)) == 2 * SHOWN
-    assert _examples(score[:2], target[:2]) == [0, 1]  # none of the other kind, none wrong
+    assert examples(score, target) == [0, 2, 1, 4, 5, 6]
+    assert len(examples(score, target)) == 2 * SHOWN
+    assert examples(score[:2], target[:2]) == [0, 1]  # none of the other kind, none wrong
 
 
 def test_the_picture_is_drawn_from_a_saved_verifier(trial_data, tmp_path):
