@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from analysis.selection import ranked
+from typing import Any
+
+import pandas as pd
+
+from analysis.selection import best_of_arms
 from storage.folder import StudyRecord
 from storage.report_json import Cost
 from trainables.data import TrialData
@@ -12,18 +16,17 @@ NETWORK = "network.encoder"
 
 
 def costs(record: StudyRecord, data: TrialData) -> tuple[Cost, ...] | None:
-    """Return what the best trial of each arm costs, by arm; None for a stage whose arms are no networks."""
+    """Return what the best trial of each arm costs, best arm first; None for a stage whose arms are no networks."""
     if NETWORK not in record.manifest.domains:
         return None
-    return tuple(_cost(record, str(arm), data) for arm in dict.fromkeys(record.finished["arm"]))
+    best = best_of_arms(record.finished, record.manifest.metric)
+    return tuple(_cost(record, row, data) for _, row in best.iterrows())
 
 
-def _cost(record: StudyRecord, arm: str, data: TrialData) -> Cost:
-    own = record.finished[record.finished["arm"] == arm]
-    best = ranked(own, record.manifest.metric).iloc[0]
+def _cost(record: StudyRecord, best: pd.Series[Any], data: TrialData) -> Cost:
     config = record.search[int(best["trial"])].trial.config
     return Cost(
-        arm=arm,
+        arm=str(best["arm"]),
         trial=int(best["trial"]),
         val_accuracy=float(best["val_accuracy"]),
         seconds=float(best["seconds"]),

@@ -27,8 +27,8 @@ MEMBERS, ENCODER = "ensemble.members", "network.encoder"
 
 def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
     """Return about how long the studies take, one after the other, in a line; raise InputError for unusable images."""
-    data = read_source(source, where.results).for_trials()
-    resources = on_this_machine(where.resources, bytes_of(data))
+    prepared = read_source(source, where.results)
+    data, resources = prepared.for_trials(), on_this_machine(where.resources, bytes_of(prepared))
     at_once, device = resources.max_concurrent or 1, resources.device
     epoch = epoch_seconds(studies[0].start, data, at_once, device)
     each = f"an epoch of one network takes {epoch:.2g} s, {at_once} at once"

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,7 +72,7 @@ class Session:
     resources: Resources
     results: Path
     wandb: WandbMode
-    opened: float = 0.0  # when, by time.monotonic
+    opened: float  # when, by time.monotonic
 
     @property
     def encoder(self) -> EncoderPath:
@@ -88,29 +88,30 @@ def open_session(source: Source, where: Where) -> Iterator[Session]:
     """
     opened = time.monotonic()
     reading = _begun(lambda: read_source(source, where.results))
-    size = SIZE if source.path == SYNTHETIC else bytes_of(reading.result().for_trials())
+    size = SIZE if source.path == SYNTHETIC else bytes_of(reading.result())
     with ray_cluster(where.address, size, ready=_libraries(where.resources, size)) as cluster:
         importlib.import_module("trainables.siamese")  # seconds, in which the chips are made
-        yield replace(_session(source, where, cluster, reading.result()), opened=opened)
+        yield _session(source, where, cluster, reading.result(), opened)
 
 
-def _session(source: Source, where: Where, cluster: Cluster, data: PreparedData) -> Session:
+def _session(source: Source, where: Where, cluster: Cluster, data: PreparedData, opened: float) -> Session:
     """Say what is to be known of the chips, and share them with the cluster's workers."""
     for warning in data.warnings:
         say(f"warning: {warning}")
     for note in data.notes:
         say(f"note: {note}")
-    trial_data = data.for_trials()
-    size = bytes_of(trial_data)
+    trial_data, size = data.for_trials(), bytes_of(data)
     resources = fit_resources(where.resources, cluster, size)
     if short := memory_note(resources, cluster, size):
         say(f"note: {short}")
-    return Session(source, data, trial_data, share(trial_data), cluster, resources, where.results, where.wandb)
+    shared = share(trial_data)
+    return Session(source, data, trial_data, shared, cluster, resources, where.results, where.wandb, opened)
 
 
-def bytes_of(data: TrialData) -> int:
-    """Return the bytes of the chips that trials see."""
-    return data.train.images.nbytes + data.validation.images.nbytes
+def bytes_of(data: PreparedData) -> int:
+    """Return the bytes of the chips that trials see, without making their copy."""
+    seen = len(data.split.train) + len(data.split.validation)
+    return seen * int(data.chips.images[0].nbytes)
 
 
 def _libraries(wanted: Resources, size: int) -> tuple[str, ...]:
