@@ -1,13 +1,14 @@
-"""The commands that a reader may type next."""
+"""The commands that a reader may type next, or the calls where a study was run from Python on images in memory."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.stages import STAGES, stage_after, stage_named
+from storage.data_source import IN_MEMORY
 from storage.folder import StudyRecord
 
 if TYPE_CHECKING:
@@ -61,10 +62,22 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
     elif later:  # finds what was adopted by itself
         kept = {"--start": options["--start"], "--epochs": budget.epochs}
         options = {"--stage": later.name, **({} if adopted else kept)}
+    if manifest.data.asked.path == IN_MEMORY:
+        return _call(options)
     options["--results-dir"] = None if results == Path("results") else results
     given = [(option, value) for option, value in options.items() if value is not None]
     words = [str(word) for option, value in given for word in ((option,) if value is True else (option, value))]
     return shlex.join(["python", "run_search.py", *words, *manifest.data.asked.options()])
+
+
+def _call(options: Mapping[str, object]) -> str:
+    """The same in Python, where no command can name the images."""
+    named = {option.removeprefix("--"): value for option, value in options.items() if value is not None}
+    method = "resume" if named.pop("resume", False) else "run"
+    if "study" in named:
+        named["name"] = named.pop("study")
+    words = [repr(named.pop("stage")), *(f"{name}={value!r}" for name, value in named.items())]
+    return f"session.{method}({', '.join(words)})"
 
 
 def sync_command(folder: Path) -> str | None:

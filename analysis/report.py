@@ -25,7 +25,7 @@ from analysis.verdict import (
     with_doubts,
 )
 from search_spaces.stage import COMPARED, SELECTED
-from storage.folder import StudyRecord, read_study
+from storage.folder import FIGURES, PAGE, StudyRecord, read_study
 from storage.report_json import (
     REPORT,
     Compared,
@@ -40,12 +40,10 @@ from storage.tables import BEST_COLUMNS
 from storage.whole_files import write_json, write_text
 from trainables.config import TrialConfig
 
-PAGE = "report.html"
-
 
 def write_report(folder: Path) -> Path:
     """Judge the study in `folder` and write its answer; return the path of report.html."""
-    return reported(read_study(folder)).path / PAGE
+    return reported(read_study(folder)).page
 
 
 def reported(study: StudyRecord) -> StudyRecord:
@@ -59,7 +57,7 @@ def reported(study: StudyRecord) -> StudyRecord:
     folder, shown = study.path, Shown(study, report)
     if report.selected:
         write_json(folder / "best.json", best_of(report.selected))
-        draw_figures(shown, folder / "figures")
+        draw_figures(shown, folder / FIGURES)
     write_json(folder / REPORT, report.to_dict())
     write_text(folder / PAGE, page_of(shown))
     return replace(study, report=report)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from trainables.config import SIDE
 
 SYNTHETIC = "synthetic"
+IN_MEMORY = "images in memory"  # of a program: no path leads to them, so no command can name them
 BY_FOLDER, BY_NOTHING = "folder", "none"
 
 
@@ -26,7 +27,7 @@ class Source:
 
     def options(self) -> list[str]:
         """Return the command-line arguments that give this source again."""
-        options = [] if self.path == SYNTHETIC else ["--data", self.path]
+        options = [] if self.path in (SYNTHETIC, IN_MEMORY) else ["--data", self.path]
         options += [] if self.split == "grouped" else ["--split", self.split]
         options += [] if self.ship_class is None else ["--ship-class", self.ship_class]
         options += [] if self.group_by == BY_FOLDER else ["--group-by", self.group_by]

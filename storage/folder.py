@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from storage.event_record import Files, read_histories
+from storage.finding import Finding
 from storage.report_json import Measured, Report, read_report
 from storage.study_json import SCHEMA, Manifest
 from storage.tables import epoch_frame, trial_frame
@@ -18,7 +20,18 @@ from trainables.config import TrialConfig
 from trainables.errors import InputError, SearchError
 from trainables.result import INTERRUPTED, History
 
-MANIFEST = "study.json"
+MANIFEST, PAGE, FIGURES = "study.json", "report.html", "figures"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of the page, in a file."""
+
+    path: Path
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows of it."""
+        return self.path.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,45 @@ class StudyRecord:
     def evidence(self) -> pd.DataFrame:
         """Return the trials that ended by themselves: what Ctrl-C cut off says nothing about its config."""
         return _uninterrupted(self.trials)
+
+    @property
+    def best(self) -> TrialConfig | None:
+        """Return the config to use; None before the report, and where no trial finished."""
+        return self.report.selected.config if self.report and self.report.selected else None
+
+    @property
+    def verdict(self) -> str:
+        """Return whether that config is better than what it was compared with, in a sentence; nothing before that."""
+        return self.report.verdict if self.report else ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what the checks found."""
+        return self.report.findings if self.report else ()
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """Return the runs under new seeds, which decided; the file calls them repeats."""
+        return self.repeats
+
+    @property
+    def page(self) -> Path:
+        """Return where the report's page is: one file that needs no other."""
+        return self.path / PAGE
+
+    @property
+    def figures(self) -> dict[str, Drawn]:
+        """Return the page's figures by name, such as "curves"; a notebook shows them."""
+        return {path.stem: Drawn(path) for path in sorted((self.path / FIGURES).glob("*.png"))}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of a study: its verdict, and its page where there is one."""
+        manifest = self.manifest
+        head = f"{manifest.stage}: {manifest.question} {self.verdict or 'not finished'}"
+        if not self.page.exists():
+            return f"<p>{html.escape(head)}</p>"
+        page = html.escape(self.page.read_text(encoding="utf-8"))
+        return f'<p>{html.escape(head)}</p><iframe srcdoc="{page}" width="100%" height="640"></iframe>'
 
 
 def read_study(path: Path) -> StudyRecord:

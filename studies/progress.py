@@ -1,14 +1,15 @@
-"""Live progress on a terminal, drawn by rich: a bar of epochs, trials done, running and left, time left, best so far.
+"""Live progress on a terminal or in a notebook, drawn by rich: epochs, trials, the time left, the best so far.
 
 At the end of a study its answer follows.
 
-A phase that has ended leaves its bar standing above the next one's. On anything but a terminal nothing is drawn, so
-that log files stay readable.
+A phase that has ended leaves its bar standing above the next one's. On anything but a terminal or a notebook nothing is
+drawn, so that log files stay readable.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -150,9 +151,15 @@ def closing(lines: Sequence[tuple[str, str]], stream: TextIO | None = None) -> N
 
 
 def _live(stream: TextIO, drawn: Progress) -> Live | None:
-    """What redraws `drawn` on a terminal, and lets lines written to standard error pass above it; None elsewhere."""
+    """What redraws `drawn` on a terminal, and lets lines written to standard error pass above it; None elsewhere.
+
+    In a notebook it is drawn below the cell, where ipywidgets are installed.
+    """
     if not stream.isatty():
-        return None
+        notebook = Console()
+        if not (stream is sys.stderr and notebook.is_jupyter and importlib.util.find_spec("ipywidgets")):
+            return None
+        return Live(console=notebook, get_renderable=lambda: drawn, refresh_per_second=1, redirect_stderr=False)
     console = _Console(file=cast(TextIO, _Patient(stream)), force_jupyter=False, highlight=False)
     return Live(console=console, get_renderable=lambda: drawn, refresh_per_second=REDRAWS, redirect_stdout=False)
 

@@ -41,7 +41,7 @@ class Conducted:
 
     def told(self) -> tuple[int, Path]:
         """Return the exit status and the path of the report's page, which are all that a command tells."""
-        return STATUS[self.ended], self.record.path / "report.html"
+        return STATUS[self.ended], self.record.page
 
 
 def carry_out(study: Study, start_from: str, source: Source, where: Where) -> tuple[int, Path]:

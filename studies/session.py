@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from storage.data_source import SYNTHETIC, Source
+from storage.data_source import IN_MEMORY, SYNTHETIC, Source
 from studies.cluster import ray_cluster, share
 from studies.machine import usable_cpus, usable_memory
 from studies.resources import Cluster, Node, Resources, fit_resources, memory_note
@@ -23,6 +23,7 @@ from studies.wandb_process import WandbMode
 from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.encoder_path import EncoderPath, encoder_path
 from trainables.errors import InputError, listed, what_happened
+from trainables.images.arrays import Arrays
 from trainables.images.fetch import KAGGLE, fetch
 from trainables.images.files import user_path
 from trainables.images.readers import Reading, read_chips
@@ -34,9 +35,13 @@ READY = 16  # workers that start before anything is asked of them; on more CPUs 
 FREE_BYTES = 200 * 2**20  # a study with its checkpoints, figures and Ray's own files, generously
 
 
-def read_source(source: Source, results: Path | None = None) -> PreparedData:
-    """Read and split the chips, past what lies in `results`; raise InputError where they cannot be used."""
-    data = prepare(_chips(source, results), source.split, drop_small_classes=source.drop_small_classes)
+def read_source(source: Source, results: Path | None = None, given: Arrays | None = None) -> PreparedData:
+    """Read and split the chips, past what lies in `results`; raise InputError where they cannot be used.
+
+    `given` are those of a source that is in memory.
+    """
+    chips = given.chips(source.side) if given else _chips(source, results)
+    data = prepare(chips, source.split, drop_small_classes=source.drop_small_classes)
     if source.ship_class is not None and source.ship_class not in data.chips.classes:
         raise InputError(f"--ship-class {source.ship_class!r}: the classes are {listed(data.chips.classes)}")
     return data
@@ -45,6 +50,8 @@ def read_source(source: Source, results: Path | None = None) -> PreparedData:
 def _chips(source: Source, results: Path | None) -> ChipSet:
     if source.path == SYNTHETIC:
         return simulate()
+    if source.path == IN_MEMORY:
+        raise InputError("the study's images were in memory: go on with it in Python, by Session(images).resume(...)")
     path = fetch(source.path) if source.path.startswith(KAGGLE) else user_path(source.path)
     how = Reading(source.skip_bad, source.group_by, source.merge_splits, results, source.side)
     return read_chips(path, how, _reading)
@@ -81,13 +88,14 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(source: Source, where: Where) -> Iterator[Session]:
+def open_session(source: Source, where: Where, given: Arrays | None = None) -> Iterator[Session]:
     """Read the chips and start Ray, once; raise InputError before anything is written.
 
+    `given` are the images of a source that is in memory.
     How much Ray must have room for is known of simulated chips before they are there, so both are made at once.
     """
     opened = time.monotonic()
-    reading = _begun(lambda: read_source(source, where.results))
+    reading = _begun(lambda: read_source(source, where.results, given))
     size = SIZE if source.path == SYNTHETIC else bytes_of(reading.result())
     with ray_cluster(where.address, size, ready=_libraries(where.resources, size)) as cluster:
         importlib.import_module("trainables.siamese")  # seconds, in which the chips are made

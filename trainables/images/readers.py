@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from trainables.config import SIDE
 from trainables.data import ChipSet
 from trainables.errors import InputError, listed, printable
+from trainables.images.arrays import Arrays
 from trainables.images.files import LARGEST_FILE, Entry, Listing, listing
 from trainables.images.layout import BY_FOLDER, BY_PREFIX, lay_out
 from trainables.images.pixels import STRETCHED, decode_picture, first_line
 from trainables.images.render import render_bands
-from trainables.images.scale import OF_FILES, scale_of
+from trainables.images.scale import OF_FILES
 
 IMAGE_ENDINGS = frozenset(
     [
@@ -208,18 +209,7 @@ def _read_npz(files: Sequence[Entry], source: str, side: int) -> ChipSet:
                 f"{source}: X_train or Y_train holds Python objects; save numbers, or names as text (Y.astype(str))"
             ) from error
         raise InputError(f"{source}: not a readable npz file ({first_line(error)})") from error
-    numbers, names = _npz_labels(labels, source)
-    chips = _npz_images(images, source, side)
-    if len(chips) != len(numbers):
-        raise InputError(f"{source}: X_train holds {len(chips)} images, Y_train {len(numbers)} labels; they must match")
-    return ChipSet(
-        chips,
-        numbers,
-        names,
-        source,
-        names=tuple(f"X_train[{index}]" for index in range(len(chips))),
-        scale=scale_of(images, whole=chips.dtype == np.uint8),
-    )
+    return Arrays(images, labels, source=source, called=("X_train", "Y_train")).chips(side)
 
 
 def _check_unpacked(content: bytes, source: str) -> None:
@@ -233,66 +223,6 @@ def _check_unpacked(content: bytes, source: str) -> None:
             f"{source}: its arrays would take {size / 2**30:.0f} GiB; "
             f"no more than {LARGEST_FILE / 2**30:.0f} GiB are read"
         )
-
-
-def _npz_images(images: NDArray[np.generic], source: str, side: int) -> NDArray[np.uint8] | NDArray[np.float32]:
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim == 4 and images.shape[1] in (1, 3) and images.shape[-1] not in (1, 3):
-        raise InputError(
-            f"{source}: X_train has shape {images.shape}, its channels first; save X_train.transpose(0, 2, 3, 1)"
-        )
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape or images.dtype.kind not in "uif":
-        raise InputError(
-            f"{source}: X_train has shape {images.shape} of {images.dtype}; expected (N, height, width, 3) numbers"
-        )
-    if images.dtype != np.uint8:
-        if images.dtype.kind in "ui" and images.min() >= 0 and images.max() <= 255:
-            images = images.astype(np.uint8)
-        else:
-            images = images.astype(np.float32)
-            bad = np.flatnonzero(~np.isfinite(images).all((1, 2, 3)))
-            if len(bad):
-                raise InputError(
-                    f"{source}: X_train[{bad[0]}] has NaN or infinite pixels "
-                    f"({len(bad)} such images); remove or mend them"
-                )
-    if images.shape[-1] == 1:
-        images = np.repeat(images, 3, axis=-1)
-    if images.shape[1:3] != (side, side):
-        import torch  # both take seconds, and only where there are images to resize
-        from torchvision.transforms.v2 import functional as vision
-
-        tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
-        images = vision.resize(tensor, [side, side], antialias=True).permute(0, 2, 3, 1).numpy()
-    return np.ascontiguousarray(images)
-
-
-def _npz_labels(labels: NDArray[np.generic], source: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """The class of each image (N,) as an index, and the classes' names: text as it stands, numbers as they read."""
-    if labels.dtype.kind in "US" and (labels.ndim == 1 or labels.shape[1:] == (1,)):
-        text = [
-            word.decode("utf-8", "replace") if isinstance(word, bytes) else word for word in labels.ravel().tolist()
-        ]
-        words, index = np.unique(text, return_inverse=True)
-        return index.astype(np.int64), tuple(printable(str(word)) or "(no name)" for word in words)
-    if labels.dtype.kind not in "uifb" or labels.ndim not in (1, 2):
-        raise InputError(
-            f"{source}: Y_train has shape {labels.shape} of {labels.dtype}; "
-            "expected (N,) numbers or names, or (N, classes) one-hot"
-        )
-    values = labels.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise InputError(f"{source}: Y_train holds NaN or infinite labels")
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    elif values.ndim == 2:
-        if not (np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()):
-            raise InputError(f"{source}: Y_train has shape {labels.shape} but its rows are not one-hot")
-        values = np.asarray(values.argmax(1), dtype=np.float64)
-    numbers, index = np.unique(values, return_inverse=True)
-    names = tuple(str(int(name)) if name == int(name) else repr(float(name)) for name in numbers)
-    return index.astype(np.int64), names
 
 
 # --- Statoil train.json ----------------------------------------------------------------------------------------------

@@ -1,0 +1,166 @@
+"""The search from Python: a session over one set of images, whose studies share a running Ray."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from search_spaces.stage import Stage
+from search_spaces.stages import stage_named
+from search_spaces.study import Sampler, Scheduler, Start
+from storage.data_source import BY_FOLDER, IN_MEMORY, SYNTHETIC, Source
+from storage.folder import StudyRecord, newest_study, read_manifest
+from studies import stop
+from studies.request import Request
+from studies.resources import Resources
+from studies.run_study import check_free, resume_study, run_study, study_folder
+from studies.session import Session as Opened
+from studies.session import Where, check_writable, open_session
+from studies.wandb_process import WandbMode
+from trainables.config import TrialConfig
+from trainables.images.arrays import Arrays
+
+
+class Session:
+    """Studies over one set of images; Ray starts with the first and stays until `close`, or the end of a `with`.
+
+    A process has one Ray: the first study of another session closes it.
+
+    `data` is what `--data` takes (class folders, .zip, .npz, .json; the simulated chips if left out), or `Arrays`.
+    The other arguments are the command line's options of the same name; `results` is the folder that studies go to.
+
+        with Session("photos/") as session:
+            study = session.run("lr", trials=24)
+        study.best, study.verdict, study.trials
+    """
+
+    _of_this_process: ClassVar[Session | None] = None  # the one whose Ray runs
+
+    def __init__(
+        self,
+        data: str | Path | Arrays = SYNTHETIC,
+        *,
+        results: str | Path = "results",
+        split: str = "grouped",
+        group_by: str = BY_FOLDER,
+        merge_splits: bool = False,
+        drop_small_classes: bool = False,
+        skip_bad: bool = False,
+        ship_class: str | None = None,
+        address: str | None = None,
+        cpus_per_trial: float = 1.0,
+        gpus_per_trial: float | None = None,
+        max_concurrent: int | None = None,
+        wandb: WandbMode = "disabled",
+    ) -> None:
+        self._arrays = data if isinstance(data, Arrays) else None
+        path = IN_MEMORY if isinstance(data, Arrays) else str(data)
+        self._source = Source(path, split, drop_small_classes, skip_bad, ship_class, group_by, merge_splits)
+        resources = Resources(cpus_per_trial, gpus_per_trial, max_concurrent)
+        self._where = Where(Path(results), address, resources, wandb)
+        self._open: Opened | None = None
+        self._closing = contextlib.ExitStack()
+        atexit.register(self.close)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Session({self._source.path}, results={str(self._where.results)!r})"
+
+    def close(self) -> None:
+        """Stop Ray, or leave the cluster; the next study starts it again."""
+        self._open = None
+        self._closing.close()
+        if Session._of_this_process is self:
+            Session._of_this_process = None
+
+    def run(
+        self,
+        stage: str | Stage,
+        *,
+        trials: int | None = None,
+        epochs: int | None = None,
+        repeats: int | None = None,
+        minutes: float | None = None,
+        rounds: int | None = None,
+        seed: int = 0,
+        sampler: Sampler = "qmc",
+        scheduler: Scheduler = "none",
+        start: StudyRecord | TrialConfig | str | Path | None = None,
+        name: str | None = None,
+        smoke: bool = False,
+    ) -> StudyRecord:
+        """Run a stage, by its name or as a value of one's own; return its study, reported.
+
+        `start` is an earlier study, whose `best` it starts from, a config, or the path of a best.json; left out, the
+        newest adopted config of the stages before. The rest are the command line's options of the same name. A study
+        that Ctrl-C cuts short is returned as far as it came, and `resume` goes on with it.
+
+        Raises InputError, before anything is written, for whatever cannot be run.
+        """
+        stage = stage_named(stage) if isinstance(stage, str) else stage
+        path = Path(start) if isinstance(start, str | Path) else None
+        asked = Request(
+            self._source,
+            self._where.results,
+            name,
+            path,
+            trials,
+            epochs,
+            repeats,
+            minutes,
+            rounds,
+            seed,
+            sampler,
+            scheduler,
+            smoke,
+        )
+        begin = _start(start) or asked.starting_config(stage)
+        study = asked.study(stage, begin, asked.study_name())
+        check_free(study_folder(study, self._where.results))
+        with stop.heeded():
+            return run_study(study, begin.origin, self._at(study.read_at)).record
+
+    def resume(
+        self, stage: str | Stage, name: str | None = None, *, trials: int | None = None, rounds: int | None = None
+    ) -> StudyRecord:
+        """Go on with a study, the newest of its stage if `name` is left out, with `trials` in all; return it reported.
+
+        Raises InputError where there is none, or the images are not those it was started on.
+        """
+        called = stage if isinstance(stage, str) else stage.name
+        results = self._where.results
+        folder = results / called / name if name else newest_study(results, called)
+        side = read_manifest(folder).data.asked.side
+        with stop.heeded():
+            return resume_study(folder, trials, self._at(side), rounds).record
+
+    def _at(self, side: int) -> Opened:
+        """Ray with the images read at `side`, started or as the last study left it."""
+        running = Session._of_this_process
+        if running and (running is not self or running._open is None or running._open.source.side != side):
+            running.close()
+        if self._open is None:
+            Session._of_this_process = self
+            check_writable(self._where.results)
+            source = replace(self._source, side=side)
+            self._open = self._closing.enter_context(open_session(source, self._where, self._arrays))
+            return self._open
+        return replace(self._open, opened=time.monotonic())
+
+
+def _start(start: StudyRecord | TrialConfig | str | Path | None) -> Start | None:
+    """What a study starts from, where that is given as a value."""
+    if isinstance(start, TrialConfig):
+        return Start(start, "a config given in Python", found=True)
+    if isinstance(start, StudyRecord) and start.best:
+        return Start(start.best, str(start.path / "best.json"), found=True)
+    return None
