@@ -26,6 +26,7 @@ from studies import stop
 from studies.arguments import check_encodable
 from studies.command import plans, run_all, run_resumed, run_stage
 from studies.options import ALL, STAGE_NAMES, parser, request, typed, where
+from studies.own_files import PYTHON, own_stage
 from trainables.errors import InputError, what_happened
 
 INTERRUPTED = 130  # what a study returns; which signal it was is the process's to say
@@ -58,13 +59,16 @@ def _main(argv: Sequence[str] | None) -> int:
     check_encodable(sys.argv[1:] if argv is None else argv)
     if args.list:
         print("\n".join(f"{stage.name:16s} {stage.question}" for stage in STAGES))
+        print(f"{'FILE.py':16s} One of your own (docs/usage.md).")
         print(f"{ALL:16s} All of them in turn, each from what the ones before adopted; resumes where it stopped.")
         return 0
+    known = f"the stages are {', '.join(STAGE_NAMES)}, or FILE.py with one of your own"
     if args.stage is None:
-        raise InputError(f"--stage is missing; the stages are {', '.join(STAGE_NAMES)}")
-    if args.stage not in STAGE_NAMES:
-        raise InputError(f"unknown stage {args.stage!r}; the stages are {', '.join(STAGE_NAMES)}")
-    asked, stage = request(args), None if args.stage == ALL else stage_named(args.stage)
+        raise InputError(f"--stage is missing; {known}")
+    own = own_stage(args.stage) if args.stage.endswith(PYTHON) else None
+    if own is None and args.stage not in STAGE_NAMES:
+        raise InputError(f"unknown stage {args.stage!r}; {known}")
+    asked, stage = request(args, own), own.stage if own else None if args.stage == ALL else stage_named(args.stage)
     if args.dry_run:
         if args.resume and stage:
             raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.stages import STAGES, stage_after, stage_named
+from search_spaces.study import OwnFile
 from storage.data_source import IN_MEMORY
 from storage.folder import StudyRecord
+from trainables.config import OWN
 
 if TYPE_CHECKING:
     from storage.finding import Finding
@@ -29,14 +31,15 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
 
     manifest, budget = study.manifest, study.manifest.budget
     warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
-    later = stage_after(stage_named(manifest.stage))
+    own = manifest.own_files.get("stage")
+    later = stage_named("final") if own else stage_after(stage_named(manifest.stage))
     start = str(study.path / "best.json") if adopted and manifest.judged != "test" else manifest.start_from
     results = study.path.parent.parent
     cut_off, longer = is_cut_off(study), bool(warned & {"chance", "training length"})
     if later is None and not (cut_off or longer):
         return shlex.join(["python", "-m", "analysis", str(results)])
     options: dict[str, object] = {
-        "--stage": manifest.stage,
+        "--stage": own.path if own else manifest.stage,
         "--start": start if start.endswith(".json") else None,
         "--trials": manifest.first_trials,
         "--epochs": budget.epochs,
@@ -46,7 +49,7 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
         "--sampler": manifest.sampler if manifest.sampler != "qmc" else None,
         "--scheduler": manifest.scheduler if manifest.scheduler != "none" else None,
     }
-    more: dict[str, object] = {"--stage": manifest.stage, "--resume": True, "--study": manifest.name}
+    more: dict[str, object] = {"--stage": options["--stage"], "--resume": True, "--study": manifest.name}
     if cut_off:
         options = more
     elif study.finished.empty:  # nothing trained: find out whether the plain baseline does
@@ -61,7 +64,9 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
         options = {**more, "--trials": 2 * budget.trials}
     elif later:  # finds what was adopted by itself
         kept = {"--start": options["--start"], "--epochs": budget.epochs}
-        options = {"--stage": later.name, **({} if adopted else kept)}
+        options = {"--stage": later.name, **({} if adopted and not own else kept)}
+    if "--resume" not in options and (encoder := _encoder(study, adopted)):
+        options["--encoder"] = encoder.typed
     if manifest.data.asked.path == IN_MEMORY:
         return _call(options)
     options["--results-dir"] = None if results == Path("results") else results
@@ -78,6 +83,16 @@ def _call(options: Mapping[str, object]) -> str:
         named["name"] = named.pop("study")
     words = [repr(named.pop("stage")), *(f"{name}={value!r}" for name, value in named.items())]
     return f"session.{method}({', '.join(words)})"
+
+
+def _encoder(study: StudyRecord, adopted: bool) -> OwnFile | None:
+    """The file of the own encoder that a next study starts from, if it does: a stage may have chosen another."""
+    from analysis.candidates import settled
+
+    config, answer = study.manifest.start, settled(study) if adopted else None
+    if answer is not None:
+        config = study.search[answer.use].trial.config
+    return study.manifest.own_files.get("encoder") if config.network.encoder == OWN else None
 
 
 def sync_command(folder: Path) -> str | None:

@@ -61,13 +61,15 @@ class Answered:
 
 
 def newest_studies(results: Path) -> dict[str, Answered]:
-    """Return the newest finished study of each stage that has one, in the order of the experiment."""
+    """Return the newest finished study of each stage that has one, in the order of the experiment; own ones last."""
     newest = {}
-    for stage in STAGES:
-        studies = [_answered(path.parent) for path in sorted((results / stage.name).glob("*/report.json"))]
+    ours = [stage.name for stage in STAGES]
+    own = sorted({path.parent.parent.name for path in results.glob("*/*/study.json")} - {*ours})
+    for name in (*ours, *own):
+        studies = [_answered(path.parent) for path in sorted((results / name).glob("*/report.json"))]
         finished = [study for study in studies if study and study.record.manifest.finished]
         if finished:
-            newest[stage.name] = max(finished, key=lambda study: str(study.record.manifest.finished))
+            newest[name] = max(finished, key=lambda study: str(study.record.manifest.finished))
     return newest
 
 

@@ -16,6 +16,11 @@ class Domain(Protocol):
         """Return whether `value` could have been sampled."""
         ...
 
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """Return the values at its ends, or all of a few: where these are legal, so is what lies between them."""
+        ...
+
     def position(self, value: Any) -> float:
         """Return where `value` lies on the sampling scale: 0 at the low end, 1 at the high end."""
         ...
@@ -43,6 +48,11 @@ class Uniform:
     def contains(self, value: object) -> bool:
         """Return whether `value` is a number within the bounds."""
         return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """Return both ends."""
+        return float(self.low), float(self.high)
 
     def position(self, value: float) -> float:
         """Return the distance from `low` in units of the width."""
@@ -77,6 +87,11 @@ class LogUniform:
         """Return whether `value` is a number within the bounds."""
         return _is_number(value) and self.low <= value <= self.high  # type: ignore[operator]
 
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """Return both ends."""
+        return float(self.low), float(self.high)
+
     def position(self, value: float) -> float:
         """Return the distance from `low` in units of the logarithmic width; far below 0 for value 0."""
         return math.log(max(value, 1e-300) / self.low) / math.log(self.high / self.low)
@@ -110,6 +125,11 @@ class IntRange:
         """Return whether `value` is a whole number within the bounds."""
         return _is_number(value) and self.low <= value <= self.high and value == int(value)  # type: ignore
 
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Return both ends."""
+        return self.low, self.high
+
     def position(self, value: int) -> float:
         """Return the distance from `low` in units of the width."""
         return (value - self.low) / (self.high - self.low)
@@ -140,6 +160,11 @@ class Choice:
     def contains(self, value: object) -> bool:
         """Return whether `value` is one of the options."""
         return value in self.options
+
+    @property
+    def ends(self) -> tuple[str | bool | int | float, ...]:
+        """Return all options."""
+        return self.options
 
     def position(self, value: str | bool | int | float) -> float:
         """Return the option's place in the list; NaN for a value that is none of them, as a start may have."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from search_spaces.domain import Choice, Domain, from_dict
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, check_value
 from trainables.errors import ConfigError
 from trainables.result import Metric
 
@@ -37,7 +37,10 @@ class Parameter:
     limits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        TrialConfig().value(self.path)
+        for path in (self.path, *self.only_if):
+            TrialConfig().value(path)
+        for value in self.domain.ends if self.domain else ():
+            check_value(self.path, value)
         if not self.because:
             raise ConfigError(f"parameter {self.path}: say why it has this role and range")
         if (self.domain is None) != (self.role == "fixed"):
@@ -190,6 +193,9 @@ class Stage:
         paths = [parameter.path for parameter in self.parameters]
         if len(set(paths)) != len(paths):
             raise ConfigError(f"stage {self.name}: a path is named twice")
+        for values in (*self.compared.values(), self.demo.fixes, *(rival.values for rival in self.rivals)):
+            for path, value in values.items():
+                check_value(path, value)
         for name, values in self.compared.items():
             for parameter in self.parameters:
                 value = values.get(parameter.path)

@@ -29,12 +29,33 @@ def name_by_time() -> str:
 
 
 @dataclass(frozen=True)
+class OwnFile:
+    """A file of the user's whose code a study runs, by the SHA-256 of its content, and the `name` that is taken of it.
+
+    `path` says where it lay, for a reader; the same content elsewhere is the same.
+    """
+
+    path: str = field(compare=False)
+    digest: str
+    name: str = ""
+
+    @property
+    def typed(self) -> str:
+        """Return it as it stands on the command line."""
+        return f"{self.path}:{self.name}" if self.name else self.path
+
+
+@dataclass(frozen=True)
 class Start:
-    """The config a study starts from, and where it comes from; `found`: its epochs hold for these images too."""
+    """The config a study starts from, and where it comes from; `found`: its epochs hold for these images too.
+
+    `encoder` is the file that an own encoder came from.
+    """
 
     config: TrialConfig = field(default_factory=TrialConfig)
     origin: str = "the baseline's config"
     found: bool = False
+    encoder: OwnFile | None = None
 
 
 def stretched(config: TrialConfig, epochs: int) -> TrialConfig:
@@ -109,7 +130,8 @@ class Study:
     """What one run asks. The same study on the same data suggests the same trials (sampler qmc or random).
 
     `stage` becomes that which suits the start.
-    `rounds` are those after the first; the budget's trials are all of them together.
+    `rounds` are those after the first; the budget's trials are all of them together. `own_files` has the user's own
+    code by the option that brought it, "encoder" and "stage".
     """
 
     stage: Stage
@@ -122,6 +144,7 @@ class Study:
     reference: TrialConfig = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
     smoke: bool = False  # it goes through every part and answers nothing
     rounds: tuple[Round, ...] = ()
+    own_files: Mapping[str, OwnFile] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Leave out the arms that make no config of the start; raise ConfigError where that is all of them."""

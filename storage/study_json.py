@@ -11,7 +11,7 @@ from typing import Any
 
 from search_spaces.domain import Domain, spanning
 from search_spaces.stage import Budget, Judged, Parameter
-from search_spaces.study import Round, Sampler, Scheduler
+from search_spaces.study import OwnFile, Round, Sampler, Scheduler
 from storage.data_source import Source
 from trainables.config import TrialConfig
 from trainables.json_values import from_plain, to_plain
@@ -113,6 +113,7 @@ class Manifest:
     name; both are empty until then. `pace` is what a study that was given minutes has measured and planned by; None
     before that, and where none were given. `rounds` are those after the first; the budget counts their trials too.
     `plan` is what followed the search, settled when that ended; None before, and where an older version searched.
+    `own_files` are the user's own, by the option that brought them: "encoder", "stage".
     `finished` is None until the report is written.
     """
 
@@ -146,6 +147,7 @@ class Manifest:
     finalists: Mapping[str, TrialConfig] = field(default_factory=dict)
     given_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     resumed_under: tuple[ResumedUnder, ...] = ()
+    own_files: Mapping[str, OwnFile] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property

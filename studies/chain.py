@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) 
     for done in steps:
         print(done.line, flush=True)
     while asked := next_asked(steps, chain.rounds, chain.optional):
-        start = steps[-1].start if steps else chain.start
+        start = replace(steps[-1].start, encoder=chain.start.encoder) if steps else chain.start
         name = folder.name if asked.round == 1 else f"{folder.name}.{asked.round}"
         study = chain.plan(asked.stage, start, name, asked.epochs)
         stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.stage import Stage
-from search_spaces.study import Start, Study
+from search_spaces.study import Study
 from storage.data_source import Source
 from studies.request import Request, check_unchanged, plan
+from trainables.config import OWN
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 def plans(asked: Request, where: Where, stage: Stage | None) -> str:
     """Return what would be run, for --dry-run, of one stage or of all, and about how long it would take here."""
     asked_stages = [stage] if stage else list(asked.stages)
-    start, name = asked.starting_config(stage) if stage else asked.typed_start() or Start(), asked.study_name()
+    start, name = asked.starting_config(stage) if stage else asked.first_start(), asked.study_name()
     studies = [asked.study(each, start, name) for each in asked_stages]
+    _check_own(studies[0])
     return "\n\n".join([*(plan(study, start) for study in studies), _time_of(studies, asked, where)])
 
 
@@ -44,6 +46,7 @@ def run_stage(asked: Request, where: Where, stage: Stage) -> tuple[int, Path]:
     """Run one stage; return the exit status and the path of its report."""
     start = asked.starting_config(stage)
     study = asked.study(stage, start, asked.study_name())
+    _check_own(study)
     from studies.run_study import carry_out
 
     return carry_out(study, start.origin, _read_for([study], asked), where)
@@ -54,24 +57,34 @@ def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, 
     from storage.folder import newest_study
 
     folder = asked.results / stage.name / asked.name if asked.name else newest_study(asked.results, stage.name)
-    source = check_unchanged(typed, folder)
+    source = check_unchanged(asked, typed, folder)
     from studies.run_study import resume_study
     from studies.session import open_session
 
     with open_session(replace(source, path=typed["data"] or source.path), where) as session:
-        return resume_study(folder, asked.trials, session, asked.rounds).told()
+        return resume_study(folder, asked.trials, session, asked.rounds, stage if asked.own_stage else None).told()
 
 
 def run_all(asked: Request, where: Where) -> int:
     """Run the chain of stages; return the exit status."""
-    start = asked.typed_start() or Start()
+    start = asked.first_start()
     name = asked.study_name()  # one that cannot be one is refused before anything is read
     from studies.chain import Chain, run_chain
 
     rounds = not (asked.smoke or asked.epochs)  # how long to train is the user's word, or the lr stage's to find out
     settings = asked.settings() | {"cpus_per_trial": where.resources.cpus_per_trial}
-    source = _read_for([asked.study(stage, start, name) for stage in asked.stages], asked)
+    studies = [asked.study(stage, start, name) for stage in asked.stages]
+    _check_own(studies[0])
+    source = _read_for(studies, asked)
     return run_chain(Chain(asked.study, start, asked.name, rounds, settings, asked.optional), source, where)
+
+
+def _check_own(study: Study) -> None:
+    """Raise InputError for an own encoder that keeps no promise, before images are read or Ray is started."""
+    if study.start.network.encoder == OWN:
+        from studies.run_study import check_encoders
+
+        check_encoders(study)
 
 
 def _read_for(studies: Sequence[Study], asked: Request) -> Source:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.stage import Stage
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from storage.data_source import Source
@@ -62,6 +63,7 @@ def manifest(
         started=now(),
         smoke=study.smoke,
         matching=tuple(path for rival in study.stage.rivals for path in rival.matching),
+        own_files=study.own_files,
     )
 
 
@@ -91,9 +93,12 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
-def study_of(manifest: Manifest) -> Study:
-    """Return the study that a study.json describes; raise InputError if its stage is not what it was."""
-    known = stage_named(manifest.stage)
+def study_of(manifest: Manifest, own: Stage | None = None) -> Study:
+    """Return the study that a study.json describes, of the user's `own` stage or of one of ours.
+
+    Raises InputError if the stage is not what it was.
+    """
+    known = own or stage_named(manifest.stage)
     suited = (stage.suited(manifest.start) for stage in (known, known.for_demo()))
     asked = [stage for stage in suited if stage.parameters == manifest.parameters]
     if not asked:
@@ -109,6 +114,7 @@ def study_of(manifest: Manifest) -> Study:
         manifest.reference,
         manifest.is_smoke,
         manifest.rounds,
+        manifest.own_files,
     )
 
 

@@ -11,6 +11,7 @@ from search_spaces.stages import OPTIONAL, STAGES
 from search_spaces.study import SAMPLERS, SCHEDULERS
 from storage.data_source import BY_FOLDER, SYNTHETIC, Source
 from studies.arguments import amount, folder, grouping, minutes, positive, seed
+from studies.own_files import OwnStage, own_encoder
 from studies.request import SMOKE, Request
 from studies.resources import Resources
 from studies.wandb_process import WANDB_MODES
@@ -34,12 +35,19 @@ class Parser(argparse.ArgumentParser):
 
 
 def _what_is_asked(group: Group) -> None:
-    group.add_argument("--stage", metavar="STAGE", help=f"one of: {', '.join(STAGE_NAMES)}")
+    group.add_argument(
+        "--stage", metavar="STAGE", help=f"one of: {', '.join(STAGE_NAMES)}; or FILE.py with one of your own"
+    )
     group.add_argument(
         "--start",
         type=user_path,
         metavar="BEST.JSON",
         help="start from this config (default: the newest adopted one of the stages before)",
+    )
+    group.add_argument(
+        "--encoder",
+        metavar="FILE.py:NAME",
+        help="a torch module of your own in place of the start's encoder: NAME makes it, (B, 3, S, S) to (B, E)",
     )
     group.add_argument(
         "--resume",
@@ -174,8 +182,8 @@ def parser(description: str | None = None) -> Parser:
     return p
 
 
-def request(args: argparse.Namespace) -> Request:
-    """Return what the arguments ask for."""
+def request(args: argparse.Namespace, own: OwnStage | None = None) -> Request:
+    """Return what the arguments ask for; `own` is the user's stage that --stage names, if it names one."""
     given = vars(args)
     read = ("split", "drop_small_classes", "skip_bad", "ship_class", "group_by", "merge_splits")
     asked = ("start", "trials", "epochs", "repeats", "minutes", "rounds", "seed", "sampler", "scheduler", "smoke")
@@ -185,6 +193,8 @@ def request(args: argparse.Namespace) -> Request:
         name=args.study,
         chain=args.stage == ALL,
         optional=tuple(args.optional or ()),
+        encoder=own_encoder(args.encoder) if args.encoder else None,
+        own_stage=own.file if own else None,
         **{name: given[name] for name in asked},
     )
 

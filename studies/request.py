@@ -10,9 +10,10 @@ from typing import Any
 
 from search_spaces.stage import Budget, Kept, Stage
 from search_spaces.stages import chain_with, stages_before
-from search_spaces.study import Sampler, Scheduler, Start, Study, name_by_time, stretched
+from search_spaces.study import OwnFile, Sampler, Scheduler, Start, Study, name_by_time, stretched
 from storage.data_source import SYNTHETIC, Source
-from trainables.config import TrialConfig
+from studies.own_files import ENCODER, STAGE, OwnEncoder, check_arms, check_own_files, check_ranges, own_files
+from trainables.config import OWN, TrialConfig
 from trainables.errors import InputError
 
 NO_ROUNDS = "asks a search for more trials; {} searches nothing, leave it out"
@@ -25,7 +26,8 @@ class Request:
     """What is to be studied: None is the stage's, the start's or the clock's to say.
 
     `chain`: the request is for all stages in turn, where a stage that varies nothing keeps its own number of trials;
-    `optional` names stages beyond the report's that it takes in.
+    `optional` names stages beyond the report's that it takes in. `encoder` takes the place of the start's.
+    `own_stage` is the file of the stage that is asked, where that is a user's.
     """
 
     source: Source
@@ -43,6 +45,8 @@ class Request:
     smoke: bool = False
     chain: bool = False
     optional: tuple[str, ...] = ()
+    encoder: OwnEncoder | None = None
+    own_stage: OwnFile | None = None
 
     def __post_init__(self) -> None:
         """Raise InputError for options that contradict each other."""
@@ -96,12 +100,21 @@ class Request:
         if self.rounds and stage.varied:
             budget = replace(budget, rounds=self.rounds)
         config = stretched(start.config, budget.epochs) if start.found else start.config
-        return Study(stage, name, config, budget, self.seed, self.sampler, self.scheduler, report, self.smoke)
+        if self.own_stage:
+            check_arms(stage, config)
+        files = own_files(self.own_stage, start.encoder)
+        study = Study(
+            stage, name, config, budget, self.seed, self.sampler, self.scheduler, report, self.smoke, own_files=files
+        )
+        if self.own_stage:
+            check_ranges(study)
+        return study
 
     def typed_start(self) -> Start | None:
         """Return the config of --start, if one was given; raise InputError where the file holds none.
 
-        A file of weights that it names lies beside it, unless its path is whole.
+        A file of weights that it names lies beside it, unless its path is whole. Code that it names is not run: a
+        config may come from anywhere, so its own encoder is one that is typed too.
         """
         from storage.folder import read_config
 
@@ -113,7 +126,22 @@ class Request:
             if not weights.is_file():
                 raise InputError(f"{self.start}: init.weights {weights}: no such file")
             config = config.override({"init.weights": str(weights)})
-        return Start(config, str(self.start), found=True)
+        if config.network.encoder == OWN and not self.encoder:
+            raise InputError(
+                f"{self.start}: has an encoder of its own, {config.network.own}, whose code is not run unasked; give "
+                "its file with --encoder FILE.py:NAME"
+            )
+        return self._with_encoder(Start(config, str(self.start), found=True))
+
+    def first_start(self) -> Start:
+        """Return what a chain starts from: the config of --start, else the baseline."""
+        return self.typed_start() or self._with_encoder(Start())
+
+    def _with_encoder(self, start: Start) -> Start:
+        """The start with the encoder that was typed, if one was."""
+        if self.encoder is None:
+            return start
+        return replace(start, config=self.encoder.on(start.config), encoder=self.encoder.file)
 
     def starting_config(self, stage: Stage) -> Start:
         """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
@@ -124,15 +152,18 @@ class Request:
         for before in stages_before(stage):
             best = adopted_config(self.results, before.name, smoke=self.smoke)
             if best:
-                same = read_manifest(best.parent).data.asked.path == self.source.path
-                return Start(read_config(best), str(best), found=same)
-        return Start()
+                manifest, config = read_manifest(best.parent), read_config(best)
+                encoder = manifest.own_files.get(ENCODER) if config.network.encoder == OWN else None
+                same = manifest.data.asked.path == self.source.path
+                return self._with_encoder(Start(config, str(best), same, encoder))
+        return self._with_encoder(Start())
 
     def settings(self) -> dict[str, Any]:
         """Return what must be equal for a chain to be resumed: everything that decides its figures."""
         names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke")
         own = {name: getattr(self, name) for name in names}
         own |= {"rounds": self.rounds} if self.rounds else {}  # chains of older versions know of none
+        own |= {"encoder": [self.encoder.file.digest, self.encoder.file.name]} if self.encoder else {}
         own |= {"ship_class": self.source.ship_class, "start": str(self.start) if self.start else None}
         return own | ({"optional": list(self.optional)} if self.optional else {})  # older chains lack it
 
@@ -147,6 +178,7 @@ def plan(study: Study, start: Start) -> str:
         f"budget: {_budget(study)}",
         "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
     ]
+    lines += [f"{option}: {file.typed}, SHA-256 {file.digest}" for option, file in study.own_files.items()]
     for parameter in study.stage.parameters:
         lines.append(f"  {parameter.role:10s} {parameter.path:24s} {parameter.domain or ''!s:32s} {parameter.because}")
     return "\n".join(lines)
@@ -172,11 +204,13 @@ def _budget(study: Study) -> str:
     )
 
 
-def check_unchanged(typed: Mapping[str, Any], folder: Path) -> Source:
+def check_unchanged(asked: Request, typed: Mapping[str, Any], folder: Path) -> Source:
     """Return the images of the study in `folder`; refuse what was `typed` (by option) if it was started otherwise."""
     from storage.folder import read_manifest
 
     manifest = read_manifest(folder)
+    encoder = asked.encoder.file if asked.encoder else None
+    check_own_files(manifest, {ENCODER: encoder, STAGE: asked.own_stage}, folder)
     source = manifest.data.asked
     before = {
         "start": manifest.start_from,

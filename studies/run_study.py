@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from analysis.commands import sync_command
-from search_spaces.stage import SELECTED
+from search_spaces.stage import SELECTED, Stage
 from search_spaces.study import Study
 from storage.data_source import Source
 from storage.folder import StudyRecord, read_study, reading, with_manifest
@@ -26,6 +26,8 @@ from studies.resources import describe
 from studies.session import Session, Where, beginning, check_writable, open_session, say
 from studies.training import Training
 from studies.wandb_process import shown_on_wandb
+from trainables.config import OWN
+from trainables.encoder_path import encoder_path
 from trainables.errors import Halted, InputError, what_happened
 
 Ended = Literal["done", "nothing finished", "halted", "interrupted"]
@@ -54,7 +56,7 @@ def carry_out(study: Study, start_from: str, source: Source, where: Where) -> tu
 def run_study(study: Study, start_from: str, session: Session) -> Conducted:
     """Carry out a new study."""
     folder = study_folder(study, session.results)
-    _check_weights(study)
+    check_encoders(study)
     with contextlib.ExitStack() as holding:
         with beginning(folder):
             folder.mkdir(parents=True, exist_ok=True)  # a folder that was made and nothing more is no study yet
@@ -70,7 +72,8 @@ def run_study(study: Study, start_from: str, session: Session) -> Conducted:
         say(
             f"{study.stage.name}: {study.stage.question} "
             f"({_size(study)}; start: {start_from}; "
-            f"{describe(session.resources, session.cluster)}; encoder: {session.encoder})"
+            f"{describe(session.resources, session.cluster)}; "
+            f"encoder: {encoder_path(study.start.network, session.resources.device)})"
         )
         return _carry_out(study, session, record)
 
@@ -80,8 +83,12 @@ def _size(study: Study) -> str:
     return f"{minutes:g} minutes of trials of {epochs} epochs" if minutes else f"{trials} x {epochs} epochs"
 
 
-def resume_study(folder: Path, trials: int | None, session: Session, rounds: int | None = None) -> Conducted:
+def resume_study(
+    folder: Path, trials: int | None, session: Session, rounds: int | None = None, own: Stage | None = None
+) -> Conducted:
     """Go on with the study in `folder`, with `trials` in all, or as many `rounds`, if that is more.
+
+    `own` is its stage where that is a user's.
 
     Raises InputError where it is no study, another process holds it, or the chips are not those it was started on.
     """
@@ -91,8 +98,8 @@ def resume_study(folder: Path, trials: int | None, session: Session, rounds: int
         record = read_study(folder)
         _check_same_data(folder, record.manifest, session)
         with reading(folder):
-            study = study_of(record.manifest)
-        _check_weights(study)
+            study = study_of(record.manifest, own)
+        check_encoders(study)
         if trials and trials < study.budget.trials:
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
         if rounds and rounds < study.budget.rounds:
@@ -115,13 +122,13 @@ def resume_study(folder: Path, trials: int | None, session: Session, rounds: int
         return _carry_out(study, session, record)
 
 
-def _check_weights(study: Study) -> None:
-    """Raise InputError for a file of weights that no trial could start with: said once, before any of them does."""
-    if study.start.init.weights:
-        from trainables.encoders import check_weights
+def check_encoders(study: Study) -> None:
+    """Raise InputError for weights or an own encoder that no trial could use: said once, before any of them does."""
+    if study.start.init.weights or study.start.network.encoder == OWN:
+        from trainables.encoders import check_encoder
 
         for arm in study.arms():
-            check_weights(study.start.override(arm.values))
+            check_encoder(study.start.override(arm.values))
 
 
 def is_reported(record: StudyRecord) -> bool:

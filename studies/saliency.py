@@ -57,7 +57,7 @@ def draw_examples(folder: Path, data: TrialData, path: Path) -> None:
     The surest of each kind, right ones from both classes of answer: the pairs are validation's, so no picture is a look
     at the test split.
     """
-    verifier, validation = Verifier.load(folder), load(data.validation, data)
+    verifier, validation = Verifier.load(folder, own_code=True), load(data.validation, data)
     everything = torch.arange(len(data.validation.images))
     with torch.no_grad():
         embedded = [network.encode(validation.chips.batch(everything)) for network in verifier.networks]

@@ -52,6 +52,9 @@ def parser() -> Parser:
         help="score of difference, 0 to 1, below which a pair is called similar (default: 0.5; report.json of a final "
         "study has those chosen on validation)",
     )
+    p.add_argument(
+        "--own-code", action="store_true", help="run the code of a verifier whose encoder is its user's own (--encoder)"
+    )
     p.add_argument("first", type=user_path, metavar="A", help="an image, or a folder of images")
     p.add_argument("second", type=user_path, metavar="B", help="an image, or a folder of images")
     return p
@@ -122,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser().parse_args(argv)
         if not 0 <= args.threshold <= 1:
             raise InputError(f"--threshold {args.threshold:g}: a score lies in 0 to 1")
-        verifier = Verifier.load(args.model)
+        verifier = Verifier.load(args.model, args.own_code)
         for doubt in _failed_checks(args.model):
             print(f"note: {args.model}: {printable(doubt)}", file=sys.stderr)
         for first, second, similar, probability in compare(verifier, args.first, args.second, args.threshold):

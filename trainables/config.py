@@ -7,6 +7,7 @@ values stand beside each field as data and are checked once, when the object is 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import sys
 from collections.abc import Mapping
@@ -24,12 +25,14 @@ ENCODERS: Mapping[str, tuple[int, int]] = {
     "small": (8, 512),
     "koch": (105, 105),
     "resnet18": (32, 512),
+    "own": (8, 512),
 }
+OWN = "own"  # a user's, from a file of theirs
 
 # values other than the default that some encoders alone take
-_PICTURES = ("small", "koch", "resnet18")
+_PICTURES = ("small", "koch", "resnet18", "own")
 TAKEN_BY: Mapping[str, tuple[str, ...]] = {
-    "network.batch_norm": ("report", "koch"),  # the others have it
+    "network.batch_norm": ("report", "koch"),  # the others have it, or not, by themselves
     "augmentation.crop": _PICTURES,
     "augmentation.turn": _PICTURES,
     "augmentation.brightness": _PICTURES,
@@ -45,6 +48,8 @@ LATER = frozenset(
         "augmentation.turn",
         "augmentation.brightness",
         "network.encoder",
+        "network.own",
+        "network.source",
         "network.width",
         "network.depth",
         "network.embedding",
@@ -81,6 +86,15 @@ class _Checked:
             _check(f"{type(self).__name__.lower()}.{entry.name}", value, entry)
             if isinstance(entry.default, float):  # JSON may say 0 for 0.0; a config holds one of them
                 object.__setattr__(self, entry.name, float(value))
+
+
+def check_value(path: str, value: object) -> None:
+    """Raise ConfigError for a value that no config could have at `path`, whatever its other values, or no such path."""
+    _value(TrialConfig(), path)
+    head, _, tail = path.rpartition(".")
+    part = getattr(TrialConfig(), head) if head else TrialConfig()
+    entry = next(entry for entry in dataclasses.fields(part) if entry.name == tail)
+    _check(path, value, entry)
 
 
 def _check(name: str, value: object, entry: dataclasses.Field[Any]) -> None:
@@ -127,9 +141,13 @@ class Network(_Checked):
     `width` (channels of the first block) and `depth` (blocks) are read by `small`, `embedding` (numbers a chip is
     described by) by `small` and `resnet18`. `head` compares two embeddings: `l1`, their absolute differences weighted
     by a linear layer, as the report's; or `distance`, how far apart they lie as unit vectors (trainables/model.py).
+    The encoder `own` is a user's: `own` is its FILE.py:NAME, `source` the text of that file, which is all that a trial,
+    a checkpoint or a kept verifier needs of it. A config with another encoder has neither.
     """
 
     encoder: str = _one_of(*ENCODERS)
+    own: str = _text("")
+    source: str = _text("")
     batch_norm: bool = _switch(False)
     dropout_conv: float = _number(0.0, 0.0, 0.95)
     dropout_out: float = _number(0.0, 0.0, 0.95)
@@ -250,6 +268,10 @@ class TrialConfig(_Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.network.encoder == OWN and not (self.network.own and self.network.source):
+            raise ConfigError("network.encoder is own; --encoder FILE.py:NAME says which that is")
+        if self.network.encoder != OWN and (self.network.own or self.network.source):
+            object.__setattr__(self, "network", dataclasses.replace(self.network, own="", source=""))
         least, most = ENCODERS[self.network.encoder]
         if not least <= self.data.side <= most:
             takes = f"{least}" if least == most else f"{least} to {most}"
@@ -317,7 +339,8 @@ def _value(config: TrialConfig, path: str) -> Any:
     for name in path.split("."):
         names = {entry.name for entry in dataclasses.fields(value)} if dataclasses.is_dataclass(value) else set()
         if name not in names:
-            raise ConfigError(f"unknown configuration path {path!r}")
+            near = difflib.get_close_matches(path, config.by_path(), 1)
+            raise ConfigError(f"unknown configuration path {path!r}" + (f"; did you mean {near[0]}?" if near else ""))
         value = getattr(value, name)
     if dataclasses.is_dataclass(value):
         raise ConfigError(f"configuration path {path!r} names a group; name one value, such as {path}.kind")

@@ -54,5 +54,5 @@ def unpack(config: TrialConfig, tensors: Mapping[str, Tensor]) -> list[SiameseNe
         network = SiameseNetwork(config.network, config.data)
         own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         network.load_state_dict(own)
-        networks.append(network.to(memory_format=torch.channels_last).eval())
+        networks.append(network.laid_out().eval())
     return networks

@@ -26,8 +26,7 @@ def pair_milliseconds(config: TrialConfig, data: TrialData) -> float:
     """
     validation, loss = load(data.validation, data), make_loss(config.loss)
     members = config.ensemble.members if config.ensemble.combine == "average" else 1
-    networks = [SiameseNetwork(config.network, config.data).eval() for _ in range(members)]
-    networks = [network.to(memory_format=torch.channels_last) for network in networks]
+    networks = [SiameseNetwork(config.network, config.data).laid_out().eval() for _ in range(members)]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

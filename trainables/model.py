@@ -16,6 +16,7 @@ from trainables.config import Data, Network
 from trainables.dropout import Dropout
 from trainables.encoders import make_encoder
 from trainables.encoders.encoder import Weighted
+from trainables.encoders.own import Own
 from trainables.stored_chips import Batch
 
 TINY = 1e-12  # keeps the gradient of a distance finite where two embeddings are equal
@@ -70,10 +71,14 @@ class SiameseNetwork(nn.Module):
         return {**self.encoder.layer_groups(), "out": [self.out] if isinstance(self.out, nn.Linear) else []}
 
     def draw_from(self, generator: Generator) -> None:
-        """Let dropout draw from `generator`."""
+        """Let dropout, and whatever a user's own module draws, draw from `generator`."""
         for layer in self.modules():
-            if isinstance(layer, Dropout):
+            if isinstance(layer, Dropout | Own):
                 layer.generator = generator
+
+    def laid_out(self, device: str = "cpu") -> SiameseNetwork:
+        """Return the network on `device`, its weights in the memory format of its encoder."""
+        return self.to(device).to(memory_format=self.encoder.memory_format)
 
 
 class Distance(nn.Module):

@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
 
 from trainables.config import TrialConfig
+from trainables.errors import ConfigError
 
 Status = Literal["finished", "stopped", "infeasible", "failed"]
 INTERRUPTED = "interrupted"  # the reason of a trial that Ctrl-C cut off: it says nothing about its config
@@ -52,6 +53,12 @@ class Metric:
 
     name: str
     goal: Literal["min", "max"]
+
+    def __post_init__(self) -> None:
+        if self.name not in EPOCH_FIELDS or self.goal not in ("min", "max"):
+            raise ConfigError(
+                f"metric {self.name!r}, {self.goal!r}: one of {', '.join(EPOCH_FIELDS[1:])}, and min or max"
+            )
 
     def value(self, epoch: EpochMetrics) -> float:
         """Return this metric of one epoch."""

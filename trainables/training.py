@@ -26,6 +26,7 @@ from trainables.model import SiameseNetwork
 from trainables.optimisers import make_optimiser, take_step
 from trainables.result import EpochMetrics
 from trainables.schedules import learning_rates
+from trainables.seeded import seeded
 from trainables.stored_chips import Tensors, load
 
 ENCODE_BATCH = 256
@@ -44,11 +45,12 @@ class Member:
     @classmethod
     def fresh(cls, config: TrialConfig, device: str = "cpu") -> Member:
         """Return an untrained member, its weights and its random stream decided by `config.seed`."""
-        model = SiameseNetwork(config.network, config.data)
+        with seeded(config.seed):  # for what a user's own module draws when it is made
+            model = SiameseNetwork(config.network, config.data)
         initialise(model, config.init.kind, Generator().manual_seed(config.seed))
         if config.init.weights:
             model.encoder.start_with(config.init.weights)
-        model = model.to(device).to(memory_format=torch.channels_last)
+        model = model.laid_out(device)
         optimiser = make_optimiser(config.optimiser, model.parameters())
         # the order of pairs has a stream of its own: other weights, augmentation or dropout see the same batches
         order, generator = (Generator().manual_seed(config.seed ^ stream) for stream in (0x0D3E, 0x5EED))

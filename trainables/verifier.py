@@ -1,4 +1,6 @@
-"""A trained verifier to keep and to use: plain tensors beside a description, without code in either.
+"""A trained verifier to keep and to use: plain tensors beside a description.
+
+There is code in it only where a user trained an encoder of their own: as text, which is not run unasked.
 
 results/final/STUDY/verifier.safetensors    the weights of one network, or of an ensemble's members
 results/final/STUDY/verifier.json           its config, the scale and the channel statistics it was trained with
@@ -18,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainables.config import SIDE, Data, TrialConfig
+from trainables.config import OWN, SIDE, Data, TrialConfig
 from trainables.data import Images, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.errors import InputError
@@ -70,8 +72,11 @@ class Verifier:
     side: int = SIDE
 
     @classmethod
-    def load(cls, folder: Path) -> Verifier:
-        """Load the verifier of a study folder; raise InputError, naming the file, where there is none to be used."""
+    def load(cls, folder: Path, own_code: bool = False) -> Verifier:
+        """Load the verifier of a study folder; raise InputError, naming the file, where there is none to be used.
+
+        The code of a user's own encoder, which is kept with its config, is run only where `own_code` allows it.
+        """
         description = _read_description(folder / DESCRIPTION)
         try:
             config = TrialConfig.from_dict(description["config"])
@@ -83,6 +88,11 @@ class Verifier:
             side = Data(side=description.get("side", SIDE)).side  # SIDE: of verifiers kept before there were others
         except (KeyError, TypeError, ValueError, OverflowError, InputError) as error:
             raise InputError(f"{folder / DESCRIPTION}: describes no verifier ({error}); it was edited") from error
+        if config.network.encoder == OWN and not own_code:
+            raise InputError(
+                f"{folder / DESCRIPTION}: its encoder, {config.network.own}, is code that is kept with it; where you "
+                "trust that, --own-code lets it run"
+            )
         try:
             networks = unpack(config, load_file(folder / WEIGHTS))
         except (OSError, RuntimeError, SafetensorError) as error:

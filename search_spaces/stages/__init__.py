@@ -33,8 +33,10 @@ def stage_named(name: str) -> Stage:
 
 
 def stages_before(stage: Stage) -> tuple[Stage, ...]:
-    """Return the stages that come before `stage` in the experiment, the nearest first."""
-    return STAGES[: STAGES.index(stage)][::-1]
+    """Return the stages that come before `stage` in the experiment, the nearest first; a user's own follows the last
+    one that adopts something."""
+    names = [each.name for each in STAGES]
+    return STAGES[: names.index(stage.name if stage.name in names else FINAL.name)][::-1]
 
 
 def stage_after(stage: Stage, optional: Collection[str] = ()) -> Stage | None:

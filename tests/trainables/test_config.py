@@ -86,12 +86,15 @@ def test_a_config_is_frozen():
         ("augmentation.theta", 1.5, "0 to 1"),
         ("data.side", 64, "data.side is 64; the encoder report takes 75"),
         ("network.encoder", "koch", "data.side is 75; the encoder koch takes 105"),
-        ("network.encoder", "vgg", "report, small, koch, resnet18"),
+        ("network.encoder", "vgg", "report, small, koch, resnet18, own"),
+        ("network.encoder", "own", "--encoder FILE.py:NAME says which"),
+        ("network.source", 3, "must be text"),
+        ("optimiser.lrr", 0.1, "unknown configuration path 'optimiser.lrr'; did you mean optimiser.lr?"),
         ("network.batch_norm", 1, "network.batch_norm is 1; it must be true or false"),
         ("data.partners", "new", "fixed, fresh"),
         ("network.head", "cosine", "l1, distance"),
         ("init.weights", 3, "init.weights is 3; it must be text"),
-        ("augmentation.crop", 0.2, "augmentation.crop is 0.2; small, koch, resnet18 take it, report does not"),
+        ("augmentation.crop", 0.2, "augmentation.crop is 0.2; small, koch, resnet18, own take it, report does not"),
         ("augmentation.brightness", 1.2, "0 to 1"),
         ("ensemble.members", 6, "1 to 5"),
         ("loss.margin", 0, "loss.margin is 0"),
@@ -140,6 +143,15 @@ def test_values_that_are_legal_only_together_are_set_together():
     assert TrialConfig.from_dict(config.to_dict()) == config
     sides = [config.override({"network.encoder": "small", "data.side": side}).data.read_at for side in (8, 75, 76, 105)]
     assert sides == [75, 75, 90, 105]
+
+
+def test_code_of_ones_own_stays_with_its_encoder():
+    """A config that turns to another encoder has no code left; what is drawn from one with code follows from the code."""
+    plain = TrialConfig()
+    own = plain.override({"network.encoder": "own", "network.own": "f.py:Net", "network.source": "x = 1"})
+    assert TrialConfig.from_dict(own.to_dict()) == own
+    assert own.override({"network.encoder": "report"}) == plain
+    assert own.identity() != own.override({"network.source": "x = 2"}).identity()
 
 
 @pytest.mark.parametrize("content", [[], "lr", {"optimiser": 3}, {"optimiser": {"lr": {}}}, {"nothing": 1}])

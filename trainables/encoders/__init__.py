@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from trainables.config import Network, TrialConfig
+from trainables.config import OWN, Network, TrialConfig
 from trainables.encoders.encoder import Encoder
 from trainables.encoders.koch import Koch
+from trainables.encoders.own import Own
 from trainables.encoders.report import Report
 from trainables.encoders.resnet18 import ResNet18
 from trainables.encoders.small import Small
@@ -16,6 +17,7 @@ ENCODERS: Mapping[str, Callable[[Network, int], Encoder]] = {  # of the side of 
     "small": Small,
     "koch": Koch,
     "resnet18": ResNet18,
+    "own": Own,
 }
 
 
@@ -24,7 +26,16 @@ def make_encoder(network: Network, side: int) -> Encoder:
     return ENCODERS[network.encoder](network, side)
 
 
-def check_weights(config: TrialConfig) -> None:
-    """Raise InputError where the file of weights that `config` names is missing, or does not fit its encoder."""
+def check_encoder(config: TrialConfig) -> None:
+    """Raise InputError where no trial of `config` could start.
+
+    So it is where the file of weights that it names is missing or does not fit, and where an own encoder does not keep
+    what it must promise.
+    """
+    if not (config.init.weights or config.network.encoder == OWN):
+        return
+    encoder = make_encoder(config.network, config.data.side)
     if config.init.weights:
-        make_encoder(config.network, config.data.side).start_with(config.init.weights)
+        encoder.start_with(config.init.weights)
+    if isinstance(encoder, Own):
+        encoder.check(config.data.side)

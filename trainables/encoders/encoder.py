@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from trainables.stored_chips import Batch
@@ -19,6 +20,7 @@ class Encoder(nn.Module):
     """
 
     embedding: int
+    memory_format: torch.memory_format = torch.channels_last  # of its weights and of what passes through it
 
     def features(self, chips: Batch | Tensor) -> Tensor:
         """Return the last map (B, F, h, w) that still has places, of stored chips or normalised ones (B, 3, S, S)."""
