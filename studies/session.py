@@ -37,8 +37,10 @@ FREE_BYTES = 200 * 2**20  # a study with its checkpoints, figures and Ray's own 
 def read_source(source: Source, results: Path | None = None) -> PreparedData:
     """Read and split the chips, past what lies in `results`; raise InputError where they cannot be used."""
     data = prepare(_chips(source, results), source.split, drop_small_classes=source.drop_small_classes)
-    if source.ship_class is not None and source.ship_class not in data.chips.classes:
-        raise InputError(f"--ship-class {source.ship_class!r}: the classes are {listed(data.chips.classes)}")
+    tested = data.classes_of("test")  # all of them, unless whole classes are held out
+    if source.ship_class is not None and source.ship_class not in tested:
+        held_out = "classes" if source.split != "classes" else "held-out classes"
+        raise InputError(f"--ship-class {source.ship_class!r}: the {held_out} are {listed(tested)}")
     return data
 
 

@@ -27,7 +27,7 @@ from trainables.images.scale import OF_FILES, Scale
 from trainables.losses import PairLoss, make_loss
 from trainables.model import SiameseNetwork
 from trainables.stored_chips import StoredChips
-from trainables.training import ENCODE_BATCH
+from trainables.training import encode
 
 WEIGHTS, DESCRIPTION = "verifier.safetensors", "verifier.json"
 EIGHT_BIT, RENDERED, RAW = "8-bit", "rendered", "raw"  # what the numbers of a training chip were
@@ -113,8 +113,8 @@ class Verifier:
 
         Raises InputError where it never saw such.
         """
-        batches = StoredChips.of(self.on_scale(images), self.mean, self.sd).batches(ENCODE_BATCH)
-        return [torch.cat([network.encode(batch) for batch in batches]) for network in self.networks]
+        chips = StoredChips.of(self.on_scale(images), self.mean, self.sd)
+        return [encode(network, chips) for network in self.networks]
 
     @torch.no_grad()
     def score(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
