@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from analysis.intervals import difference_interval, ratio_interval
-from analysis.thresholds import Floats, area_under_roc, best_f1, best_roc
+from analysis.thresholds import Floats, area_under_roc, best_f1, best_roc, equal_error_rate
 from storage.report_json import Gain, TestScore
 from trainables.config import TrialConfig
 from trainables.data import Part
@@ -63,7 +63,7 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Task:
-    """Pairs of test chips to be judged; `first` and `second` (P,) number the pictures that the chips show."""
+    """Pairs of test chips to be judged; `first` and `second` (P,) number what the chips are one look of."""
 
     name: str
     part: Part
@@ -82,7 +82,7 @@ def scored(task: Task, finalist: Finalist, runs: Sequence[Floats], thresholds: S
     counts = [
         confusion(torch.from_numpy(run), target, threshold) for run, threshold in zip(runs, thresholds, strict=True)
     ]
-    median = finalist.median()
+    median, different = finalist.median(), task.part.pairs.target.astype(np.float64)
     similar, called = task.similar, runs[median] < thresholds[median]
     everything = np.ones(len(similar), dtype=bool)
     return TestScore(
@@ -92,7 +92,8 @@ def scored(task: Task, finalist: Finalist, runs: Sequence[Floats], thresholds: S
         jaccard_interval=ratio_interval(called & similar, called | similar, task.first, task.second),
         **asdict(counts[median]),
         threshold=thresholds[median],
-        auc=area_under_roc(runs[median], task.part.pairs.target.astype(np.float64)),
+        auc=area_under_roc(runs[median], different),
+        eer=equal_error_rate(runs[median], different),
         pairs=len(target),
         seed=finalist.seeds[median],
         runs_accuracy=tuple(run.accuracy for run in counts),

@@ -37,16 +37,18 @@ def write_summary(results: Path) -> Path:
         raise InputError(f"{results}: no finished study; give a results folder, or results/<stage>/<study>")
     final = studies.get("final")
     rows = (final.report.measured.rows if final else None) or ()
+    who = final.report.measured.identification if final else None
     summary = {
         "schema": SCHEMA,
         "published": [_beside(figure, final, rows) for figure in PUBLISHED],
         "tests": to_plain(rows),
+        "identification": to_plain(who),
         "stages": [_stage_row(study, results) for newest in studies.values() for study in _with_earlier_rounds(newest)],
         "notes": _notes(studies),
     }
     write_json(results / "summary.json", summary)
     figures = embedded(final.record.path / "figures", FIGURES, {}) if final else []
-    page = render_page("summary.html.jinja", summary=summary, tests=rows, figures=figures)
+    page = render_page("summary.html.jinja", summary=summary, tests=rows, who=who, figures=figures)
     write_text(results / "summary.html", page)
     return results / "summary.html"
 

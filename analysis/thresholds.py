@@ -35,6 +35,22 @@ def area_under_roc(score: Floats, target: Floats) -> float | None:
     return float(roc_auc_score(target, score))
 
 
+def equal_error_rate(score: Floats, target: Floats) -> float | None:
+    """Return the error at which as large a share of different pairs is called similar as of similar ones different.
+
+    Between two thresholds both shares are taken to change in a line. None without similar pairs, or without different
+    ones.
+    """
+    if len(np.unique(target)) < 2:
+        return None
+    _, tn, fp, fn, tp = _claims(score, target)
+    accepted, rejected = fp / (fp + tn), fn / (fn + tp)
+    after = int(np.argmax(accepted >= rejected))  # nothing is accepted at the first threshold, all at the last
+    gap = rejected - accepted
+    share = gap[after - 1] / (gap[after - 1] - gap[after])
+    return float(accepted[after - 1] + share * (accepted[after] - accepted[after - 1]))
+
+
 def _claims(score: Floats, target: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Every threshold that makes a difference, and TN, FP, FN, TP of claiming "similar" below it.
 

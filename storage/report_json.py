@@ -131,6 +131,7 @@ class TestScore:
     seed: int
     runs_accuracy: tuple[float, ...]
     runs_jaccard: tuple[float, ...]
+    eer: float | None = None  # older versions did not measure it
 
     __test__ = False  # a score, not a test case
 
@@ -160,6 +161,47 @@ class TestRow(TestScore):
     gain: Gain | None = None
 
 
+Unit = Literal["chip", "group", "class"]
+
+
+@dataclass(frozen=True)
+class Identified:
+    """How often a config in one `role` named the class of a held-out chip right: the median run, and all `runs_`.
+
+    `task` says among what, `chance` what guessing would reach. `queries` chips of `classes` classes were asked about in
+    `trials`; the 95 % interval of `accuracy` takes a `unit` for one look.
+    """
+
+    task: str
+    role: str
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    chance: float
+    trials: int
+    queries: int
+    classes: int
+    unit: Unit
+    seed: int
+    runs_accuracy: tuple[float, ...]
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Return the mean of all seeds."""
+        return fmean(self.runs_accuracy)
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What the held-out chips say of a verifier that is asked who, and a sentence for each thing left out.
+
+    `unseen`: none of the classes was trained on.
+    """
+
+    unseen: bool
+    rows: tuple[Identified, ...]
+    left_out: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Cost:
     """What an arm's best `trial` by validation reached, and costs: `seconds` of training, `milliseconds` a pair at use.
@@ -177,7 +219,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the test split said: scores of both configs, the gain, and in `final` the rows of the examination.
+    """What the test split said: scores of both configs, the gain, in `final` the examination and the identification.
 
     And where arms are networks what each costs. Nothing can make it again without another look, or without the chips,
     so a report that is written again keeps it.
@@ -188,6 +230,7 @@ class Measured:
     gain: Gain | None = None
     rows: tuple[TestRow, ...] | None = None
     costs: tuple[Cost, ...] | None = None
+    identification: Identification | None = None
 
 
 @dataclass(frozen=True)
@@ -295,6 +338,7 @@ class Report:
         beside = own["baseline"] and own["baseline"] | {"test": measured["compared"]}
         tested = {"test": measured["selected"], "gain": measured["gain"]}
         tested |= {"tests": measured["rows"], "costs": measured["costs"]}
+        tested |= {"identification": measured["identification"]}
         return {"schema": SCHEMA, "intervals": "95 %"} | own | {"baseline": beside} | tested
 
     @staticmethod
@@ -309,6 +353,7 @@ class Report:
             gain=_part(Gain, content, "gain"),
             rows=listed.tests,
             costs=listed.costs,
+            identification=_part(Identification, content, "identification"),
         )
         return replace(report, measured=measured)
 

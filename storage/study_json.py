@@ -22,12 +22,13 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class SplitSizes:
-    """How the chips were split, and how many each part has."""
+    """How the chips were split, and how many each part has; where whole `classes` were held out, each part's names."""
 
     kind: str
     train: int
     validation: int
     test: int
+    classes: Mapping[str, tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True)

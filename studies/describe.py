@@ -141,7 +141,7 @@ def _data(data: PreparedData, trial_data: TrialData, source: Source) -> DataDesc
         digest=data.chips.digest(),
         classes=tuple(data.chips.classes),
         counts=data.chips.counts(),
-        split=SplitSizes(data.split.kind, **data.split.sizes()),
+        split=_split(data),
         groups=len(np.unique(data.groups)),
         grouping=described_grouping(data),
         pairs={name: PairCount(len(own), own.similar_share) for name, own in pairs.items()},
@@ -151,6 +151,12 @@ def _data(data: PreparedData, trial_data: TrialData, source: Source) -> DataDesc
         options=tuple(source.options()),
         read=source,
     )
+
+
+def _split(data: PreparedData) -> SplitSizes:
+    sizes = data.split.sizes()
+    whole = {part: data.classes_of(part) for part in sizes} if data.split.kind == "classes" else None
+    return SplitSizes(data.split.kind, **sizes, classes=whole)
 
 
 def described_grouping(data: PreparedData) -> Grouping:

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from analysis.identification import Answers, HeldOut, Questions, answered, draw_questions, identification
 from analysis.scores import CRITERIA, THRESHOLD, Finalist, Judged, Task, accuracy_gain, scored
 from analysis.thresholds import Floats
-from storage.report_json import Gain, TestRow, TestScore
+from storage.report_json import Gain, Identification, TestRow, TestScore
 from storage.whole_files import append_line, now
 from trainables.config import TrialConfig
 from trainables.data import Part, PreparedData, TrialData
@@ -20,8 +21,8 @@ from trainables.ensemble import mean_score, unpack
 from trainables.losses import make_loss
 from trainables.metrics import cosine_distance
 from trainables.pairs import Pairs
-from trainables.stored_chips import Tensors, load
-from trainables.training import encode_pairs
+from trainables.stored_chips import StoredChips, Tensors, load
+from trainables.training import encode, encode_pairs
 
 LEDGER = "test_ledger.jsonl"
 SHIP_PARTNERS = 15
@@ -71,10 +72,38 @@ def examine(
     return tuple(rows)
 
 
+def identify(data: PreparedData, finalists: Mapping[str, Finalist], results: Path, study: str) -> Identification | None:
+    """Ask each run of each finalist which class a test chip is of; None for a set of two classes."""
+    asked = draw_questions(_held_out(data), data.stream("identification"))
+    if asked is None:
+        return None
+    seen, images = data.for_trials(), data.chips.images[data.split.test]
+    number = sum(len(trials.query) for trials in asked.tasks.values())
+    _note(data, "identification", number, finalists, results, study)
+    chips = StoredChips.of(images, seen.mean, seen.sd)
+    answers = {
+        role: [_answered(finalist.config, weights, chips, asked) for weights in finalist.weights]
+        for role, finalist in finalists.items()
+    }
+    return identification(asked, finalists, answers)
+
+
+def _held_out(data: PreparedData) -> HeldOut:
+    test, unseen = data.split.test, data.split.kind == "classes"
+    return HeldOut(
+        labels=data.chips.labels[test],
+        groups=data.groups[test],
+        units=data.units[test],
+        unit="class" if unseen else "chip" if data.chips.groups is None else "group",
+        unseen=unseen,
+        of=len(data.chips.classes),
+    )
+
+
 def test_pairs(data: PreparedData) -> Task:
     """Return the report's test: each test chip against five others."""
     part = data.part("test", data.split.test)
-    return Task("test pairs", part, *_pictures(data, part))
+    return Task("test pairs", part, *_units(data, part))
 
 
 test_pairs.__test__ = False  # type: ignore[attr-defined]  # a task, not a test case
@@ -83,19 +112,20 @@ test_pairs.__test__ = False  # type: ignore[attr-defined]  # a task, not a test 
 def ship_task(data: PreparedData, ship_class: str | None = None) -> Task:
     """Return the report's classification task (section 2): each test chip of one class against 15 other test chips.
 
-    The class is `ship_class`, else the one called "ship", else the first.
+    The class is `ship_class`, else the one called "ship", else the first, of those that have test chips.
     """
-    names = [name.lower() for name in data.chips.classes]
-    label = data.chips.classes.index(ship_class) if ship_class else names.index("ship") if "ship" in names else 0
+    names = data.classes_of("test")
+    ships = [name for name in names if name.lower() == "ship"]
+    label = data.chips.classes.index(ship_class or (*ships, *names)[0])
     part = data.part("ship task", data.split.test, SHIP_PARTNERS)
     own = part.labels[part.pairs.first] == label
     part = Part(part.images, part.labels, Pairs(part.pairs.first[own], part.pairs.second[own], part.pairs.target[own]))
-    return Task(f"{data.chips.classes[label]} task", part, *_pictures(data, part))
+    return Task(f"{data.chips.classes[label]} task", part, *_units(data, part))
 
 
-def _pictures(data: PreparedData, part: Part) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    group = data.groups[data.split.test]
-    return group[part.pairs.first], group[part.pairs.second]
+def _units(data: PreparedData, part: Part) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    unit = data.units[data.split.test]
+    return unit[part.pairs.first], unit[part.pairs.second]
 
 
 def _look(
@@ -107,14 +137,21 @@ def _look(
     study: str,
 ) -> dict[str, list[Scores]]:
     """Score the task's pairs, normalised as what trials have `seen`, with every run of every finalist; note it."""
-    who = ", ".join(f"{role} ({len(finalist.weights)} runs)" for role, finalist in finalists.items())
-    line = {"time": now(), "study": study, "purpose": f"{task.name}: {who}", "pairs": len(task.part.pairs)}
-    append_line(results / LEDGER, line | {"data": data.chips.digest()})
+    _note(data, task.name, len(task.part.pairs), finalists, results, study)
     tensors = load(task.part, seen)
     return {
         role: [_scores(finalist.config, weights, tensors) for weights in finalist.weights]
         for role, finalist in finalists.items()
     }
+
+
+def _note(
+    data: PreparedData, purpose: str, pairs: int, finalists: Mapping[str, Finalist], results: Path, study: str
+) -> None:
+    """Put a look at the test split on record, before it is taken."""
+    who = ", ".join(f"{role} ({len(finalist.weights)} runs)" for role, finalist in finalists.items())
+    line = {"time": now(), "study": study, "purpose": f"{purpose}: {who}", "pairs": pairs}
+    append_line(results / LEDGER, line | {"data": data.chips.digest()})
 
 
 def _of(runs: Mapping[str, Sequence[Scores]], judged: Judged) -> dict[str, list[Floats]]:
@@ -131,3 +168,23 @@ def _scores(config: TrialConfig, weights: Path, tensors: Tensors) -> Scores:
         said.append((loss.score(network, first, second), cosine_distance(first, second)))
     answer, cosine = (mean_score(own).numpy().astype(np.float64) for own in zip(*said, strict=True))
     return {"answer": answer, "cosine": cosine}
+
+
+@torch.no_grad()
+def _answered(config: TrialConfig, weights: Path, chips: StoredChips, asked: Questions) -> dict[str, Answers]:
+    """What a run answers.
+
+    One network is asked for its evidence, which orders chips as its score does, beyond the score's bounds; an ensemble
+    for its score.
+    """
+    loss, networks = make_loss(config.loss), unpack(config, load_file(weights))
+    embedded = [encode(network, chips) for network in networks]
+    distance = np.empty((len(asked.queries), len(chips.pixels)), np.float32)
+    for row, query in enumerate(asked.queries):
+        pairs = [(each[query].expand_as(each), each) for each in embedded]
+        if len(networks) == 1:
+            distance[row] = loss.evidence(networks[0], *pairs[0]).numpy()
+        else:
+            scores = [loss.score(network, *pair) for network, pair in zip(networks, pairs, strict=True)]
+            distance[row] = mean_score(scores).numpy()
+    return answered(asked, distance)

@@ -74,9 +74,9 @@ def _data(group: Group) -> None:
     )
     group.add_argument(
         "--split",
-        choices=("grouped", "random"),
+        choices=("grouped", "random", "classes"),
         default="grouped",
-        help="keep flipped copies on one side (default), or split chip by chip",
+        help="keep flipped copies on one side (default), split chip by chip, or keep whole classes out of training",
     )
     group.add_argument(
         "--ship-class",
@@ -94,7 +94,7 @@ def _data(group: Group) -> None:
     group.add_argument(
         "--merge-splits", action="store_true", help="take train, test, ... of a ready-made split as one set"
     )
-    group.add_argument("--drop-small-classes", action="store_true", help="go on without classes of fewer than 10 chips")
+    group.add_argument("--drop-small-classes", action="store_true", help="go on without classes of too few chips")
     group.add_argument("--skip-bad", action="store_true", help="go on without unreadable images, and list them")
 
 

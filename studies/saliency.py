@@ -58,10 +58,8 @@ def draw_examples(folder: Path, data: TrialData, path: Path) -> None:
     at the test split.
     """
     verifier, validation = Verifier.load(folder, own_code=True), load(data.validation, data)
-    everything = torch.arange(len(data.validation.images))
-    with torch.no_grad():
-        embedded = [network.encode(validation.chips.batch(everything)) for network in verifier.networks]
-    score = verifier.score([e[validation.first] for e in embedded], [e[validation.second] for e in embedded]).numpy()
+    embedded = verifier.encode(validation.chips)
+    score = verifier.score(embedded[validation.first], embedded[validation.second])
     target = validation.target.numpy()
     chosen = examples(score, target)
     if not chosen:

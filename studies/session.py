@@ -42,8 +42,10 @@ def read_source(source: Source, results: Path | None = None, given: Arrays | Non
     """
     chips = given.chips(source.side) if given else _chips(source, results)
     data = prepare(chips, source.split, drop_small_classes=source.drop_small_classes)
-    if source.ship_class is not None and source.ship_class not in data.chips.classes:
-        raise InputError(f"--ship-class {source.ship_class!r}: the classes are {listed(data.chips.classes)}")
+    tested = data.classes_of("test")  # all of them, unless whole classes are held out
+    if source.ship_class is not None and source.ship_class not in tested:
+        held_out = "classes" if source.split != "classes" else "held-out classes"
+        raise InputError(f"--ship-class {source.ship_class!r}: the {held_out} are {listed(tested)}")
     return data
 
 

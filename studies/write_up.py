@@ -15,11 +15,11 @@ from analysis.verdict import rival_name
 from search_spaces.stage import COMPARED, PAPER, SELECTED
 from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
-from storage.report_json import Gain, Measured, TestRow, TestScore
+from storage.report_json import Gain, Identified, Measured, Report, TestRow, TestScore
 from storage.whole_files import now
 from studies.checkpoint_store import trial_file
 from studies.costs import costs
-from studies.evaluate import evaluate, examine
+from studies.evaluate import evaluate, examine, identify
 from studies.progress import closing
 from studies.saliency import draw_examples
 from studies.session import Session
@@ -41,16 +41,18 @@ def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecor
     shown_in_rows = {role: finalists[role] for role in (SELECTED, COMPARED, PAPER) if role in finalists}
     compared = {role: finalist for role, finalist in shown_in_rows.items() if role != PAPER}
     scores, gain = evaluate(data, compared, session.results, label)
-    rows = None
+    rows = who = None
     if study.stage.judged == "test":
         rows = examine(data, shown_in_rows, session.results, label, session.source.ship_class)
+        who = identify(data, shown_in_rows, session.results, label)
     if SELECTED in finalists:
         selected = finalists[SELECTED]
         save_verifier(folder, selected.config, selected.weights[selected.median()], session.trial_data)
         if study.stage.judged == "test":
             draw_examples(folder, session.trial_data, folder / "figures" / "saliency.png")
     said = measured(called, scores, gain, rows)
-    return _finished(replace(record, measured=replace(said, costs=costs(record, session.trial_data))))
+    said = replace(said, costs=costs(record, session.trial_data), identification=who)
+    return _finished(replace(record, measured=said))
 
 
 def measured(
@@ -86,7 +88,19 @@ def summarise(record: StudyRecord) -> None:
                 accuracy = f"accuracy {score.accuracy:.2%} (95 % {low:.2%} to {high:.2%})"
                 jaccard, mean = f"Jaccard {score.jaccard:.2%}", f"all seeds {score.mean_accuracy:.2%}"
                 lines.append((f"test pairs, {name}", f"{accuracy}, {jaccard}; {mean}"))
+    lines += [(f"{row.task}, the selected config", _named_right(row)) for row in _identified(report)]
     closing([*lines, ("next", report.next)])
+
+
+def _identified(report: Report) -> list[Identified]:
+    who = report.measured.identification
+    return [row for row in who.rows if row.role == SELECTED] if who else []
+
+
+def _named_right(row: Identified) -> str:
+    low, high = row.accuracy_interval
+    right = f"{row.accuracy:.2%} right (95 % {low:.2%} to {high:.2%})"
+    return f"{right}, guessing {row.chance:.2%}; all seeds {row.mean_accuracy:.2%}"
 
 
 def _finalists(record: StudyRecord) -> dict[str, Finalist]:

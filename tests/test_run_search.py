@@ -75,6 +75,7 @@ from trainables.json_values import from_plain, to_plain
         (["--stage", "lr", "--with", "network"], "--with network: goes with --stage all; --stage network asks that"),
         (["--stage", "all", "--with", "loss"], "invalid choice: 'loss'"),
         (["--stage", "lr", "--data", "two", "--ship-class", "cow"], "--ship-class 'cow': the classes are cat, dog"),
+        (["--stage", "lr", "--data", "two", "--split", "classes"], "two: --split classes needs 6 classes"),
         (["--stage", "lr", "--group-by", "prefix:("], "--group-by prefix:(: no regular expression"),
         (["--stage", "lr", "--group-by", "folders"], "expected folder, none or prefix:REGEX"),
         (["--stage", "lr", "--data", "kaggle:nobody"], "'kaggle:nobody': not a Kaggle data set"),
@@ -128,7 +129,7 @@ def test_two_commands_in_the_same_second_have_names_of_their_own():
 
 def test_the_options_of_a_set_come_back_from_a_study(tmp_path):
     """How images are grouped and splits merged is kept with the study, so that --resume and the next command say it again."""
-    typed = ["--data", "x", "--group-by", "prefix:p.", "--merge-splits", "--skip-bad"]
+    typed = ["--data", "x", "--split", "classes", "--group-by", "prefix:p.", "--merge-splits", "--skip-bad"]
     made = request(parser().parse_args(["--stage", "lr", *typed])).source
     assert request(parser().parse_args(["--stage", "lr", *made.options()])).source == made
     assert Source.from_options(made.options(), grouped=True) == made

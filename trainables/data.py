@@ -18,9 +18,11 @@ Images = NDArray[np.uint8] | NDArray[np.float32]
 
 MIN_CHIPS_PER_CLASS = 10
 MIN_GROUPS_PER_PART = 2  # of each class, or all its similar pairs would be of one patient, one scene
+MIN_CLASSES_PER_PART = 2  # of whole classes, or a part would have no different pairs
+MIN_TO_PAIR = 2  # chips or groups of a class that stands in one part alone: what a similar pair takes
 MANY_COPIES = 16  # of one picture: twice the flips and turns that there are
 SMALL_TEST_SPLIT = 50  # chips, or groups of chips
-STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3, "ship task": 4}
+STREAMS = {"split": 0, "train": 1, "validation": 2, "test": 3, "ship task": 4, "identification": 5}
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,27 @@ class PreparedData:
     @property
     def grouped(self) -> bool:
         """Whether groups of the user's own are kept together: then a pair never lies within one."""
-        return self.chips.groups is not None and self.split.kind == "grouped"
+        return self.chips.groups is not None and self.split.kind != "random"
+
+    @property
+    def units(self) -> NDArray[np.int64]:
+        """Number for each chip (N,) what intervals take for one look: its class where whole classes are held out.
+
+        Else its group, which is the picture with its flips where the user has none.
+        """
+        return self.chips.labels if self.split.kind == "classes" else self.groups
+
+    def classes_of(self, part: str) -> tuple[str, ...]:
+        """Return the classes that a part of the split has."""
+        return tuple(self.chips.classes[label] for label in self.split.numbers(self.chips.labels)[part])
+
+    def stream(self, name: str) -> np.random.Generator:
+        """Return the random numbers of one purpose, one of `STREAMS`, from their beginning."""
+        return _rng(self.seed, name)
 
     def part(self, name: str, indices: NDArray[np.int64], partners: int = PARTNERS) -> Part:
         """Return chips at `indices` with their pairs; `name` picks the stream of random numbers."""
-        labels, rng = self.chips.labels[indices], _rng(self.seed, name)
+        labels, rng = self.chips.labels[indices], self.stream(name)
         groups = self.groups[indices] if self.grouped else None
         return Part(self.chips.images[indices], labels, draw_pairs(labels, rng, partners, groups), groups)
 
@@ -149,33 +167,39 @@ def prepare(chips: ChipSet, split: str, seed: int = 0, drop_small_classes: bool 
     A study leaves `seed` at 0 whatever its own seed: a set is always split alike, so that a config adopted by one
     study never meets, in the next one's test split, a chip that helped to choose it.
     """
-    chips = _checked_classes(chips, drop_small_classes)
+    chips = _checked_classes(chips, split, drop_small_classes)
     chips = _checked_groups(chips, split, drop_small_classes)
     pictures = near_duplicates(chips.images)
-    if chips.groups is None:
-        groups = pictures
-        parts = split_chips(chips.labels, groups, split, _rng(seed, "split"))
+    blank = constant(chips.images)  # a black frame in every video does not make them one
+    seen = np.where(blank, pictures.max() + 1 + np.arange(len(chips)), pictures)
+    groups, rng = pictures if chips.groups is None else joined(seen, chips.groups), _rng(seed, "split")
+    if split == "classes":
+        together = joined(chips.labels, seen if chips.groups is None else groups)
+        _check_whole_classes(chips, groups, together)
+        parts = split_chips(np.zeros_like(together), together, split, rng, MIN_CLASSES_PER_PART)
+    elif chips.groups is None:
+        parts = split_chips(chips.labels, groups, split, rng)
     else:
-        blank = constant(chips.images)  # a black frame in every video does not make them one
-        groups = joined(np.where(blank, pictures.max() + 1 + np.arange(len(chips)), pictures), chips.groups)
         strata = rarest_labels(chips.labels, groups) if split == "grouped" else chips.labels
-        parts = split_chips(strata, groups, split, _rng(seed, "split"), MIN_GROUPS_PER_PART)
+        parts = split_chips(strata, groups, split, rng, MIN_GROUPS_PER_PART)
     data = PreparedData(chips, parts, groups, seed)
-    _check_parts(data)
+    if split != "classes":
+        _check_parts(data)
     return replace(data, notes=(*chips.notes, *_notes(data)), warnings=_conflicts(chips, pictures))
 
 
-def _checked_classes(chips: ChipSet, drop_small: bool) -> ChipSet:
-    few = {name: str(n) for name, n in chips.counts().items() if n < MIN_CHIPS_PER_CLASS}
+def _checked_classes(chips: ChipSet, split: str, drop_small: bool) -> ChipSet:
+    least = MIN_TO_PAIR if split == "classes" else MIN_CHIPS_PER_CLASS  # whole classes are not cut in three
+    few = {name: str(n) for name, n in chips.counts().items() if n < least}
     small = few | {name: f"0: {why}" for name, why in chips.lacking.items()}
     if small and len(chips.classes) + len(chips.lacking) > 1:
         named = listed([f"{name!r} ({what})" for name, what in sorted(small.items())])
         if not drop_small:
             raise InputError(
-                f"{chips.source}: fewer than {MIN_CHIPS_PER_CLASS} chips in class {named}; "
+                f"{chips.source}: fewer than {least} chips in class {named}; "
                 "add chips, or leave such classes out with --drop-small-classes"
             )
-        note = f"left out classes with fewer than {MIN_CHIPS_PER_CLASS} chips: {named}"
+        note = f"left out classes with fewer than {least} chips: {named}"
         chips = chips.only(tuple(name for name in chips.classes if name not in small), (*chips.notes, note))
     if len(chips.classes) < 2:
         raise InputError(
@@ -187,24 +211,47 @@ def _checked_classes(chips: ChipSet, drop_small: bool) -> ChipSet:
 
 
 def _checked_groups(chips: ChipSet, split: str, drop_small: bool) -> ChipSet:
-    """Every part needs groups of every class, or its pairs say nothing about the class."""
-    if split != "grouped" or chips.groups is None:
+    """Every part needs groups of every class of its own, or its pairs say nothing about the class."""
+    if split == "random" or chips.groups is None:
         return chips
+    whole = split == "classes"
+    least = MIN_TO_PAIR if whole else 3 * MIN_GROUPS_PER_PART
     numbers = {name: len(np.unique(chips.groups[chips.labels == at])) for at, name in enumerate(chips.classes)}
-    few = {name: number for name, number in numbers.items() if number < 3 * MIN_GROUPS_PER_PART}
+    few = {name: number for name, number in numbers.items() if number < least}
     if not few:
         return chips
     named = listed([f"{name!r} ({number})" for name, number in few.items()])
     if not drop_small:
         raise InputError(
-            f"{chips.source}: fewer than {3 * MIN_GROUPS_PER_PART} groups ({chips.group_by}) in class {named}, too few "
-            "for training, validation and test; add groups (patients, scenes, ...), leave such classes out with "
+            f"{chips.source}: fewer than {least} groups ({chips.group_by}) in class {named}, too few for "
+            f"{'a similar pair' if whole else 'training, validation and test'}; "
+            "add groups (patients, scenes, ...), leave such classes out with "
             "--drop-small-classes, or say --group-by none if a folder's images have no more in common than a class's"
         )
-    note = f"left out classes with fewer than {3 * MIN_GROUPS_PER_PART} groups: {named}"
+    note = f"left out classes with fewer than {least} groups: {named}"
     return _checked_classes(
-        chips.only(tuple(name for name in chips.classes if name not in few), (*chips.notes, note)), drop_small
+        chips.only(tuple(name for name in chips.classes if name not in few), (*chips.notes, note)), split, drop_small
     )
+
+
+def _check_whole_classes(chips: ChipSet, groups: NDArray[np.int64], together: NDArray[np.int64]) -> None:
+    """There must be classes for three parts, and similar pairs in each; `together` (N,) numbers classes that are one.
+
+    Classes that share a picture or a group stand on one side of the split, as these do.
+    """
+    least, found = 3 * MIN_CLASSES_PER_PART, len(np.unique(together))
+    if found < least:
+        linked = " that share no picture or group" if found < len(chips.classes) else ""
+        raise InputError(
+            f"{chips.source}: --split classes needs {least} classes{linked}, two for each of training, validation and "
+            f"test, and there are {found}; add classes, or leave --split out and have every class in every part"
+        )
+    for label, name in enumerate(chips.classes):
+        if len(np.unique(groups[chips.labels == label])) < MIN_TO_PAIR:
+            raise InputError(
+                f"{chips.source}: class {name!r} has no similar pair: its {chips.counts()[name]} chips are flips or "
+                "turns of one picture, or of one group; add pictures, or leave it out"
+            )
 
 
 def _check_parts(data: PreparedData) -> None:
@@ -238,7 +285,7 @@ def _check_parts(data: PreparedData) -> None:
 def _notes(data: PreparedData) -> list[str]:
     chips, groups, split = data.chips, data.groups, data.split
     notes = []
-    kept = "kept together" if split.kind == "grouped" else "NOT kept together (--split random)"
+    kept = "NOT kept together (--split random)" if split.kind == "random" else "kept together"
     if chips.groups is None:
         copies = len(chips) - len(np.unique(groups))
         largest = int(np.bincount(groups).max())
@@ -258,10 +305,16 @@ def _notes(data: PreparedData) -> list[str]:
     if blank:
         notes.append(f"{blank} of {len(chips)} chips are constant (all pixels equal)")
     sizes, unit = split.sizes(), "chips"
-    if data.grouped:
+    if split.kind == "classes":
+        sizes, unit = split.group_counts(chips.labels), "classes"
+        notes.append(
+            f"whole classes are held out: {sizes['train']} to train on, {sizes['validation']} others for validation, "
+            f"{sizes['test']} others for the test"
+        )
+    elif data.grouped:
         sizes, unit = split.group_counts(groups), "groups"
     if sizes["test"] < SMALL_TEST_SPLIT:
-        all_of = f"{len(chips)} chips" + (f" in {len(np.unique(groups))} groups" if data.grouped else "")
+        all_of = f"{len(chips)} chips" + (f" in {len(np.unique(data.units))} {unit}" if unit != "chips" else "")
         notes.append(
             f"small set: {all_of} leave {sizes['validation']} {unit} for validation and {sizes['test']} for the test; "
             "expect wide intervals, and no fine differences between configs"

@@ -35,8 +35,12 @@ class Split:
 
     def group_counts(self, groups: NDArray[np.int64]) -> dict[str, int]:
         """Return the number of groups, numbered by `groups` (N,), in each part."""
+        return {name: len(found) for name, found in self.numbers(groups).items()}
+
+    def numbers(self, labels: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """Return which of the numbers in `labels` (N,), of classes or of groups, each part has, sorted."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: len(np.unique(groups[indices])) for name, indices in parts.items()}
+        return {name: np.unique(labels[indices]) for name, indices in parts.items()}
 
 
 def split_chips(
@@ -47,8 +51,9 @@ def split_chips(
     `grouped` moves whole groups, so that a chip and its flipped copy never face each other across the split;
     `random`, the report's way, treats every chip on its own. A group with two labels goes with its first chip's.
     Where there are enough, each part gets at least `least` groups of each class, the smallest ones of the largest part.
+    `classes` moves whole groups as `grouped` does: the caller makes a group of each class, and gives all one label.
     """
-    unit = groups if kind == "grouped" else np.arange(len(labels))
+    unit = np.arange(len(labels)) if kind == "random" else groups
     order = np.argsort(unit, kind="stable")
     units = np.split(order, np.flatnonzero(np.diff(unit[order])) + 1)
     parts: dict[str, list[NDArray[np.int64]]] = {"train": [], "validation": [], "test": []}

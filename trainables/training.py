@@ -27,7 +27,7 @@ from trainables.optimisers import make_optimiser, take_step
 from trainables.result import EpochMetrics
 from trainables.schedules import learning_rates
 from trainables.seeded import seeded
-from trainables.stored_chips import Tensors, load
+from trainables.stored_chips import StoredChips, Tensors, load
 
 ENCODE_BATCH = 256
 
@@ -188,6 +188,12 @@ def validate(model: SiameseNetwork, data: Tensors, loss: PairLoss) -> tuple[floa
 @torch.no_grad()
 def encode_pairs(model: SiameseNetwork, data: Tensors) -> tuple[Tensor, Tensor]:
     """Return the embeddings (P, E) of both chips of each pair; each is encoded once, though in about ten."""
-    model.eval()
-    embeddings = torch.cat([model.encode(batch) for batch in data.chips.batches(ENCODE_BATCH)])
+    embeddings = encode(model, data.chips)
     return embeddings[data.first], embeddings[data.second]
+
+
+@torch.no_grad()
+def encode(model: SiameseNetwork, chips: StoredChips) -> Tensor:
+    """Return the embeddings (M, E) of all chips, in order, as `model` gives them when it is used."""
+    model.eval()
+    return torch.cat([model.encode(batch) for batch in chips.batches(ENCODE_BATCH)])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.thresholds import area_under_roc, best_f1, best_roc
+from analysis.thresholds import area_under_roc, best_f1, best_roc, equal_error_rate
 
 pairs = st.lists(
     st.tuples(st.sampled_from([0.1, 0.25, 0.4, 0.5, 0.75, 1.0]), st.integers(0, 1)), min_size=1, max_size=25
@@ -50,6 +50,30 @@ def test_the_area_is_the_share_of_couples_in_order(drawn):
     couples = [(s < d) + (s == d) / 2 for s, d in itertools.product(score[target == 0], score[target == 1])]
     area = area_under_roc(score, target)
     assert area == pytest.approx(np.mean(couples)) if couples else area is None
+
+
+@settings(deadline=None)  # a busy machine is no fault
+@given(pairs)
+def test_the_equal_error_rate_lies_between_the_errors_at_the_nearest_thresholds(drawn):
+    """No threshold has both errors below it, none has both above it; turning all scores round gives its complement."""
+    score, target = (np.array(column, dtype=float) for column in zip(*drawn, strict=True))
+    rate = equal_error_rate(score, target)
+    if len(set(target)) < 2:
+        assert rate is None
+        return
+    for threshold in [*score, 2.0]:
+        tp, fp, fn, tn = counts(score, target, threshold)
+        both = fp / (fp + tn), fn / (fn + tp)
+        assert min(both) <= rate + 1e-9 and max(both) >= rate - 1e-9
+    assert equal_error_rate(1 - score, target) == pytest.approx(1 - rate)
+
+
+def test_the_equal_error_rate_of_known_scores():
+    """One of four similar pairs beyond three of four different ones: a quarter; told apart, 0; all alike, a half."""
+    target = np.array([0.0, 0, 0, 0, 1, 1, 1, 1])
+    assert equal_error_rate(np.array([0.1, 0.2, 0.3, 0.8, 0.4, 0.6, 0.7, 0.9]), target) == pytest.approx(0.25)
+    assert equal_error_rate(np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9]), target) == 0
+    assert equal_error_rate(np.full(8, 0.5), target) == pytest.approx(0.5)
 
 
 def test_a_gap_between_the_classes_is_cut_near_one_half():

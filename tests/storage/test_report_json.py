@@ -15,6 +15,8 @@ from storage.report_json import (
     Deaths,
     EpochsToTrain,
     Gain,
+    Identification,
+    Identified,
     Measured,
     Overtuning,
     Report,
@@ -32,6 +34,7 @@ from trainables.errors import InputError
 RUN = SeedRun(7, 3, 0.2, 0.9, 0.8, 0.7)
 VAL = Validation(0.2, 0.9, 0.8, 0.7)
 GAIN = Gain(0.02, 0.01, 0.03, 4)
+IDENTIFIED = Identified("recall at 1", "selected", 0.5, (0.3, 0.7), 0.1, 80, 80, 8, "class", 7, (0.5, 0.6))
 WHOLE = Report(
     verdict="adopt the selected config",
     next="python run_search.py",
@@ -56,6 +59,7 @@ WHOLE = Report(
         GAIN,
         (TestRow(**vars(score(0.9)), task="a", criterion="ROC", role="selected", gain=GAIN),),
         (Cost("small", 3, 0.9, 12.5, 4.25, 475_409),),
+        Identification(True, (IDENTIFIED,), ("one-shot among 20 classes is left out: 8 are held out",)),
     ),
 )
 
@@ -88,7 +92,7 @@ def test_the_file_has_the_contract_s_fields(tmp_path):
             "verdict",
             "findings",
         ),
-        *("test", "gain", "tests", "costs", "training_length", "next"),
+        *("test", "gain", "tests", "costs", "identification", "training_length", "next"),
     }
     assert set(content["selected"]) == {entry.name for entry in fields(Adoption)} | {
         "trial",
@@ -106,11 +110,11 @@ def test_the_file_has_the_contract_s_fields(tmp_path):
 def test_a_report_of_an_older_version_is_read(tmp_path):
     """Without means, candidates, deaths and remedies, with epochs as a table has them: what is there is taken."""
     content = WHOLE.to_dict()
-    for name in ("candidates", "overtuning", "intervals", "tests", "costs"):
+    for name in ("candidates", "overtuning", "intervals", "tests", "costs", "identification"):
         del content[name]
     for name in ("deaths", "start_deaths", "confidence", "detectable"):
         del content["selected"][name]
-    del content["test"]["mean_accuracy"], content["findings"][0]["remedy"]
+    del content["test"]["mean_accuracy"], content["test"]["eer"], content["findings"][0]["remedy"]
     content["selected"]["runs"][0]["best_epoch"] = 3.0
     write_json(tmp_path / "report.json", content)
     report = read_report(tmp_path)

@@ -3,13 +3,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from analysis.scores import CRITERIA, Finalist
 from analysis.thresholds import best_f1
-from studies.evaluate import LEDGER, SHIP_PARTNERS, evaluate, examine, ship_task
+from studies.evaluate import LEDGER, SHIP_PARTNERS, evaluate, examine, identify, ship_task, test_pairs
 from trainables.config import TrialConfig
-from trainables.data import channel_statistics
+from trainables.data import ChipSet, channel_statistics, prepare
+from trainables.images.synthetic import simulate
 from trainables.json_values import to_plain
 from trainables.losses import make_loss
 from trainables.stored_chips import load
@@ -164,3 +165,66 @@ def test_without_a_class_called_ship_the_first_is_asked(prepared):
 
     other = dataclasses.replace(prepared, chips=dataclasses.replace(prepared.chips, classes=("cat", "dog")))
     assert ship_task(other).name == "cat task"
+
+
+@pytest.fixture(scope="module")
+def whole_classes():
+    """Thirty classes of six chips, whole ones held out: six of them for the test."""
+    chips = ChipSet(
+        simulate(180, seed=5).images, np.arange(30).repeat(6), tuple(f"c{n:02d}" for n in range(30)), "made"
+    )
+    return prepare(chips, "classes")
+
+
+def test_which_class_is_asked_of_every_run_by_its_own_evidence(whole_classes, finalists, tmp_path):
+    """The nearest of all test chips, found here chip by chip with the logit, is what recall at 1 counts; a look is noted."""
+    data = whole_classes
+    who = identify(data, finalists, tmp_path, "final/s")
+    assert [(row.task, row.role) for row in who.rows] == [
+        (task, role) for task in ("one-shot, 5 classes", "recall at 1") for role in ("selected", "baseline")
+    ]
+    assert who.unseen and {row.unit for row in who.rows} == {"class"}
+    assert who.left_out == ("one-shot among 20 classes is left out: 6 are held out",)
+    (line,) = [json.loads(line) for line in (tmp_path / LEDGER).read_text().splitlines()]
+    assert line["purpose"] == "identification: selected (3 runs), baseline (2 runs)"
+    row, labels = who.rows[2], data.chips.labels[data.split.test]
+    mean, sd = channel_statistics(data.chips.images[data.split.train])
+    chips = torch.from_numpy((data.chips.images[data.split.test] - mean) / sd).permute(0, 3, 1, 2)
+    model, right = Member.fresh(TrialConfig().override({"seed": row.seed})).model.eval(), 0
+    with torch.no_grad():
+        for chip in range(len(chips)):
+            logits = model(chips[[chip]].expand_as(chips), chips).squeeze(-1)
+            logits[chip] = torch.inf
+            right += labels[int(logits.argmin())] == labels[chip]
+    assert row.accuracy == right / len(chips)
+    assert (row.queries, row.classes, row.trials) == (36, 6, 36)
+
+
+def test_an_ensemble_answers_by_its_mean_score(whole_classes, tmp_path):
+    """Two equal networks averaged choose as one does, but where scores are too near their bounds to be told apart."""
+    alone = weights_of(1, tmp_path / "alone.safetensors")
+    both = {f"{n}.{name}": tensor for n in range(2) for name, tensor in load_file(alone).items()}
+    save_file(both, tmp_path / "both.safetensors")
+    averaged = TrialConfig().override({"ensemble.members": 2, "ensemble.combine": "average"})
+    finalists = {
+        "selected": Finalist(averaged, [tmp_path / "both.safetensors"], [0], [0.0]),
+        "baseline": Finalist(TrialConfig(), [alone], [0], [0.0]),
+    }
+    rows = identify(whole_classes, finalists, tmp_path, "final/s").rows
+    assert rows[0].accuracy == pytest.approx(rows[1].accuracy, abs=0.02)
+
+
+def test_two_classes_are_not_asked_about(prepared, finalists, tmp_path):
+    """Of the embedded chips nothing is asked, and nothing looked at."""
+    assert identify(prepared, finalists, tmp_path, "final/s") is None
+    assert not (tmp_path / LEDGER).exists()
+
+
+def test_of_whole_classes_the_class_is_what_intervals_number(whole_classes):
+    """Test pairs and ship task are of held-out classes alone, and each side of a pair is its class."""
+    data = whole_classes
+    for task in (test_pairs(data), ship_task(data)):
+        assert set(task.first) | set(task.second) <= set(data.chips.labels[data.split.test])
+        assert ((task.first == task.second) == task.similar).all()
+        assert 0 < task.similar.mean() < 1
+    assert ship_task(data).name == f"{data.classes_of('test')[0]} task"

@@ -300,6 +300,69 @@ def test_classes_that_say_nothing_stay_at_chance_on_the_test_pairs(tmp_path):
     assert tested(dataclasses.replace(chips, groups=None), "apart").accuracy > 0.65
 
 
+# --- whole classes held out -------------------------------------------------------------------------------------------
+
+
+def people(number, chips=4, groups=None):
+    """So many classes of so many chips each, no two of them near-duplicates."""
+    made = with_labels(np.arange(number).repeat(chips), tuple(f"p{n:02d}" for n in range(number)))
+    return made if groups is None else dataclasses.replace(made, groups=np.array(groups), group_by="folder")
+
+
+def test_each_part_has_classes_of_its_own():
+    """Of forty classes 64 / 16 / 20 % of the chips, no class in two parts; pairs of both kinds in each; a note says so."""
+    data = prepare(people(40), "classes")
+    parts = {part: set(data.classes_of(part)) for part in data.split.sizes()}
+    assert sum(map(len, parts.values())) == len(set().union(*parts.values())) == 40
+    assert data.split.sizes() == {"train": 100, "validation": 28, "test": 32}
+    for part in parts:
+        similar = data.part(part, getattr(data.split, part)).pairs.similar_share
+        assert similar == pytest.approx(0.5, abs=0.02)
+    assert "whole classes are held out: 25 to train on, 7 others for validation, 8 others for the test" in data.notes
+    assert any("160 chips in 40 classes leave 7 classes for validation and 8 for the test" in n for n in data.notes)
+    assert np.array_equal(data.units, data.chips.labels)
+    assert prepare(people(40), "classes").split.sizes() == data.split.sizes()
+
+
+def test_six_classes_of_two_chips_are_enough_and_five_are_not():
+    """Two classes for each part, two chips for a similar pair: with fewer one line says what is needed."""
+    data = prepare(people(6, 2), "classes")
+    assert {part: len(data.classes_of(part)) for part in data.split.sizes()} == {"train": 2, "validation": 2, "test": 2}
+    assert set(data.part("test", data.split.test).pairs.target.tolist()) == {0, 1}
+    with pytest.raises(InputError, match=r"--split classes needs 6 classes, two for each .* and there are 5"):
+        prepare(people(5, 2), "classes")
+    labels = np.append(np.arange(6).repeat(2), 6)
+    with pytest.raises(InputError, match=r"fewer than 2 chips in class 'lone' \(1\).*--drop-small-classes"):
+        prepare(with_labels(labels, (*"abcdef", "lone")), "classes")
+
+
+def test_classes_that_share_a_picture_stay_on_one_side():
+    """A picture of one class is also in another: both stand in one part; so few that five are left are refused."""
+    chips = people(12)
+    chips.images[4] = chips.images[0][::-1]  # p01 shows a picture of p00, flipped
+    data = prepare(chips, "classes")
+    assert any({"p00", "p01"} <= set(data.classes_of(part)) for part in data.split.sizes())
+    few = people(6)
+    few.images[4] = few.images[0]
+    with pytest.raises(InputError, match=r"needs 6 classes that share no picture or group, .* there are 5"):
+        prepare(few, "classes")
+
+
+def test_held_out_classes_keep_the_users_groups_apart_in_pairs():
+    """No pair lies within a group here either; a class of one group, or of flips of one picture, is refused by name."""
+    data = prepare(people(12, 4, np.arange(48) // 2), "classes")
+    for part in data.split.sizes():
+        indices = getattr(data.split, part)
+        pairs, group = data.part(part, indices).pairs, data.groups[indices]
+        assert (group[pairs.first] != group[pairs.second]).all()
+    with pytest.raises(InputError, match=r"fewer than 2 groups \(folder\) in class 'p00' \(1\).* for a similar pair"):
+        prepare(people(12, 4, np.maximum(np.arange(48) // 2, 1)), "classes")
+    chips = people(12)
+    chips.images[1:4] = [np.rot90(chips.images[0], turn) for turn in (1, 2, 3)]
+    with pytest.raises(InputError, match="class 'p00' has no similar pair: its 4 chips are flips or turns"):
+        prepare(chips, "classes")
+
+
 def test_fresh_pairs_are_as_many_and_as_balanced(prepared):
     """New partners of the training chips: each chip first in five pairs, the share of similar ones within chance, all others."""
     data = prepared.for_trials()

@@ -19,6 +19,7 @@ from trainables.config import TrialConfig
 from trainables.data import ChipSet, prepare
 from trainables.ensemble import mean_score, pack
 from trainables.errors import InputError
+from trainables.images.given import picture_of
 from trainables.images.pixels import decode_image
 from trainables.images.readers import Reading, read_chips
 from trainables.images.scale import OF_FILES, Scale
@@ -63,9 +64,9 @@ def test_a_kept_verifier_scores_as_the_network_did(pictures):
     device = DeviceData.of(data).validation
     verifier = Verifier.load(root / "study")
     embedded = verifier.embed(data.validation.images)
-    score = verifier.score([e[device.first] for e in embedded], [e[device.second] for e in embedded])
+    score = verifier.score(embedded[device.first], embedded[device.second])
     expected = validate(run.networks[0], device, make_loss(CONFIG.loss))[1]
-    assert torch.allclose(score, expected, atol=1e-5)
+    assert score == pytest.approx(expected.numpy(), abs=1e-5)
 
 
 def test_a_verifier_of_another_side_is_kept_with_it(tmp_path, capsys):
@@ -80,14 +81,14 @@ def test_a_verifier_of_another_side_is_kept_with_it(tmp_path, capsys):
     run = keep(tmp_path / "study", CONFIG.override(network), prepare(chips, "random").for_trials())
     verifier = Verifier.load(tmp_path / "study")
     assert verifier.side == 90
-    (embedded,) = verifier.embed(chips.images[:4])
+    embedded = verifier.embed(chips.images[:4])
     stored = StoredChips.of(chips.images[:4], verifier.mean, verifier.sd)
     with torch.no_grad():
         expected = run.networks[0].eval().encode(stored.at(40).normalised)
-    assert torch.allclose(embedded, expected, atol=1e-5)
+    assert embedded == pytest.approx(expected.numpy(), abs=1e-5)
     one, other = (tmp_path / "all" / name for name in chips.names[:2])
     assert main(["--model", str(tmp_path / "study"), str(one), str(other)]) == 0
-    probability = 1 - float(verifier.score([embedded[:1]], [embedded[1:2]]))
+    probability = 1 - float(verifier.score(embedded[:1], embedded[1:2])[0])
     assert float(capsys.readouterr().out.split("\t")[3]) == pytest.approx(probability, abs=1e-4)
 
 
@@ -96,13 +97,18 @@ def test_a_verifier_kept_before_there_were_sides_is_the_reports(pictures, tmp_pa
     root, data, _ = pictures
     shutil.copytree(root / "study", tmp_path / "old")
     described = json.loads((tmp_path / "old" / DESCRIPTION).read_text())
-    del described["side"], described["config"]["data"], described["config"]["network"]["encoder"]
+    del (
+        described["side"],
+        described["threshold"],
+        described["config"]["data"],
+        described["config"]["network"]["encoder"],
+    )
     (tmp_path / "old" / DESCRIPTION).write_text(json.dumps(described))
     weights = load_file(tmp_path / "old" / WEIGHTS)
     save_file({name.removeprefix("encoder."): w for name, w in weights.items()}, tmp_path / "old" / WEIGHTS)
     old, new = Verifier.load(tmp_path / "old"), Verifier.load(root / "study")
-    for one, two in zip(old.embed(data.validation.images), new.embed(data.validation.images), strict=True):
-        assert torch.equal(one, two)
+    assert np.array_equal(old.embed(data.validation.images), new.embed(data.validation.images))
+    assert old.threshold == 0.5
 
 
 def test_an_ensemble_is_kept_whole(trial_data, tmp_path):
@@ -113,11 +119,15 @@ def test_an_ensemble_is_kept_whole(trial_data, tmp_path):
     run = keep(tmp_path / "study", config, trial_data)
     device = DeviceData.of(trial_data).validation
     verifier = Verifier.load(tmp_path / "study")
-    with torch.no_grad():
-        embedded = [network.encode(device.chips.normalised) for network in verifier.networks]
-    score = verifier.score([e[device.first] for e in embedded], [e[device.second] for e in embedded])
+    embedded = verifier.encode(device.chips)
+    assert embedded.shape == (len(trial_data.validation.images), 2 * 18)
+    score = verifier.score(embedded[device.first], embedded[device.second])
     loss = make_loss(config.loss)
-    assert torch.allclose(score, mean_score([validate(n, device, loss)[1] for n in run.networks]), atol=1e-5)
+    expected = mean_score([validate(n, device, loss)[1] for n in run.networks])
+    assert score == pytest.approx(expected.numpy(), abs=1e-5)
+    one, other = trial_data.validation.images[:2]
+    pair = verifier.compare(one, other)
+    assert pair.score == pytest.approx(float(verifier.score(embedded[:1], embedded[1:2])[0]), abs=1e-5)
 
 
 def test_a_rendered_chip_kept_as_a_picture_is_judged_as_before(chips, trial_data, tmp_path):
@@ -130,9 +140,10 @@ def test_a_rendered_chip_kept_as_a_picture_is_judged_as_before(chips, trial_data
     from_pictures = verifier.embed(((floats - low) / (high - low) * 255).round().astype(np.uint8))
     normal = torch.from_numpy((floats - trial_data.mean) / trial_data.sd).permute(0, 3, 1, 2)
     with torch.no_grad():
-        exact = [network.encode(normal) for network in verifier.networks]
-    roll = [[e.roll(1, 0) for e in embedding] for embedding in ([from_pictures[0]], [exact[0]])]
-    assert torch.allclose(verifier.score(from_pictures, roll[0]), verifier.score(exact, roll[1]), atol=0.02)
+        exact = verifier.networks[0].encode(normal).numpy()
+    scores = [verifier.score(embedded, np.roll(embedded, 1, 0)) for embedded in (from_pictures, exact)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
+    assert verifier.embed(floats) == pytest.approx(exact, abs=1e-4)
 
 
 def test_the_kind_of_numbers_is_told_apart(chips):
@@ -141,7 +152,7 @@ def test_the_kind_of_numbers_is_told_apart(chips):
     assert pixels_of(chips.images) == RENDERED
     assert pixels_of(chips.images * 3 + 1) == RAW
     with pytest.raises(InputError, match="image files cannot be brought"):
-        Verifier([], make_loss(CONFIG.loss), RAW, np.zeros(3), np.ones(3)).embed(np.zeros((1, 75, 75, 3), np.uint8))
+        Verifier(CONFIG, [], RAW, np.zeros(3), np.ones(3)).embed(np.zeros((1, 75, 75, 3), np.uint8))
 
 
 SCALES = {
@@ -233,6 +244,79 @@ def test_compare_says_which_check_its_verifier_failed(pictures, capsys, monkeypa
     assert out.count("\n") == 1
     assert "could not judge: chance (too few)" in err and "failed: feasibility (9 of 9 failed)" in err
     assert err.count("\n") == 2
+
+
+def test_two_images_are_compared_as_the_command_does(pictures, monkeypatch, capsys):
+    """A path, the same as a Pillow image, and its pixels have one score; below the verifier's threshold they are similar."""
+    root = pictures[0]
+    monkeypatch.chdir(root)
+    verifier = Verifier.load("study")
+    dark, bright = ("dark/0.png", "bright/0.png")
+    answer = verifier.compare(dark, bright)
+    assert (answer.similar, answer.threshold) == (False, 0.5) and answer.score > 0.5
+    assert verifier.compare(Path(dark), Image.open("dark/1.png")).similar
+    for given in (Image.open(bright), np.asarray(Image.open(bright)), np.asarray(Image.open(bright)).astype(int)):
+        assert verifier.compare(dark, given) == answer
+    assert main(["--model", "study", dark, bright]) == 0
+    assert capsys.readouterr().out.split("\t")[2:] == ["different", f"{1 - answer.score:.4f}\n"]
+    for place in (root / "study", root / "study" / WEIGHTS, f"study/{DESCRIPTION}"):
+        assert Verifier.load(place, threshold=1).compare(dark, bright).similar
+    assert verifier.embed([dark, Image.open(bright), np.zeros((30, 40), np.uint8)]).shape == (3, 18)
+
+
+def test_a_pillow_image_is_read_as_its_file(tmp_path):
+    """Of 16 bits, of floats, with a palette, turned by its EXIF: the chip is that of the file it was opened from."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 100).save(tmp_path / "deep.png")
+    Image.fromarray(pixels[..., 0].astype(np.float32) / 3).save(tmp_path / "float.tif")
+    Image.fromarray(pixels).convert("P").save(tmp_path / "palette.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=turned)
+    for path in sorted(tmp_path.iterdir()):
+        file, image = picture_of(path, 75), picture_of(Image.open(path), 75)
+        assert np.array_equal(file.pixels, image.pixels), path.name
+        assert file.remarks == image.remarks
+
+
+@pytest.mark.parametrize("name", ["0..1, floats", "0..16", "0..65535"])
+def test_arrays_have_the_numbers_that_it_was_trained_on(name, tmp_path):
+    """The training set's own arrays are embedded as the chips they became; the same as 8-bit pictures too."""
+    to_scale, scale = SCALES[name]
+    rng = np.random.default_rng(0)
+    chips = np.where(rng.random((60, 75, 75, 1)) < 0.5, 0, 255).astype(np.uint8).repeat(3, -1)
+    np.savez(tmp_path / "x.npz", X_train=to_scale(chips), Y_train=np.arange(60) % 2)
+    read = read_chips(tmp_path / "x.npz")
+    config = CONFIG.override({"epochs": 1})
+    keep(tmp_path / "study", config, prepare(read, "random").for_trials())
+    verifier = Verifier.load(tmp_path / "study")
+    expected = verifier.encode(StoredChips.of(read.images[:4], verifier.mean, verifier.sd))
+    assert verifier.embed(to_scale(chips[:4])) == pytest.approx(expected, abs=1e-5)
+    pictures = [Image.fromarray(chip) for chip in chips[:4]]
+    assert verifier.embed(pictures) == pytest.approx(expected, abs=1e-2)
+    if not scale.whole:
+        assert verifier.embed(chips[:4]) == pytest.approx(expected, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda v: v.compare("none.png", "none.png"), "none.png: cannot be read (No such file or directory)"),
+        (lambda v: v.compare(np.zeros((3, 75, 75)), np.zeros((75, 75))), "an array of shape (3, 75, 75) is no image"),
+        (lambda v: v.embed("dark/0.png"), "embed takes several images; give a list of them"),
+        (lambda v: v.embed([]), "no images to embed"),
+        (lambda v: v.embed([np.full((9, 9), np.nan)]), "not all finite"),
+        (lambda v: v.embed([np.full((9, 9), 0.5)]), "trained on bytes; give whole numbers of 0 to 255"),
+        (lambda v: Verifier.load("study", threshold=2), "threshold 2: a score lies in 0 to 1"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_a_line(pictures, monkeypatch, given, said):
+    """A path that leads nowhere, channels first, one image where several are meant, other numbers: InputError says what would do."""
+    monkeypatch.chdir(pictures[0])
+    with pytest.raises(InputError) as error:
+        given(Verifier.load("study"))
+    assert said in str(error.value) and "\n" not in str(error.value)
 
 
 def test_two_pictures_in_a_process_of_its_own(pictures):
