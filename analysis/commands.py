@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_spaces.stages import STAGES, stage_after, stage_named
-from search_spaces.study import OwnFile
+from search_spaces.study import IN_PYTHON, OwnFile
 from storage.data_source import IN_MEMORY
 from storage.folder import StudyRecord
 from trainables.config import OWN
@@ -67,7 +67,7 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
         options = {"--stage": later.name, **({} if adopted and not own else kept)}
     if "--resume" not in options and (encoder := _encoder(study, adopted)):
         options["--encoder"] = encoder.typed
-    if manifest.data.asked.path == IN_MEMORY:
+    if manifest.data.asked.path == IN_MEMORY or options["--stage"] == IN_PYTHON:
         return _call(options)
     options["--results-dir"] = None if results == Path("results") else results
     given = [(option, value) for option, value in options.items() if value is not None]
@@ -76,12 +76,13 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
 
 
 def _call(options: Mapping[str, object]) -> str:
-    """The same in Python, where no command can name the images."""
+    """The same in Python, where no command can name the images or the stage."""
     named = {option.removeprefix("--"): value for option, value in options.items() if value is not None}
     method = "resume" if named.pop("resume", False) else "run"
     if "study" in named:
         named["name"] = named.pop("study")
-    words = [repr(named.pop("stage")), *(f"{name}={value!r}" for name, value in named.items())]
+    stage = named.pop("stage")
+    words = ["stage" if stage == IN_PYTHON else repr(stage), *(f"{name}={value!r}" for name, value in named.items())]
     return f"session.{method}({', '.join(words)})"
 
 

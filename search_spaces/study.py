@@ -28,6 +28,9 @@ def name_by_time() -> str:
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
 
 
+IN_PYTHON = "given in Python"  # the path of an own stage that no file holds
+
+
 @dataclass(frozen=True)
 class OwnFile:
     """A file of the user's whose code a study runs, by the SHA-256 of its content, and the `name` that is taken of it.

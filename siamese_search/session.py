@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import ClassVar
 
 from search_spaces.stage import Stage
-from search_spaces.stages import stage_named
-from search_spaces.study import Sampler, Scheduler, Start
+from search_spaces.stages import STAGES, stage_named
+from search_spaces.study import OwnFile, Sampler, Scheduler, Start
 from storage.data_source import BY_FOLDER, IN_MEMORY, SYNTHETIC, Source
 from storage.folder import StudyRecord, newest_study, read_manifest
 from studies import stop
+from studies.own_files import ENCODER, PYTHON, STAGE, check_own_files, given_stage, own_encoder, own_stage
 from studies.request import Request
 from studies.resources import Resources
-from studies.run_study import check_free, resume_study, run_study, study_folder
+from studies.run_study import check_encoders, check_free, resume_study, run_study, study_folder
 from studies.session import Session as Opened
 from studies.session import Where, check_writable, open_session
 from studies.wandb_process import WandbMode
-from trainables.config import TrialConfig
+from trainables.config import OWN, TrialConfig
 from trainables.images.arrays import Arrays
 
 
@@ -95,18 +96,20 @@ class Session:
         sampler: Sampler = "qmc",
         scheduler: Scheduler = "none",
         start: StudyRecord | TrialConfig | str | Path | None = None,
+        encoder: str | None = None,
         name: str | None = None,
         smoke: bool = False,
     ) -> StudyRecord:
-        """Run a stage, by its name or as a value of one's own; return its study, reported.
+        """Run a stage, by its name, as a value of one's own or from FILE.py; return its study, reported.
 
-        `start` is an earlier study, whose `best` it starts from, a config, or the path of a best.json; left out, the
-        newest adopted config of the stages before. The rest are the command line's options of the same name. A study
-        that Ctrl-C cuts short is returned as far as it came, and `resume` goes on with it.
+        `encoder` is FILE.py:NAME of one of one's own. `start` is an earlier study, whose `best` it starts from, a
+        config, or the path of a best.json; left out, the newest adopted config of the stages before. The rest are the
+        command line's options of the same name. A study that Ctrl-C cuts short is returned as far as it came, and
+        `resume` goes on with it.
 
         Raises InputError, before anything is written, for whatever cannot be run.
         """
-        stage = stage_named(stage) if isinstance(stage, str) else stage
+        asked_stage, own = _stage(stage)
         path = Path(start) if isinstance(start, str | Path) else None
         asked = Request(
             self._source,
@@ -122,9 +125,13 @@ class Session:
             sampler,
             scheduler,
             smoke,
+            encoder=own_encoder(encoder) if encoder else None,
+            own_stage=own,
         )
-        begin = _start(start) or asked.starting_config(stage)
-        study = asked.study(stage, begin, asked.study_name())
+        given = _start(start)
+        begin = asked.with_encoder(given) if given else asked.starting_config(asked_stage)
+        study = asked.study(asked_stage, begin, asked.study_name())
+        check_encoders(study)
         check_free(study_folder(study, self._where.results))
         with stop.heeded():
             return run_study(study, begin.origin, self._at(study.read_at)).record
@@ -136,12 +143,14 @@ class Session:
 
         Raises InputError where there is none, or the images are not those it was started on.
         """
-        called = stage if isinstance(stage, str) else stage.name
+        asked, own = _stage(stage)
         results = self._where.results
-        folder = results / called / name if name else newest_study(results, called)
-        side = read_manifest(folder).data.asked.side
+        folder = results / asked.name / name if name else newest_study(results, asked.name)
+        manifest = read_manifest(folder)
+        check_own_files(manifest, {STAGE: own}, folder)
         with stop.heeded():
-            return resume_study(folder, trials, self._at(side), rounds).record
+            session = self._at(manifest.data.asked.side)
+            return resume_study(folder, trials, session, rounds, asked if own else None).record
 
     def _at(self, side: int) -> Opened:
         """Ray with the images read at `side`, started or as the last study left it."""
@@ -157,10 +166,19 @@ class Session:
         return replace(self._open, opened=time.monotonic())
 
 
+def _stage(stage: str | Stage) -> tuple[Stage, OwnFile | None]:
+    """The stage that is meant, and where it comes from if it is none of ours."""
+    if isinstance(stage, str):
+        own = own_stage(stage) if stage.endswith(PYTHON) else None
+        return (own.stage, own.file) if own else (stage_named(stage), None)
+    return (stage, None) if stage in STAGES else (stage, given_stage(stage).file)
+
+
 def _start(start: StudyRecord | TrialConfig | str | Path | None) -> Start | None:
     """What a study starts from, where that is given as a value."""
     if isinstance(start, TrialConfig):
         return Start(start, "a config given in Python", found=True)
     if isinstance(start, StudyRecord) and start.best:
-        return Start(start.best, str(start.path / "best.json"), found=True)
+        encoder = start.manifest.own_files.get(ENCODER) if start.best.network.encoder == OWN else None
+        return Start(start.best, str(start.path / "best.json"), found=True, encoder=encoder)
     return None

@@ -1,4 +1,4 @@
-"""A user's own code on the command line: `--encoder FILE.py:NAME` and `--stage FILE.py`."""
+"""A user's own code: `--encoder FILE.py:NAME` and `--stage FILE.py`, and a stage that is a value in Python."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
-from search_spaces.study import OwnFile, Study
+from search_spaces.study import IN_PYTHON, OwnFile, Study
 from storage.study_json import Manifest
 from trainables.config import OWN, TrialConfig
 from trainables.errors import ConfigError, InputError
@@ -65,12 +65,24 @@ def own_stage(text: str) -> OwnStage:
     if len(found) != 1:
         names = f" ({', '.join(stage.name for stage in found)})" if found else ""
         raise InputError(f"{text} has {len(found) or 'no'} stages{names}; it must have one value `Stage(...)`")
-    name = found[0].name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", str(name)):
-        raise InputError(f"{text}: a stage cannot be called {name!r}; use letters, digits, '.', '_' and '-'")
-    if name in TAKEN:
-        raise InputError(f"{text}: {name} is one of our stages; call it otherwise")
+    _check_name(found[0].name, text)
     return OwnStage(OwnFile(str(path.resolve()), digest(source)), found[0])
+
+
+def given_stage(stage: Stage) -> OwnStage:
+    """Return a stage that is a value in Python as one of the user's; raise InputError for a name that it cannot have.
+
+    Its digest is that of what it says.
+    """
+    _check_name(stage.name, "stage")
+    return OwnStage(OwnFile(IN_PYTHON, digest(repr(stage))), stage)
+
+
+def _check_name(name: object, where: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", str(name)):
+        raise InputError(f"{where}: a stage cannot be called {name!r}; use letters, digits, '.', '_' and '-'")
+    if name in TAKEN:
+        raise InputError(f"{where}: {name} is one of our stages; call it otherwise")
 
 
 def _text(path: Path, option: str) -> str:

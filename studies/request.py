@@ -131,14 +131,14 @@ class Request:
                 f"{self.start}: has an encoder of its own, {config.network.own}, whose code is not run unasked; give "
                 "its file with --encoder FILE.py:NAME"
             )
-        return self._with_encoder(Start(config, str(self.start), found=True))
+        return self.with_encoder(Start(config, str(self.start), found=True))
 
     def first_start(self) -> Start:
         """Return what a chain starts from: the config of --start, else the baseline."""
-        return self.typed_start() or self._with_encoder(Start())
+        return self.typed_start() or self.with_encoder(Start())
 
-    def _with_encoder(self, start: Start) -> Start:
-        """The start with the encoder that was typed, if one was."""
+    def with_encoder(self, start: Start) -> Start:
+        """Return the start with the encoder that was typed, if one was."""
         if self.encoder is None:
             return start
         return replace(start, config=self.encoder.on(start.config), encoder=self.encoder.file)
@@ -155,8 +155,8 @@ class Request:
                 manifest, config = read_manifest(best.parent), read_config(best)
                 encoder = manifest.own_files.get(ENCODER) if config.network.encoder == OWN else None
                 same = manifest.data.asked.path == self.source.path
-                return self._with_encoder(Start(config, str(best), same, encoder))
-        return self._with_encoder(Start())
+                return self.with_encoder(Start(config, str(best), same, encoder))
+        return self.with_encoder(Start())
 
     def settings(self) -> dict[str, Any]:
         """Return what must be equal for a chain to be resumed: everything that decides its figures."""
