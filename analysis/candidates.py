@@ -21,7 +21,7 @@ from search_spaces.stage import COMPARED, SELECTED
 from search_spaces.study import repeat_seed
 from storage.folder import StudyRecord
 from storage.study_json import Looks, Manifest, Plan
-from trainables.config import Loss
+from trainables.config import Loss, TrialConfig
 from trainables.result import Metric
 
 UNTESTED = 5  # seeds of a start that nothing is left to compare with
@@ -80,8 +80,10 @@ def contest(study: StudyRecord) -> Contest:
     ended = study.trials[study.trials["status"].isin(["finished", "infeasible"])]
     searched = {int(row["trial"]): _outcome(row, manifest) for _, row in ended.iterrows()}
     values = [outcome.value for outcome in searched.values() if outcome.value is not None]
-    guessing = chance_value(metric, manifest.start.loss, manifest.data.pairs["validation"].similar)
-    worst = min([guessing, *values], key=lambda value: metric.gain(value, guessing))
+    guessing = guessed(manifest, metric)
+    worst = min(
+        values if guessing is None else [guessing, *values], key=lambda value: metric.gain(value, 0.0), default=0.0
+    )
     asked = planned(manifest)
     rules = tuple(Rule(looks.seeds, looks.error) for looks in asked.decisions)
     procedure = Procedure(RacePlan(asked.race), rules, metric, worst)
@@ -109,9 +111,19 @@ def _outcome(row: pd.Series[Any], manifest: Manifest) -> Outcome:
     """How a run of a table ended: a network that is right no more often than guessing has learned nothing."""
     if row["status"] != "finished":
         return Outcome(None, learned=False)
-    similar = manifest.data.pairs["validation"].similar
-    learned = float(row["val_accuracy"]) > max(similar, 1 - similar) and float(row["val_jaccard"]) > 0
+    pairs = manifest.data.validation_pairs
+    learned = pairs is None or (
+        float(row["val_accuracy"]) > max(pairs.similar, 1 - pairs.similar) and float(row["val_jaccard"]) > 0
+    )
     return Outcome(float(row[manifest.metric.name]), learned)
+
+
+def guessed(manifest: Manifest, metric: Metric) -> float | None:
+    """Return the metric of a network that tells nothing apart; None for a task of which that is not known."""
+    pairs = manifest.data.validation_pairs
+    if pairs is None or not isinstance(manifest.start, TrialConfig):
+        return None
+    return chance_value(metric, manifest.start.loss, pairs.similar)
 
 
 def chance_value(metric: Metric, loss: Loss, similar: float) -> float:

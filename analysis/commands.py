@@ -11,7 +11,7 @@ from search_spaces.stages import STAGES, stage_after, stage_named
 from search_spaces.study import IN_PYTHON, OwnFile
 from storage.data_source import IN_MEMORY
 from storage.folder import StudyRecord
-from trainables.config import OWN
+from trainables.config import has_own_encoder
 
 if TYPE_CHECKING:
     from storage.finding import Finding
@@ -93,7 +93,7 @@ def _encoder(study: StudyRecord, adopted: bool) -> OwnFile | None:
     config, answer = study.manifest.start, settled(study) if adopted else None
     if answer is not None:
         config = study.search[answer.use].trial.config
-    return study.manifest.own_files.get("encoder") if config.network.encoder == OWN else None
+    return study.manifest.own_files.get("encoder") if has_own_encoder(config) else None
 
 
 def sync_command(folder: Path) -> str | None:

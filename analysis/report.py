@@ -38,7 +38,7 @@ from storage.report_json import (
 from storage.study_json import Manifest
 from storage.tables import BEST_COLUMNS
 from storage.whole_files import write_json, write_text
-from trainables.config import TrialConfig
+from trainables.base_config import Config
 
 
 def write_report(folder: Path) -> Path:
@@ -84,7 +84,7 @@ def measured_before(study: StudyRecord) -> Measured:
     return before.measured if before.selected.trial == selected_trial(study)[0] else Measured()
 
 
-def selected_trial(study: StudyRecord) -> tuple[int, TrialConfig]:
+def selected_trial(study: StudyRecord) -> tuple[int, Config]:
     """Return number and config of the trial to use; before that is settled, of the best finished one by validation."""
     answer = settled(study)
     if answer is None:
@@ -149,16 +149,16 @@ def _val(study: StudyRecord, trial: int) -> Validation | None:
     if result is None or result.status != "finished" or result.best is None:
         return None
     best = result.best
-    return Validation(best.val_loss, best.val_accuracy, best.val_jaccard, best.val_cosine)
+    return Validation(best.val_loss, best.val_accuracy, best.val_jaccard, best.val_cosine, best.own)
 
 
-def compared_config(manifest: Manifest) -> TrialConfig:
+def compared_config(manifest: Manifest) -> Config:
     """Return what stands beside the selected config: its rival, itself without one, the start if none was retrained."""
     start = manifest.start.override({"epochs": manifest.budget.epochs})
     return manifest.finalists.get(COMPARED) or manifest.finalists.get(SELECTED) or start
 
 
-def _same_but_seed(one: TrialConfig, other: TrialConfig) -> bool:
+def _same_but_seed(one: Config, other: Config) -> bool:
     return one == other.override({"seed": one.seed})
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from analysis.intervals import difference_interval, ratio_interval
 from analysis.thresholds import Floats, area_under_roc, best_f1, best_roc, equal_error_rate
 from storage.report_json import Gain, TestScore
-from trainables.config import TrialConfig
+from trainables.base_config import Config
 from trainables.data import Part
 from trainables.metrics import confusion
 
@@ -51,7 +51,7 @@ CRITERIA: Mapping[str, Criterion] = {
 class Finalist:
     """A config retrained with several seeds: each run's best weights, and its validation metric."""
 
-    config: TrialConfig
+    config: Config
     weights: Sequence[Path]
     seeds: Sequence[int]
     validation: Sequence[float]

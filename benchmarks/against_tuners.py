@@ -37,7 +37,7 @@ from benchmarks.tuners import ON_ALL_CORES, OTHERS, Task, chips, loaded
 from storage.folder import read_config
 from studies.evaluate import test_pairs
 from trainables.compiled_encoder import share_threads
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, of_verifier
 from trainables.encoder_path import encoder_path
 from trainables.errors import InputError
 from trainables.stored_chips import load
@@ -71,7 +71,7 @@ def recommended(tuner: str, task: Task) -> tuple[TrialConfig, int]:
         if status:
             raise InputError(f"{' '.join(command[1:])}: exit status {status}")
         run = StudyRun(Path(printed.splitlines()[-1]).parent, 0.0, 0.0)
-        return read_config(run.folder / "best.json"), len(run.search) + len(run.repeats)
+        return of_verifier(read_config(run.folder / "best.json")), len(run.search) + len(run.repeats)
 
 
 def quality(config: TrialConfig, seeds: int) -> tuple[float, float]:

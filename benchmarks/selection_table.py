@@ -33,7 +33,7 @@ from search_spaces.study import Study
 from studies.evaluate import test_pairs
 from studies.suggest import Suggester
 from trainables.compiled_encoder import share_threads
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, of_verifier
 from trainables.data import PreparedData, prepare
 from trainables.encoder_path import encoder_path
 from trainables.ensemble import mean_score
@@ -90,7 +90,7 @@ def curve(config: TrialConfig, data: DeviceData, test: Tensors) -> Iterator[dict
                 "epoch": epoch,
                 "train_loss": metrics.train_loss,
                 "val_loss": metrics.val_loss,
-                "val_accuracy": metrics.val_accuracy,
+                "val_accuracy": math.nan if metrics.val_accuracy is None else metrics.val_accuracy,
                 "test_accuracy": confusion(score, test.target).accuracy,
             }
     except Diverged:
@@ -99,10 +99,11 @@ def curve(config: TrialConfig, data: DeviceData, test: Tensors) -> Iterator[dict
 
 def rows(trial: Trial, stage: Stage, seeds: int, data: DeviceData, test: Tensors) -> Iterator[dict[str, Any]]:
     """Train one config under every seed; yield the table's rows."""
-    share_threads(1, encoder_path(trial.config.network))
+    config = of_verifier(trial.config)
+    share_threads(1, encoder_path(config.network))
     named = {"trial": trial.number, "arm": trial.arm, **{p.path: trial.overrides.get(p.path) for p in stage.varied}}
     for seed in range(seeds):
-        for row in curve(trial.config.override({"seed": FIRST_SEED + seed}), data, test):
+        for row in curve(config.override({"seed": FIRST_SEED + seed}), data, test):
             yield {**named, "seed": seed, **row}
 
 

@@ -29,7 +29,7 @@ from scipy import stats
 from benchmarks.study import StudyRun, chips_of, parser, positive, run_study, timed
 from search_spaces.stage import COMPARED, SELECTED
 from storage.whole_files import write_json
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, of_verifier
 from trainables.errors import InputError
 
 
@@ -52,7 +52,7 @@ def same_config(run: StudyRun) -> tuple[TrialConfig, list[int], list[float]]:
     config = finalists.get(COMPARED, finalists[SELECTED])  # one config where the start is the one to use
     runs = [history for history in run.repeats.values() if history.trial.arm == COMPARED and history.epochs]
     losses = [history.epochs[-1].val_loss for history in runs]
-    return config, [history.trial.config.seed for history in runs], losses
+    return of_verifier(config), [history.trial.config.seed for history in runs], losses
 
 
 def spread(losses: Sequence[float]) -> dict[str, Any]:

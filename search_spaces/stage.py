@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from search_spaces.domain import Choice, Domain, from_dict
-from trainables.config import TrialConfig, check_value
+from trainables.base_config import Config
+from trainables.config import TrialConfig
 from trainables.errors import ConfigError
 from trainables.result import Metric
 
@@ -37,10 +38,6 @@ class Parameter:
     limits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for path in (self.path, *self.only_if):
-            TrialConfig().value(path)
-        for value in self.domain.ends if self.domain else ():
-            check_value(self.path, value)
         if not self.because:
             raise ConfigError(f"parameter {self.path}: say why it has this role and range")
         if (self.domain is None) != (self.role == "fixed"):
@@ -84,7 +81,7 @@ class Arm:
     values: Mapping[str, Any]
     nuisance: tuple[Parameter, ...]
 
-    def holds(self, config: TrialConfig) -> bool:
+    def holds(self, config: Config) -> bool:
         """Return whether `config` has this arm's values."""
         return all(config.value(path) == value for path, value in self.values.items())
 
@@ -175,7 +172,7 @@ class Stage:
     `budget` is the default for a user's images, `demo` for the embedded chips. `length` says how long trials train.
     `judged` against chance, the config is worth starting from if it learns at all; against the start, it must be better
     than that; against the test, the test split is asked in full (other thresholds, ship task), not with the test pairs
-    alone.
+    alone. `config` is the class whose paths are varied, of the verifier or of a task of one's own.
     """
 
     name: str
@@ -188,19 +185,29 @@ class Stage:
     rivals: tuple[Rival, ...] = (START,)
     length: Length = Kept()
     judged: Judged = "start"
+    config: type[Config] = TrialConfig
 
     def __post_init__(self) -> None:
         paths = [parameter.path for parameter in self.parameters]
         if len(set(paths)) != len(paths):
             raise ConfigError(f"stage {self.name}: a path is named twice")
-        for values in (*self.compared.values(), self.demo.fixes, *(rival.values for rival in self.rivals)):
-            for path, value in values.items():
-                check_value(path, value)
+        self._check_paths()
         for name, values in self.compared.items():
             for parameter in self.parameters:
                 value = values.get(parameter.path)
                 if parameter.role == "scientific" and not (parameter.domain and parameter.domain.contains(value)):
                     raise ConfigError(f"stage {self.name}: arm {name!r} gives {parameter.path} the value {value!r}")
+
+    def _check_paths(self) -> None:
+        """Raise ConfigError for a path that the config does not have, or a value that it could not have there."""
+        for parameter in self.parameters:
+            for path in (parameter.path, *parameter.only_if):
+                self.config().value(path)
+            for value in parameter.domain.ends if parameter.domain else ():
+                self.config.check_value(parameter.path, value)
+        for values in (*self.compared.values(), self.demo.fixes, *(rival.values for rival in self.rivals)):
+            for path, value in values.items():
+                self.config.check_value(path, value)
 
     def for_demo(self) -> Stage:
         """Return the stage as it is asked of the embedded chips: every arm of the demo's fixes what the demo fixes."""
@@ -215,7 +222,7 @@ class Stage:
         fixed = {name: {**values, **fixes} for name, values in arms.items() if name not in without}
         return replace(self, parameters=parameters, compared=fixed, demo=replace(self.demo, fixes={}, without=()))
 
-    def suited(self, start: TrialConfig) -> Stage:
+    def suited(self, start: Config) -> Stage:
         """Return the stage as it is asked of `start`: the arms that make a config of it, and what these differ in.
 
         Raises ConfigError where none does.
@@ -256,7 +263,7 @@ class Stage:
             for combination in itertools.product(*options)
         }
 
-    def arm_for(self, start: TrialConfig) -> Arm:
+    def arm_for(self, start: Config) -> Arm:
         """Return the arm that holds `start`; if none does, one named "start" with its values of all that arms fix."""
         arms = self.arms()
         fixed = {path: start.value(path) for arm in arms for path in arm.values}
@@ -268,7 +275,7 @@ class Stage:
         return [parameter.to_dict() for parameter in self.parameters]
 
 
-def _fits(start: TrialConfig, values: Mapping[str, Any]) -> bool:
+def _fits(start: Config, values: Mapping[str, Any]) -> bool:
     try:
         start.override(values)
     except ConfigError:

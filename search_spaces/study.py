@@ -13,7 +13,8 @@ import numpy as np
 
 from search_spaces.domain import Domain, from_dict
 from search_spaces.stage import Arm, Budget, Parameter, Stage
-from trainables.config import TrialConfig
+from trainables.base_config import Config
+from trainables.config import SIDE, TrialConfig
 from trainables.json_values import from_plain, to_plain
 from trainables.result import Trial
 
@@ -55,19 +56,19 @@ class Start:
     `encoder` is the file that an own encoder came from.
     """
 
-    config: TrialConfig = field(default_factory=TrialConfig)
+    config: Config = field(default_factory=TrialConfig)
     origin: str = "the baseline's config"
     found: bool = False
     encoder: OwnFile | None = None
 
 
-def stretched(config: TrialConfig, epochs: int) -> TrialConfig:
+def stretched(config: Config, epochs: int) -> Config:
     """Return `config` with an exponential decay that comes to as much over `epochs` as now over its own.
 
     Its rate is multiplied by gamma each epoch, so twice the epochs take the root of gamma. That is where to start from;
     the playbook has the schedule tuned again when the training length changes.
     """
-    if config.schedule.kind != "exponential" or epochs == config.epochs:
+    if not isinstance(config, TrialConfig) or config.schedule.kind != "exponential" or epochs == config.epochs:
         return config
     return config.override({"schedule.gamma": config.schedule.gamma ** (config.epochs / epochs)})
 
@@ -139,12 +140,12 @@ class Study:
 
     stage: Stage
     name: str
-    start: TrialConfig
+    start: Config
     budget: Budget
     seed: int = 0
     sampler: Sampler = "qmc"
     scheduler: Scheduler = "none"
-    reference: TrialConfig = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
+    reference: Config = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
     smoke: bool = False  # it goes through every part and answers nothing
     rounds: tuple[Round, ...] = ()
     own_files: Mapping[str, OwnFile] = field(default_factory=dict)
@@ -156,7 +157,8 @@ class Study:
     @property
     def read_at(self) -> int:
         """The side at which images are read: that of the arm which wants the largest."""
-        return max(self.start.override(arm.values).data.read_at for arm in self.arms())
+        configs = [self.start.override(arm.values) for arm in self.arms()]
+        return max((config.data.read_at for config in configs if isinstance(config, TrialConfig)), default=SIDE)
 
     def arms(self) -> tuple[Arm, ...]:
         """Return the stage's arms, the incumbent's first: trial 0 is the incumbent."""
@@ -210,7 +212,7 @@ class Study:
         arm = self.arm_of(0)
         return self.trial(0, {p.path: self.start.value(p.path) for p in arm.nuisance})
 
-    def finalists(self, selected: TrialConfig) -> dict[str, TrialConfig]:
+    def finalists(self, selected: Config) -> dict[str, Config]:
         """Return the configs to retrain by role: the selected one, and its rivals where they are other configs."""
         base = {"start": self.incumbent().config, "report": self.reference, "selected": selected}
         finalists = {"selected": selected}
@@ -222,7 +224,7 @@ class Study:
                 finalists[rival.role] = config
         return finalists
 
-    def repeats(self, finalists: Mapping[str, TrialConfig]) -> list[Trial]:
+    def repeats(self, finalists: Mapping[str, Config]) -> list[Trial]:
         """Return each finalist once for each repeat seed: all share these, and no trial or other study has them.
 
         For a stage that searches nothing; where something is searched, candidates are raced instead.
@@ -241,7 +243,7 @@ class Study:
         return repeat_seed(self.seed, self.stage.name, self.start, repeat)
 
 
-def repeat_seed(study_seed: int, stage: str, start: TrialConfig, repeat: int) -> int:
+def repeat_seed(study_seed: int, stage: str, start: Config, repeat: int) -> int:
     """Return the training seed number `repeat` after the search: a function of study seed, stage and start.
 
     Studies that follow each other share none: what was adopted for its runs under some seeds is measured again under

@@ -22,7 +22,7 @@ from studies.run_study import check_encoders, check_free, resume_study, run_stud
 from studies.session import Session as Opened
 from studies.session import Where, check_writable, open_session
 from studies.wandb_process import WandbMode
-from trainables.config import OWN, TrialConfig
+from trainables.config import TrialConfig, has_own_encoder
 from trainables.images.arrays import Arrays
 
 
@@ -179,6 +179,6 @@ def _start(start: StudyRecord | TrialConfig | str | Path | None) -> Start | None
     if isinstance(start, TrialConfig):
         return Start(start, "a config given in Python", found=True)
     if isinstance(start, StudyRecord) and start.best:
-        encoder = start.manifest.own_files.get(ENCODER) if start.best.network.encoder == OWN else None
+        encoder = start.manifest.own_files.get(ENCODER) if has_own_encoder(start.best) else None
         return Start(start.best, str(start.path / "best.json"), found=True, encoder=encoder)
     return None

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from storage.tables import TrialLog
 from storage.whole_files import append_line, write_bytes
-from trainables.config import TrialConfig
+from trainables.base_config import Config
 from trainables.errors import InputError
 from trainables.result import INTERRUPTED, EpochMetrics, History, Metric, Trial, TrialResult, trial_result
 
@@ -47,12 +47,13 @@ class Files:
 class Record:
     """Hears a run and writes it down. Opened again, it knows what it heard: `histories`, by trial number."""
 
-    def __init__(self, files: Files, metric: Metric, paths: Sequence[str] = ()) -> None:
-        self._files, self._paths = files, tuple(paths)
+    def __init__(self, files: Files, metric: Metric, paths: Sequence[str] = (), own: Sequence[str] = ()) -> None:
+        """`paths` are those of the varied values, `own` the scores of the task's own: columns of the tables."""
+        self._files, self._paths, self._own = files, tuple(paths), tuple(own)
         _cut_unfinished_line(files.record)
         self.histories = read_histories(files.record, metric)
-        _write_tables(self.histories, files, paths)
-        self._log = TrialLog(files.trials, files.epochs, paths)
+        _write_tables(self.histories, files, paths, own)
+        self._log = TrialLog(files.trials, files.epochs, paths, own)
         self.failed: list[TrialResult] = []  # of those heard since
 
     @property
@@ -75,7 +76,7 @@ class Record:
             self._append("resumed", self.histories[number].trial, {"ray": self.histories[number].ray})
             self.histories[number] = replace(self.histories[number], result=None)
         if numbers:
-            _write_tables(self.histories, self._files, self._paths)
+            _write_tables(self.histories, self._files, self._paths, self._own)
 
     def started(self, trial: Trial, ray_id: str) -> None:
         """Write down a trial's config before it is trained, or that it goes on."""
@@ -89,7 +90,7 @@ class Record:
 
     def epoch(self, trial: Trial, metrics: EpochMetrics) -> None:
         """Write down an epoch."""
-        self._append("epoch", trial, asdict(metrics))
+        self._append("epoch", trial, metrics.to_dict())
         self._log.epoch(trial, metrics)
         history = self.histories[trial.number]
         self.histories[trial.number] = replace(history, epochs=(*history.epochs, metrics))
@@ -142,7 +143,7 @@ def fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metric
     """Add one event of a record to what is known; raises what the event's fault is, where it makes no sense."""
     number = event["trial"]
     if event["event"] == "started":
-        config = TrialConfig.from_dict(event["config"])
+        config = Config.from_dict(event["config"])
         histories[number] = History(Trial(number, event["arm"], event["overrides"], config), ray=event["ray"])
         return
     history = histories[number]
@@ -162,12 +163,12 @@ def fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metric
             raise ValueError(f"unknown event {other!r}")
 
 
-def _write_tables(histories: Mapping[int, History], files: Files, paths: Sequence[str]) -> None:
+def _write_tables(histories: Mapping[int, History], files: Files, paths: Sequence[str], own: Sequence[str]) -> None:
     """Make both tables anew from what is known, each whole or not at all."""
     aside = [table.with_name(f".{table.name}.part") for table in (files.trials, files.epochs)]
     for table in aside:
         table.unlink(missing_ok=True)
-    log = TrialLog(aside[0], aside[1], paths)
+    log = TrialLog(aside[0], aside[1], paths, own)
     for history in histories.values():
         for metrics in history.epochs:
             log.epoch(history.trial, metrics)

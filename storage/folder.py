@@ -16,7 +16,7 @@ from storage.report_json import Measured, Report, read_report
 from storage.study_json import SCHEMA, Manifest
 from storage.tables import epoch_frame, trial_frame
 from storage.whole_files import read_json, write_json
-from trainables.config import TrialConfig
+from trainables.base_config import Config
 from trainables.errors import InputError, SearchError
 from trainables.result import INTERRUPTED, History
 
@@ -64,14 +64,14 @@ class StudyRecord:
         report: Report | None = None,
     ) -> StudyRecord:
         """Return the study that these histories are of."""
-        metric, varied = manifest.metric, list(manifest.domains)
+        metric, varied, own = manifest.metric, list(manifest.domains), manifest.own_scores
         return cls(
             path,
             manifest,
-            trial_frame(search, metric, varied),
-            epoch_frame(search),
-            _uninterrupted(trial_frame(retraining, metric)),
-            epoch_frame(retraining),
+            trial_frame(search, metric, varied, own),
+            epoch_frame(search, own),
+            _uninterrupted(trial_frame(retraining, metric, own=own)),
+            epoch_frame(retraining, own),
             search,
             retraining,
             report,
@@ -79,8 +79,9 @@ class StudyRecord:
 
     def with_runs(self, retraining: Mapping[int, History]) -> StudyRecord:
         """Return the study with these runs under new seeds."""
-        runs = _uninterrupted(trial_frame(retraining, self.manifest.metric))
-        return replace(self, repeats=runs, repeat_epochs=epoch_frame(retraining), retraining=retraining)
+        own = self.manifest.own_scores
+        runs = _uninterrupted(trial_frame(retraining, self.manifest.metric, own=own))
+        return replace(self, repeats=runs, repeat_epochs=epoch_frame(retraining, own), retraining=retraining)
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -93,7 +94,7 @@ class StudyRecord:
         return _uninterrupted(self.trials)
 
     @property
-    def best(self) -> TrialConfig | None:
+    def best(self) -> Config | None:
         """Return the config to use; None before the report, and where no trial finished."""
         return self.report.selected.config if self.report and self.report.selected else None
 
@@ -185,13 +186,13 @@ def reading(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}: a file in it makes no sense ({said}); it was damaged or edited") from error
 
 
-def read_config(best: Path) -> TrialConfig:
+def read_config(best: Path) -> Config:
     """Return the config of a best.json; raise InputError naming the file where it holds none that could be trained."""
     content = read_json(best)
     if "config" not in content:
         raise InputError(f"{best}: has no 'config'; give the best.json of a study folder")
     try:
-        return TrialConfig.from_dict(content["config"])
+        return Config.from_dict(content["config"])
     except InputError as error:
         raise InputError(f"{best}: {error}") from error
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, TypeVar
@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from storage.finding import Finding
 from storage.study_json import SCHEMA
 from storage.whole_files import read_json
-from trainables.config import TrialConfig
+from trainables.base_config import Config
 from trainables.errors import InputError
 from trainables.json_values import from_plain, to_plain
 
@@ -25,12 +25,13 @@ REPORT = "report.json"
 
 @dataclass(frozen=True)
 class Validation:
-    """The best epoch of a trial on the validation pairs."""
+    """The best epoch of a trial on the validation pairs; None where a task does not measure that, `own` its scores."""
 
     loss: float
-    accuracy: float
-    jaccard: float
-    cosine: float
+    accuracy: float | None = None
+    jaccard: float | None = None
+    cosine: float | None = None
+    own: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class SeedRun:
     seed: int
     best_epoch: int | float  # older versions took it from a table, as 7.0
     val_loss: float
-    val_accuracy: float
-    val_jaccard: float
-    val_cosine: float
+    val_accuracy: float | None = None
+    val_jaccard: float | None = None
+    val_cosine: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Selected(Adoption):
 
     trial: int
     arm: str
-    config: TrialConfig
+    config: Config
     val: Validation | None
     runs: tuple[SeedRun, ...] = ()
 
@@ -95,7 +96,7 @@ class Selected(Adoption):
 class Compared:
     """The config that stands beside the selected one: the start, or in `final` the report's baseline."""
 
-    config: TrialConfig
+    config: Config
     val: Validation | None = None
     runs: tuple[SeedRun, ...] = ()
 

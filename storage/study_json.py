@@ -13,7 +13,7 @@ from search_spaces.domain import Domain, spanning
 from search_spaces.stage import Budget, Judged, Parameter
 from search_spaces.study import OwnFile, Round, Sampler, Scheduler
 from storage.data_source import Source
-from trainables.config import TrialConfig
+from trainables.base_config import Config
 from trainables.json_values import from_plain, to_plain
 from trainables.result import Metric
 
@@ -67,6 +67,11 @@ class DataDescription:
     read: Source | None = None
 
     @property
+    def validation_pairs(self) -> PairCount | None:
+        """Return how many pairs validate; None for a task that knows no pairs."""
+        return self.pairs.get("validation")
+
+    @property
     def asked(self) -> Source:
         """Return how the images were asked for; of a study made before that was kept, from the options it names."""
         return self.read or Source.from_options(self.options, grouped=self.grouping is not None)
@@ -115,6 +120,7 @@ class Manifest:
     before that, and where none were given. `rounds` are those after the first; the budget counts their trials too.
     `plan` is what followed the search, settled when that ended; None before, and where an older version searched.
     `own_files` are the user's own, by the option that brought them: "encoder", "stage".
+    `own_scores` are what the epochs of a task of one's own have beside the verifier's columns.
     `finished` is None until the report is written.
     """
 
@@ -130,9 +136,9 @@ class Manifest:
     seed: int
     sampler: Sampler
     scheduler: Scheduler
-    start: TrialConfig
+    start: Config
     start_from: str
-    reference: TrialConfig
+    reference: Config
     data: DataDescription
     versions: Mapping[str, str]
     hardware: Mapping[str, Any]
@@ -145,10 +151,11 @@ class Manifest:
     rounds: tuple[Round, ...] = ()
     plan: Plan | None = None
     matching: tuple[str, ...] = ()
-    finalists: Mapping[str, TrialConfig] = field(default_factory=dict)
+    finalists: Mapping[str, Config] = field(default_factory=dict)
     given_up: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     resumed_under: tuple[ResumedUnder, ...] = ()
     own_files: Mapping[str, OwnFile] = field(default_factory=dict)
+    own_scores: tuple[str, ...] = ()
     schema: int = SCHEMA
 
     @property

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +32,28 @@ TEXT_COLUMNS = ("arm", "status", "reason")
 class TrialLog:
     """Appends to two CSV files: a row an epoch, a row a trial at its end, each there at once for other readers."""
 
-    def __init__(self, trials: Path, epochs: Path, paths: Sequence[str] = ()) -> None:
-        self._trials, self._epochs, self._paths = trials, epochs, tuple(paths)
+    def __init__(self, trials: Path, epochs: Path, paths: Sequence[str] = (), own: Sequence[str] = ()) -> None:
+        """`paths` are those of the varied values, `own` the scores of the task's own: the last columns."""
+        self._trials, self._epochs, self._paths, self._own = trials, epochs, tuple(paths), tuple(own)
         if not trials.exists():
-            _append(trials, (*TRIAL_COLUMNS, *self._paths))
+            _append(trials, (*TRIAL_COLUMNS, *self._paths, *self._own))
         if not epochs.exists():
-            _append(epochs, EPOCH_COLUMNS)
+            _append(epochs, (*EPOCH_COLUMNS, *self._own))
 
     def epoch(self, trial: Trial, metrics: EpochMetrics) -> None:
         """Append the epoch."""
-        values = asdict(metrics)
-        _append(self._epochs, [trial.number, *(values[name] for name in EPOCH_COLUMNS[1:])])
+        _append(self._epochs, _epoch_row(trial.number, metrics, self._own))
 
     def ended(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
         """Append the trial; a trial without a finished epoch leaves its measured columns empty."""
-        _append(self._trials, _row(result, self._paths))
+        _append(self._trials, _row(result, self._paths, self._own))
 
 
-def _row(result: TrialResult, paths: Sequence[str]) -> list[Any]:
+def _epoch_row(number: int, epoch: EpochMetrics, own: Sequence[str]) -> list[Any]:
+    return [number, *(getattr(epoch, name) for name in EPOCH_FIELDS), *(epoch.own.get(name) for name in own)]
+
+
+def _row(result: TrialResult, paths: Sequence[str], own: Sequence[str]) -> list[Any]:
     trial, best = result.trial, result.best
     return [
         trial.number,
@@ -63,6 +66,7 @@ def _row(result: TrialResult, paths: Sequence[str]) -> list[Any]:
         round(result.seconds, 3),
         result.reason,
         *(trial.overrides.get(path, "") for path in paths),
+        *(best.own.get(name, "") if best else "" for name in own),
     ]
 
 
@@ -71,7 +75,9 @@ def _append(path: Path, row: Sequence[Any]) -> None:
         csv.writer(file, lineterminator="\n").writerow(row)
 
 
-def trial_frame(histories: Mapping[int, History], metric: Metric, paths: Sequence[str] = ()) -> pd.DataFrame:
+def trial_frame(
+    histories: Mapping[int, History], metric: Metric, paths: Sequence[str] = (), own: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return a row a trial with the columns of trials.csv, by number: the view that checks and figures take.
 
     A trial that was begun and has not ended stands there as the one that Ctrl-C cut off: failed, interrupted.
@@ -79,13 +85,13 @@ def trial_frame(histories: Mapping[int, History], metric: Metric, paths: Sequenc
     rows = []
     for _, history in sorted(histories.items()):
         ended = history.result or trial_result(history.trial, "failed", history.epochs, metric, INTERRUPTED)
-        rows.append([None if value == "" else value for value in _row(ended, paths)])
-    frame = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *paths])
+        rows.append([None if value == "" else value for value in _row(ended, paths, own)])
+    frame = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *paths, *own])
     numbers = [name for name in TRIAL_COLUMNS if name not in TEXT_COLUMNS]
     return frame.astype({name: float for name in numbers if frame[name].isna().all()}) if rows else frame
 
 
-def epoch_frame(histories: Mapping[int, History]) -> pd.DataFrame:
+def epoch_frame(histories: Mapping[int, History], own: Sequence[str] = ()) -> pd.DataFrame:
     """Return a row an epoch with the columns of epochs.csv, by trial and epoch."""
-    rows = [[number, *astuple(epoch)] for number, history in sorted(histories.items()) for epoch in history.epochs]
-    return pd.DataFrame(rows, columns=list(EPOCH_COLUMNS))
+    rows = [_epoch_row(number, epoch, own) for number, history in sorted(histories.items()) for epoch in history.epochs]
+    return pd.DataFrame(rows, columns=[*EPOCH_COLUMNS, *own])

@@ -19,7 +19,7 @@ from storage.whole_files import now, read_json, write_json
 from studies.describe import described_grouping, study_of
 from studies.run_study import STATUS, Conducted, resume_study, run_study, study_folder
 from studies.session import Session, Where, beginning, check_writable, open_session, say
-from trainables.config import TrialConfig
+from trainables.base_config import Config
 from trainables.errors import InputError
 
 FOLDER, RECORD = "all", "chain.json"
@@ -61,7 +61,7 @@ class Step:
     @property
     def start(self) -> Start:
         """Return what the next step starts from."""
-        return Start(TrialConfig.from_dict(self.config), self.origin, found=True)
+        return Start(Config.from_dict(self.config), self.origin, found=True)
 
 
 def run_chain(chain: Chain, source: Source, where: Where) -> int:

@@ -14,7 +14,7 @@ from search_spaces.stage import Stage
 from search_spaces.study import Study
 from storage.data_source import Source
 from studies.request import Request, check_unchanged, plan
-from trainables.config import OWN
+from trainables.config import has_own_encoder
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run_all(asked: Request, where: Where) -> int:
 
 def _check_own(study: Study) -> None:
     """Raise InputError for an own encoder that keeps no promise, before images are read or Ray is started."""
-    if study.start.network.encoder == OWN:
+    if has_own_encoder(study.start):
         from studies.run_study import check_encoders
 
         check_encoders(study)

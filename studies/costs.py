@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.selection import best_of_arms
 from storage.folder import StudyRecord
 from storage.report_json import Cost
+from trainables.config import of_verifier
 from trainables.data import TrialData
 from trainables.latency import pair_milliseconds, parameters
 
@@ -24,7 +25,7 @@ def costs(record: StudyRecord, data: TrialData) -> tuple[Cost, ...] | None:
 
 
 def _cost(record: StudyRecord, best: pd.Series[Any], data: TrialData) -> Cost:
-    config = record.search[int(best["trial"])].trial.config
+    config = of_verifier(record.search[int(best["trial"])].trial.config)
     return Cost(
         arm=str(best["arm"]),
         trial=int(best["trial"]),

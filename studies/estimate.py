@@ -15,7 +15,7 @@ from storage.study_json import Pace
 from studies.minutes import estimated
 from studies.session import Where, bytes_of, on_this_machine, read_source
 from trainables.compiled_encoder import share_threads
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, of_verifier
 from trainables.data import TrialData
 from trainables.encoder_path import encoder_path
 from trainables.losses import make_loss
@@ -30,7 +30,7 @@ def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
     prepared = read_source(source, where.results)
     data, resources = prepared.for_trials(), on_this_machine(where.resources, bytes_of(prepared))
     at_once, device = resources.max_concurrent or 1, resources.device
-    epoch = epoch_seconds(studies[0].start, data, at_once, device)
+    epoch = epoch_seconds(of_verifier(studies[0].start), data, at_once, device)
     each = f"an epoch of one network takes {epoch:.2g} s, {at_once} at once"
     if studies[0].budget.minutes:
         return f"time: {studies[0].budget.minutes:g} min, as asked; {each}"
@@ -48,7 +48,7 @@ def _epoch_of_its_networks(study: Study, data: TrialData, at_once: int, device: 
     """An epoch's seconds on average over the arms, where these are networks; None where they are not."""
     if ENCODER not in {parameter.path for parameter in study.stage.varied}:
         return None
-    configs = [study.start.override(arm.values) for arm in study.arms()]
+    configs = [of_verifier(study.start.override(arm.values)) for arm in study.arms()]
     return fmean(epoch_seconds(config, data, at_once, device) for config in configs)
 
 
@@ -60,7 +60,7 @@ def _members(study: Study) -> float:
         if isinstance(searched, IntRange):
             counts.append((searched.low + searched.high) / 2)
         else:
-            counts.append(float(arm.values.get(MEMBERS, study.start.ensemble.members)))
+            counts.append(float(arm.values.get(MEMBERS, of_verifier(study.start).ensemble.members)))
     return fmean(counts)
 
 

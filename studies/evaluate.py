@@ -15,7 +15,7 @@ from analysis.scores import CRITERIA, THRESHOLD, Finalist, Judged, Task, accurac
 from analysis.thresholds import Floats
 from storage.report_json import Gain, Identification, TestRow, TestScore
 from storage.whole_files import append_line, now
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, of_verifier
 from trainables.data import Part, PreparedData, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.losses import make_loss
@@ -54,7 +54,7 @@ def examine(
     seen = data.for_trials()
     validation = load(seen.validation, seen)
     on_validation = {
-        role: [_scores(finalist.config, weights, validation) for weights in finalist.weights]
+        role: [_scores(of_verifier(finalist.config), weights, validation) for weights in finalist.weights]
         for role, finalist in finalists.items()
     }
     target = validation.target.numpy()
@@ -82,7 +82,7 @@ def identify(data: PreparedData, finalists: Mapping[str, Finalist], results: Pat
     _note(data, "identification", number, finalists, results, study)
     chips = StoredChips.of(images, seen.mean, seen.sd)
     answers = {
-        role: [_answered(finalist.config, weights, chips, asked) for weights in finalist.weights]
+        role: [_answered(of_verifier(finalist.config), weights, chips, asked) for weights in finalist.weights]
         for role, finalist in finalists.items()
     }
     return identification(asked, finalists, answers)
@@ -140,7 +140,7 @@ def _look(
     _note(data, task.name, len(task.part.pairs), finalists, results, study)
     tensors = load(task.part, seen)
     return {
-        role: [_scores(finalist.config, weights, tensors) for weights in finalist.weights]
+        role: [_scores(of_verifier(finalist.config), weights, tensors) for weights in finalist.weights]
         for role, finalist in finalists.items()
     }
 

@@ -12,6 +12,7 @@ from search_spaces.stage import Stage
 from search_spaces.stages import STAGES
 from search_spaces.study import IN_PYTHON, OwnFile, Study
 from storage.study_json import Manifest
+from trainables.base_config import Config
 from trainables.config import OWN, TrialConfig
 from trainables.errors import ConfigError, InputError
 from trainables.images.files import user_path
@@ -95,7 +96,7 @@ def _text(path: Path, option: str) -> str:
         raise InputError(f"{option} {path}: is no text in UTF-8 ({error})") from error
 
 
-def check_arms(stage: Stage, start: TrialConfig) -> None:
+def check_arms(stage: Stage, start: Config) -> None:
     """Raise ConfigError for an arm that makes no config of the start, where a comparison needs it."""
     arms, unfit = stage.arms(), []
     for arm in arms:

@@ -114,8 +114,9 @@ class Progress:
             f"{path.split('.')[-1]} {_short(value)}" for path, value in self._best.trial.overrides.items()
         )
         measured = f"{self._metric.name} {self._metric.value(self._best.best):.4f}"
-        accuracy = f"accuracy {self._best.best.val_accuracy:.1%}"
-        return f"best is {self._best.trial.number}: {measured}, {accuracy} ({values or self._best.trial.arm})"
+        share = self._best.best.val_accuracy
+        accuracy = "" if share is None else f", accuracy {share:.1%}"
+        return f"best is {self._best.trial.number}: {measured}{accuracy} ({values or self._best.trial.arm})"
 
     @property
     def _epochs_left(self) -> int:

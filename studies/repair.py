@@ -45,12 +45,13 @@ def reopen_given_up(record: Record, given_up: Sequence[int]) -> None:
 def drop_damaged_states(record: Record, states: Path) -> None:
     """Remove checkpoints of open trials that cannot be gone on from, and say which."""
     from trainables.checkpoint import from_bytes
+    from trainables.config import of_verifier
 
     for number, history in record.open.items():
         path = trial_file(states, number)
         try:
             if path.exists():
-                run, _ = from_bytes(path.read_bytes(), history.trial.config)
+                run, _ = from_bytes(path.read_bytes(), of_verifier(history.trial.config))
                 if run.epoch > len(history.epochs):  # after a power cut: the record's last lines were lost
                     raise ValueError(f"it has {run.epoch} epochs, the record {len(history.epochs)}")
         except ValueError as error:

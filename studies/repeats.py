@@ -12,7 +12,7 @@ from search_spaces.stage import COMPARED, SELECTED
 from search_spaces.study import Study
 from storage.event_record import Record
 from storage.folder import StudyRecord
-from trainables.config import TrialConfig
+from trainables.base_config import Config
 from trainables.result import History, Trial
 
 
@@ -46,7 +46,7 @@ class Repeats:
             trials.append(Trial(number, arm, {}, config))
         return trials
 
-    def finalists(self, runs: Mapping[int, History]) -> dict[str, TrialConfig]:
+    def finalists(self, runs: Mapping[int, History]) -> dict[str, Config]:
         """Return the configs that the answer is about, by role, once no run is missing.
 
         They are the one to use, and the start beside it where that is another.
@@ -62,10 +62,10 @@ class Repeats:
             return {SELECTED: start}
         return {SELECTED: self._trained(answer.use), COMPARED: start}
 
-    def _trained(self, trial: int) -> TrialConfig:
+    def _trained(self, trial: int) -> Config:
         return self.searched.search[trial].trial.config
 
-    def _config(self, run: Run, ranking: Sequence[int]) -> TrialConfig:
+    def _config(self, run: Run, ranking: Sequence[int]) -> Config:
         """The config of a run: a trial's own, or the start, with the winner's values where the stage matches them."""
         if run.trial != START:
             return self._trained(run.trial)

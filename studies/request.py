@@ -13,7 +13,7 @@ from search_spaces.stages import chain_with, stages_before
 from search_spaces.study import OwnFile, Sampler, Scheduler, Start, Study, name_by_time, stretched
 from storage.data_source import SYNTHETIC, Source
 from studies.own_files import ENCODER, STAGE, OwnEncoder, check_arms, check_own_files, check_ranges, own_files
-from trainables.config import OWN, TrialConfig
+from trainables.config import TrialConfig, has_own_encoder, of_verifier
 from trainables.errors import InputError
 
 NO_ROUNDS = "asks a search for more trials; {} searches nothing, leave it out"
@@ -120,13 +120,13 @@ class Request:
 
         if self.start is None:
             return None
-        config = read_config(self.start)
+        config = of_verifier(read_config(self.start))
         if config.init.weights:
             weights = (self.start.parent / config.init.weights).resolve()
             if not weights.is_file():
                 raise InputError(f"{self.start}: init.weights {weights}: no such file")
             config = config.override({"init.weights": str(weights)})
-        if config.network.encoder == OWN and not self.encoder:
+        if has_own_encoder(config) and not self.encoder:
             raise InputError(
                 f"{self.start}: has an encoder of its own, {config.network.own}, whose code is not run unasked; give "
                 "its file with --encoder FILE.py:NAME"
@@ -141,7 +141,7 @@ class Request:
         """Return the start with the encoder that was typed, if one was."""
         if self.encoder is None:
             return start
-        return replace(start, config=self.encoder.on(start.config), encoder=self.encoder.file)
+        return replace(start, config=self.encoder.on(of_verifier(start.config)), encoder=self.encoder.file)
 
     def starting_config(self, stage: Stage) -> Start:
         """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
@@ -153,7 +153,7 @@ class Request:
             best = adopted_config(self.results, before.name, smoke=self.smoke)
             if best:
                 manifest, config = read_manifest(best.parent), read_config(best)
-                encoder = manifest.own_files.get(ENCODER) if config.network.encoder == OWN else None
+                encoder = manifest.own_files.get(ENCODER) if has_own_encoder(config) else None
                 same = manifest.data.asked.path == self.source.path
                 return self.with_encoder(Start(config, str(best), same, encoder))
         return self.with_encoder(Start())

@@ -26,7 +26,7 @@ from studies.resources import describe
 from studies.session import Session, Where, beginning, check_writable, open_session, say
 from studies.training import Training
 from studies.wandb_process import shown_on_wandb
-from trainables.config import OWN
+from trainables.config import TrialConfig, has_own_encoder
 from trainables.encoder_path import encoder_path
 from trainables.errors import Halted, InputError, what_happened
 
@@ -72,10 +72,16 @@ def run_study(study: Study, start_from: str, session: Session) -> Conducted:
         say(
             f"{study.stage.name}: {study.stage.question} "
             f"({_size(study)}; start: {start_from}; "
-            f"{describe(session.resources, session.cluster)}; "
-            f"encoder: {encoder_path(study.start.network, session.resources.device)})"
+            f"{describe(session.resources, session.cluster)}{_encoder(study, session)})"
         )
         return _carry_out(study, session, record)
+
+
+def _encoder(study: Study, session: Session) -> str:
+    start = study.start
+    return (
+        f"; encoder: {encoder_path(start.network, session.resources.device)}" if isinstance(start, TrialConfig) else ""
+    )
 
 
 def _size(study: Study) -> str:
@@ -124,11 +130,12 @@ def resume_study(
 
 def check_encoders(study: Study) -> None:
     """Raise InputError for weights or an own encoder that no trial could use: said once, before any of them does."""
-    if study.start.init.weights or study.start.network.encoder == OWN:
+    start = study.start
+    if isinstance(start, TrialConfig) and (start.init.weights or has_own_encoder(start)):
         from trainables.encoders import check_encoder
 
         for arm in study.arms():
-            check_encoder(study.start.override(arm.values))
+            check_encoder(start.override(arm.values))
 
 
 def is_reported(record: StudyRecord) -> bool:

@@ -37,6 +37,7 @@ class Training:
     def __init__(self, study: Study, session: Session, record: StudyRecord) -> None:
         self._study, self._session, self._record = study, session, record
         self._folder, self._metric = record.path, record.manifest.metric
+        self._own_scores = record.manifest.own_scores
         self._search: Record | None = None
         self._retraining: Record | None = None
 
@@ -92,7 +93,7 @@ class Training:
         """
         study, folder = self._study, self._folder
         paths = [parameter.path for parameter in study.stage.varied]
-        record = self._search = Record(Files.of_search(folder), self._metric, paths)
+        record = self._search = Record(Files.of_search(folder), self._metric, paths, self._own_scores)
         repair_search(record, study, folder, self._record.manifest.given_up.get("search", ()))
         suggester = Suggester(study, folder / "optuna.journal", record.histories)
         if study.budget.minutes and self._record.manifest.pace is None:
@@ -160,11 +161,12 @@ class Training:
 
     def _open_retraining(self) -> Record:
         """The record of the runs under new seeds, as far as they still hold."""
-        record = Record(Files.of_repeats(self._folder), self._metric)
+        own = self._own_scores
+        record = Record(Files.of_repeats(self._folder), self._metric, own=own)
         if self._study.stage.varied and any(run.trial.arm == SELECTED for run in record.histories.values()):
             remove_retraining(self._folder)  # begun before candidates were raced
             self._record = with_manifest(self._record, replace(self._record.manifest, finalists={}))
-            record = Record(Files.of_repeats(self._folder), self._metric)
+            record = Record(Files.of_repeats(self._folder), self._metric, own=own)
         repair_retraining(record, self._folder, self._record.manifest.given_up.get("retraining", ()))
         return record
 

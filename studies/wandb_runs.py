@@ -33,7 +33,7 @@ from storage.report_json import Report, Selected, read_report
 from storage.whole_files import append_line
 from trainables.errors import InputError
 from trainables.images.files import user_path
-from trainables.result import History
+from trainables.result import EpochMetrics, History
 
 Mode = Literal["offline", "online"]
 
@@ -127,7 +127,7 @@ class Writer:
                 {**described, **history.trial.config.by_path()},
             )
         for metrics in history.epochs[epochs_before:]:
-            trials.runs[number].log(asdict(metrics), step=metrics.epoch)
+            trials.runs[number].log(_logged(metrics), step=metrics.epoch)
         if history.result:
             self._close(trials, number)
 
@@ -137,7 +137,7 @@ class Writer:
         result = history.result
         run.summary["status"] = result.status if result else "interrupted"
         if result and result.best:
-            run.summary.update({f"best.{name}": value for name, value in asdict(result.best).items()})
+            run.summary.update({f"best.{name}": value for name, value in _logged(result.best).items()})
         if result and result.reason:
             run.summary["reason"] = result.reason
         run.finish(exit_code=0 if result and result.status in ("finished", "stopped") else 1)
@@ -264,6 +264,11 @@ class Writer:
     def _id(self, kind: str, history: History) -> str:
         config = _digest(json.dumps(history.trial.config.identity(), sort_keys=True))
         return f"{self._key}-{kind}-{history.trial.number:04d}-{config[:6]}"
+
+
+def _logged(epoch: EpochMetrics) -> dict[str, Any]:
+    """An epoch as W&B takes it: a curve for each number, own scores among them."""
+    return {**{name: value for name, value in epoch.to_dict().items() if name != "own"}, **epoch.own}
 
 
 def _as_written(history: History) -> str:

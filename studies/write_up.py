@@ -24,6 +24,7 @@ from studies.progress import closing
 from studies.saliency import draw_examples
 from studies.session import Session
 from studies.training_pairs import draw_training_pairs
+from trainables.config import of_verifier
 from trainables.verifier import save_verifier
 
 
@@ -47,7 +48,7 @@ def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecor
         who = identify(data, shown_in_rows, session.results, label)
     if SELECTED in finalists:
         selected = finalists[SELECTED]
-        save_verifier(folder, selected.config, selected.weights[selected.median()], session.trial_data)
+        save_verifier(folder, of_verifier(selected.config), selected.weights[selected.median()], session.trial_data)
         if study.stage.judged == "test":
             draw_examples(folder, session.trial_data, folder / "figures" / "saliency.png")
     said = measured(called, scores, gain, rows)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 CHAIN = ("trainables", "search_spaces", "storage", "analysis", "studies")  # each may import those before it
 FILES = [path for package in CHAIN for path in sorted((ROOT / package).rglob("*.py"))]
-SHARED_WORDS = {f"trainables.{name}" for name in ("config", "result", "errors", "json_values")}
+SHARED_WORDS = {f"trainables.{name}" for name in ("base_config", "config", "result", "errors", "json_values")}
 
 
 def imports(path):
@@ -30,7 +30,7 @@ def importers_of(package):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_form_a_chain(path):
-    """Each package imports only those before it; search_spaces of trainables only config, result, errors, json_values; no one run_search."""
+    """Each package imports only those before it; search_spaces of trainables only base_config, config, result, errors, json_values; no one run_search."""
     names = set(imports(path))
     package = path.relative_to(ROOT).parts[0]
     later = CHAIN[CHAIN.index(package) + 1 :]
@@ -50,9 +50,9 @@ def test_no_package_is_most_of_the_house():
     assert max(rooms.values()) < 0.3 * (sum(rooms.values()) + rest)
 
 
-@pytest.mark.parametrize("name", ["config", "result", "errors", "json_values"])
+@pytest.mark.parametrize("name", ["base_config", "config", "result", "errors", "json_values"])
 def test_the_shared_words_need_only_the_standard_library(name):
-    """config, result, errors and json_values import nothing but the standard library and each other."""
+    """base_config, config, result, errors and json_values import nothing but the standard library and each other."""
     others = set(imports(ROOT / "trainables" / f"{name}.py")) - SHARED_WORDS
     assert {module.split(".")[0] for module in others} <= sys.stdlib_module_names
 

@@ -38,7 +38,7 @@ def to_bytes(config: TrialConfig, run: Run, best: Best) -> bytes:
     described = {
         "config": config.to_dict(),
         "epoch": run.epoch,
-        "best": dataclasses.asdict(best.epoch) if best.epoch else None,
+        "best": best.epoch.to_dict() if best.epoch else None,
     }
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     return bytes(save(whole, metadata={"run": json.dumps(described)}))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from trainables.config import TrialConfig
+from trainables.base_config import Config
 from trainables.errors import ConfigError
 
 Status = Literal["finished", "stopped", "infeasible", "failed"]
@@ -19,37 +19,40 @@ class EpochMetrics:
 
     Losses are means over pairs, `lr` is the rate of the last step, `seconds` the wall time of training and validation.
     `grad_norm` is the arithmetic mean over the steps of the norm of the whole gradient before clipping (and over the
-    members of an ensemble); None where it is no finite number, or was not measured yet, as in older studies.
+    members of an ensemble); None where it is no finite number, or was not measured yet, as in older studies. The
+    verifier measures all of them; what another task does not measure is None, and `own` has its own scores by name.
     """
 
     epoch: int
     train_loss: float
     val_loss: float
-    val_accuracy: float
-    val_jaccard: float
-    val_cosine: float
-    lr: float
-    seconds: float
+    val_accuracy: float | None = None
+    val_jaccard: float | None = None
+    val_cosine: float | None = None
+    lr: float | None = None
+    seconds: float = 0.0
     grad_norm: float | None = None
+    own: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EpochMetrics:
-        """Return the metrics among `values`; raise KeyError where one is missing that was always measured."""
-        return cls(
-            **{
-                entry.name: values[entry.name]
-                for entry in fields(cls)
-                if entry.default is MISSING or entry.name in values
-            }
-        )
+        """Return the metrics that `to_dict` wrote; raise KeyError where one is missing that is always there."""
+        return cls(**{name: values[name] for name in EPOCH_ENTRIES if name in values or name not in LATER})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for a record; `own` only where there are any."""
+        values = {name: getattr(self, name) for name in EPOCH_FIELDS}
+        return values | ({"own": dict(self.own)} if self.own else {})
 
 
-EPOCH_FIELDS = tuple(field.name for field in fields(EpochMetrics))
+LATER = frozenset({"grad_norm", "own"})  # what older records lack
+EPOCH_ENTRIES = tuple(entry.name for entry in fields(EpochMetrics))
+EPOCH_FIELDS = tuple(name for name in EPOCH_ENTRIES if name != "own")  # the columns of epochs.csv
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of `EpochMetrics` and which way is better; every comparison in the project asks this object."""
+    """A column of `EpochMetrics`, or one of its `own`, and which way is better: every comparison asks this object."""
 
     name: str
     goal: Literal["min", "max"]
@@ -62,7 +65,8 @@ class Metric:
 
     def value(self, epoch: EpochMetrics) -> float:
         """Return this metric of one epoch."""
-        return float(getattr(epoch, self.name))
+        value = epoch.own[self.name] if self.name in epoch.own else getattr(epoch, self.name)
+        return float(value)
 
     def gain(self, candidate: float, incumbent: float) -> float:
         """Return how much better `candidate` is than `incumbent`: positive is better, whatever the goal."""
@@ -81,7 +85,7 @@ class Trial:
     number: int
     arm: str
     overrides: Mapping[str, Any]
-    config: TrialConfig
+    config: Config
 
 
 @dataclass(frozen=True)

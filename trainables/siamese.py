@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -91,7 +90,7 @@ class SiameseTrial(tune.Trainable):
         done = epoch.epoch == self.trial_config.epochs
         if done:
             self._keep_weights()
-        return {**dataclasses.asdict(epoch), "done": done}
+        return {**epoch.to_dict(), "done": done}
 
     def _keep_state(self) -> None:
         """Before an epoch, not behind it: what is kept never knows of an epoch that the driver has not heard of."""

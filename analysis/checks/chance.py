@@ -19,6 +19,8 @@ def chance(evidence: Evidence) -> list[Finding]:
     Where the user's images come in groups, a group is one look: two groups that happen to look alike make all their
     pairs right or wrong together.
     """
+    if evidence.pairs is None:
+        return []
     finished = evidence.trials[evidence.trials["status"] == "finished"]
     if finished.empty:
         return []

@@ -16,6 +16,8 @@ from analysis.candidates import by_role, chance_value, settled
 from analysis.selection import ranked
 from search_spaces.domain import Choice, Domain
 from storage.folder import StudyRecord
+from storage.study_json import Manifest
+from trainables.config import of_verifier
 from trainables.result import Metric
 
 LN2 = math.log(2)  # cross-entropy of always answering "one half"
@@ -68,7 +70,7 @@ class Evidence:
     run_epochs: pd.DataFrame
     ranges: Mapping[str, Domain]
     arms: Mapping[str, Mapping[str, Any]]
-    pairs: Pairs
+    pairs: Pairs | None
     limits: Mapping[str, Sequence[float]] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     notes: Sequence[str] = ()
@@ -140,12 +142,10 @@ def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
     best = ranked(study.finished, metric)["trial"]
     used = answer.use if answer else int(best.iloc[0]) if len(best) else None
     parts = manifest.data.grouping.parts if manifest.data.grouping else None
-    validation = manifest.data.pairs["validation"]
-    pairs = Pairs(validation.count, validation.similar, parts["validation"] if parts else None)
-    loss = manifest.start.loss
-    own = {arm: str(values.get("loss.kind", loss.kind)) for arm, values in manifest.arm_values.items()}
-    at_chance = {arm: chance_value(_LOSS, replace(loss, kind=kind), pairs.similar) for arm, kind in own.items()}
-    usual = chance_value(_LOSS, loss, pairs.similar) if len(set(own.values())) < 2 else None
+    validation = manifest.data.validation_pairs
+    groups = parts["validation"] if parts else None
+    pairs = Pairs(validation.count, validation.similar, groups) if validation else None
+    at_chance, usual = _losses_at_chance(manifest, pairs) if pairs else ({}, None)
     domains = manifest.domains
     return Evidence(
         metric,
@@ -163,18 +163,27 @@ def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
     )
 
 
+def _losses_at_chance(manifest: Manifest, pairs: Pairs) -> tuple[dict[str, float], float | None]:
+    """The validation loss of telling nothing apart, by arm, and that of runs of no arm, if it is the same for all."""
+    loss = of_verifier(manifest.start).loss
+    own = {arm: str(values.get("loss.kind", loss.kind)) for arm, values in manifest.arm_values.items()}
+    at_chance = {arm: chance_value(_LOSS, replace(loss, kind=kind), pairs.similar) for arm, kind in own.items()}
+    return at_chance, chance_value(_LOSS, loss, pairs.similar) if len(set(own.values())) < 2 else None
+
+
 def with_the_dead(
-    runs: pd.DataFrame, epochs: pd.DataFrame, pairs: Pairs, at_chance: Mapping[str, float], usual: float | None
+    runs: pd.DataFrame, epochs: pd.DataFrame, pairs: Pairs | None, at_chance: Mapping[str, float], usual: float | None
 ) -> pd.DataFrame:
     """Return `runs` with the column `dead`; a run without a finished epoch is not called so: it diverged or failed.
 
-    `at_chance` is the validation loss of a network that tells nothing apart by arm, `usual` that of other runs.
+    `at_chance` is the validation loss of a network that tells nothing apart by arm, `usual` that of other runs. Of a
+    task without pairs what guessing gives is not known, and no run is called dead.
     """
     last = {trial: float(epochs["val_loss"].iloc[rows[-1]]) for trial, rows in _rows_by_trial(epochs).items()}
     died = []
     for run in runs.to_dict("records"):
         best, accuracy = float(run.get("val_loss", math.nan)), float(run.get("val_accuracy", math.nan))
-        if run["status"] not in ("finished", "stopped") or math.isnan(best):
+        if pairs is None or run["status"] not in ("finished", "stopped") or math.isnan(best):
             died.append(False)
             continue
         ended = last.get(run.get("trial", -1), best)

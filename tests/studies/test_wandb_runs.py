@@ -6,7 +6,6 @@ import struct
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -169,7 +168,7 @@ def test_epochs_are_the_steps(written):
     for run in runs.values():
         if run["job"] == "search":
             number = run["config"]["trial"]
-            expected = [asdict(epoch(count, number)) for count in ((1, 2) if number < 2 else (1,))]
+            expected = [epoch(count, number).to_dict() for count in ((1, 2) if number < 2 else (1,))]
             assert [{name: line[name] for name in expected[0]} for line in run["history"]] == expected
             assert [line["_step"] for line in run["history"]] == [line["epoch"] for line in expected]
 
