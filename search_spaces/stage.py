@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from search_spaces.domain import Choice, Domain, from_dict
 from trainables.config import TrialConfig, check_value
@@ -41,6 +41,9 @@ class Parameter:
             TrialConfig().value(path)
         for value in self.domain.ends if self.domain else ():
             check_value(self.path, value)
+        if self.role not in get_args(Role):
+            roles = ", ".join(get_args(Role))
+            raise ConfigError(f"parameter {self.path}: a role is {roles}, not {self.role!r}")
         if not self.because:
             raise ConfigError(f"parameter {self.path}: say why it has this role and range")
         if (self.domain is None) != (self.role == "fixed"):
