@@ -11,6 +11,7 @@ from search_spaces.stages import STAGES
 def page() -> str:
     """Return the Markdown page that describes every stage."""
     head = "# Stages\n\nWritten from the stages by `make docs`; change them in `search_spaces/`, not here.\n"
+    head += "One of your own is a file for `--stage FILE.py` ([usage.md](usage.md#a-stage-of-your-own)).\n"
     return "\n".join([head, *(_section(stage) for stage in STAGES)])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from search_spaces.domain import Choice, Domain, from_dict
 from trainables.base_config import Config
@@ -38,6 +38,9 @@ class Parameter:
     limits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            roles = ", ".join(get_args(Role))
+            raise ConfigError(f"parameter {self.path}: a role is {roles}, not {self.role!r}")
         if not self.because:
             raise ConfigError(f"parameter {self.path}: say why it has this role and range")
         if (self.domain is None) != (self.role == "fixed"):

@@ -33,8 +33,10 @@ def stage_named(name: str) -> Stage:
 
 
 def stages_before(stage: Stage) -> tuple[Stage, ...]:
-    """Return the stages that come before `stage` in the experiment, the nearest first; a user's own follows the last
-    one that adopts something."""
+    """Return the stages that come before `stage` in the experiment, the nearest first.
+
+    A user's own stage stands before `final`, which adopts nothing.
+    """
     names = [each.name for each in STAGES]
     return STAGES[: names.index(stage.name if stage.name in names else FINAL.name)][::-1]
 

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_arms_are_all_combinations_of_scientific_values():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Parameter("no.such", "fixed", None, "x"),
+        lambda: replace(stage_named("lr"), parameters=(Parameter("no.such", "fixed", None, "x"),)),
         lambda: Parameter("epochs", "fixed", None, ""),
         lambda: Parameter("epochs", "fixed", Uniform(1, 2), "x"),
         lambda: Parameter("optimiser.lr", "nuisance", None, "x"),
