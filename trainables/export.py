@@ -33,8 +33,9 @@ from trainables.augment import GREY_WEIGHTS
 from trainables.compare import Parser
 from trainables.data import Images
 from trainables.ensemble import mean_score
-from trainables.errors import InputError, printable, what_happened
+from trainables.errors import InputError, printable
 from trainables.images.files import user_path
+from trainables.images.pixels import first_line
 from trainables.images.render import render
 from trainables.model import SiameseNetwork
 from trainables.stored_chips import StoredChips
@@ -95,8 +96,8 @@ def export(verifier: Verifier, kind: str, out: Path) -> float:
     """Write `verifier` to the file `out` in the format `kind`, whole or not at all.
 
     Returns the largest difference to the verifier's own answers over random chips, in scores and in embeddings as a
-    share of their largest number. Raises InputError where that is more than `TOLERANCE`, a package is missing, or the
-    file cannot be written.
+    share of their largest number. Raises InputError where that is more than `TOLERANCE`, the network has something that
+    the format cannot say, a package is missing, or the file cannot be written.
     """
     made = FORMATS[kind]
     for name in made.needs:
@@ -104,7 +105,7 @@ def export(verifier: Verifier, kind: str, out: Path) -> float:
     aside = out.with_name(f".{out.name}.part")
     first, second = (_planes(chips) for chips in _chips(verifier, 2))
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet(), torch.no_grad(), _said_in_a_line(out, kind):
             aside.write_bytes(made.content(Exported(verifier).eval(), (first, second), _metadata(verifier)))
             difference = _difference(verifier, made.load(aside))
         if not difference <= TOLERANCE:
@@ -116,7 +117,7 @@ def export(verifier: Verifier, kind: str, out: Path) -> float:
             os.fsync(file.fileno())
         aside.replace(out)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({what_happened(error)}); choose another --out") from error
+        raise InputError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from error
     finally:
         with suppress(OSError):  # its folder may not be there
             aside.unlink()
@@ -137,6 +138,20 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _said_in_a_line(out: Path, kind: str) -> Iterator[None]:
+    """Turn what torch or a runtime raises for a network that it cannot take into an InputError."""
+    try:
+        yield
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # each exporter and each runtime has its own
+        raise InputError(
+            f"{out}: not written, since the network cannot be exported to {kind} ({first_line(error)}); layers must "
+            "take any number of chips (x.flatten(1), not x.view(len(x), -1)), and not branch on what they see"
+        ) from error
 
 
 def _metadata(verifier: Verifier) -> dict[str, str]:

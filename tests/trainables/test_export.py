@@ -163,6 +163,24 @@ def test_a_mistake_is_one_line_and_exit_2(study, monkeypatch, capsys, arguments,
     assert sorted(study.parent.rglob("*")) == before
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_network_for_one_number_of_chips_is_refused(kind, tmp_path, request):
+    """Layers that keep the number of chips they were traced with are found out, and a line says what would do."""
+    if kind == "onnx":
+        request.getfixturevalue("onnxruntime")
+
+    class Viewing(torch.nn.Flatten):
+        def forward(self, x):
+            return x.view(len(x), -1)
+
+    own = verifier()
+    own.networks[0].encoder.embed = lambda features: Viewing()(features.contiguous())[:, :18]
+    with pytest.raises(InputError, match=r"cannot be exported to .*x\.flatten\(1\)") as error:
+        export(own, kind, tmp_path / "v")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_answers_otherwise_is_not_written(tmp_path, monkeypatch):
     """A file whose scores are off by a thousandth is refused, and none is left."""
     made, own = FORMATS["torchscript"], verifier()
