@@ -67,6 +67,7 @@ def test_each_big_library_lives_in_few_files():
     assert importers_of("sklearn") == {"analysis/thresholds.py"}
     assert importers_of("wandb") == {"studies/wandb_runs.py"}
     assert importers_of("kagglehub") == {"trainables/images/fetch.py"}
+    assert importers_of("onnx") == importers_of("onnxruntime") == {"trainables/export.py"}
     assert not [name for name in importers_of("torch") if name.startswith(("search_spaces/", "storage/"))]
 
 
