@@ -165,5 +165,9 @@ def _same_but_seed(one: Config, other: Config) -> bool:
 def _runs(study: StudyRecord, role: str) -> tuple[SeedRun, ...]:
     """The finished new-seed runs of a finalist."""
     runs = study.repeats[(study.repeats["arm"] == role) & (study.repeats["status"] == "finished")]
-    rows = runs[["seed", "best_epoch", *BEST_COLUMNS]].to_dict("records")
-    return tuple(SeedRun(**{str(name): value for name, value in row.items()}) for row in rows)
+    measured, own = ["seed", "best_epoch", *BEST_COLUMNS], list(study.manifest.own_scores)
+    known = runs.astype(object).where(runs.notna(), None)
+    return tuple(
+        SeedRun(**dict(zip(measured, row[measured], strict=True)), own={name: float(row[name]) for name in own})
+        for _, row in known.iterrows()
+    )

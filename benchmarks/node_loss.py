@@ -32,16 +32,20 @@ from studies.tuner import TrialRun, run_trials
 from trainables.config import TrialConfig
 from trainables.data import prepare
 from trainables.images.synthetic import simulate
-from trainables.siamese import CheckpointStore, SiameseTrial
+from trainables.siamese import Siamese
+from trainables.task import Task
+from trainables.trial import CheckpointStore, TaskTrial
 
 
-class Located(SiameseTrial):
+class Located(TaskTrial):
     """The trainable, which also writes down on which node each epoch was trained."""
 
-    def setup(self, config: dict[str, Any], data: Any, store: CheckpointStore, *rest: Any, **more: Any) -> None:
+    def setup(
+        self, config: dict[str, Any], task: Task, data: Any, store: CheckpointStore, *rest: Any, **more: Any
+    ) -> None:
         """Take the log's path beside the chips."""
         self.log = Path(data["log"])
-        super().setup(config, data["chips"], store, *rest, **more)
+        super().setup(config, task, data["chips"], store, *rest, **more)
 
     def step(self) -> dict[str, Any]:
         """Train an epoch and write down where."""
@@ -77,6 +81,7 @@ def sweep(folder: Path, study: Study, chips: Any, kill: bool) -> tuple[float, pd
             resources=fit_resources(Resources(), cluster),
             scratch=folder / "ray",
             phases=[Phase(suggester, range(study.budget.trials), (record, suggester), folder / "states")],
+            task=Siamese(),
         )
         outcome = run_trials(run)
         seconds = time.perf_counter() - began

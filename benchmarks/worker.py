@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import trainables.siamese  # noqa: F401  # Ray's worker has loaded it, and with it Ray
+import trainables.trial  # noqa: F401  # Ray's worker has loaded it, and with it Ray
 from trainables.config import TrialConfig
 from trainables.data import TrialData
 from trainables.training import DeviceData, train

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from dataclasses import astuple, dataclass, field, replace
+from typing import Any, Literal, cast, get_args
 
 from search_spaces.domain import Choice, Domain, from_dict
 from trainables.base_config import Config
@@ -172,10 +172,11 @@ class Stage:
 
     The arms are all combinations of scientific values, or those that `compared` names with the values they fix; an arm
     that makes no config of a start (an encoder that takes no chips of its side) is not asked of it.
-    `budget` is the default for a user's images, `demo` for the embedded chips. `length` says how long trials train.
-    `judged` against chance, the config is worth starting from if it learns at all; against the start, it must be better
-    than that; against the test, the test split is asked in full (other thresholds, ship task), not with the test pairs
-    alone. `config` is the class whose paths are varied, of the verifier or of a task of one's own.
+    `budget` is the default for a user's images, `demo` for the embedded chips, if that is another. `length` says how
+    long trials train. `judged` against chance, the config is worth starting from if it learns at all; against the
+    start, it must be better than that; against the test, the test split is asked in full (other thresholds, ship task),
+    not with the test pairs alone. `config` is the class whose paths are varied, of the verifier or of a task of one's
+    own.
     """
 
     name: str
@@ -183,7 +184,7 @@ class Stage:
     parameters: tuple[Parameter, ...]
     metric: Metric
     budget: Budget
-    demo: Demo
+    demo: Demo = cast(Demo, None)  # noqa: RUF009
     compared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rivals: tuple[Rival, ...] = (START,)
     length: Length = Kept()
@@ -194,6 +195,10 @@ class Stage:
         paths = [parameter.path for parameter in self.parameters]
         if len(set(paths)) != len(paths):
             raise ConfigError(f"stage {self.name}: a path is named twice")
+        if self.demo is None:
+            object.__setattr__(self, "demo", Demo(*astuple(self.budget)))
+        if self.config is TrialConfig:
+            self.metric.check_among()
         self._check_paths()
         for name, values in self.compared.items():
             for parameter in self.parameters:

@@ -22,8 +22,10 @@ from studies.run_study import check_encoders, check_free, resume_study, run_stud
 from studies.session import Session as Opened
 from studies.session import Where, check_writable, open_session
 from studies.wandb_process import WandbMode
-from trainables.config import TrialConfig, has_own_encoder
+from trainables.base_config import Config
+from trainables.config import has_own_encoder
 from trainables.images.arrays import Arrays
+from trainables.task import Task
 
 
 class Session:
@@ -31,7 +33,8 @@ class Session:
 
     A process has one Ray: the first study of another session closes it.
 
-    `data` is what `--data` takes (class folders, .zip, .npz, .json; the simulated chips if left out), or `Arrays`.
+    `data` is what `--data` takes (class folders, .zip, .npz, .json; the simulated chips if left out), or `Arrays`; or a
+    `Task` of one's own, which loads its data, and whose stages are values of one's own too.
     The other arguments are the command line's options of the same name; `results` is the folder that studies go to.
 
         with Session("photos/") as session:
@@ -43,7 +46,7 @@ class Session:
 
     def __init__(
         self,
-        data: str | Path | Arrays = SYNTHETIC,
+        data: str | Path | Arrays | Task = SYNTHETIC,
         *,
         results: str | Path = "results",
         split: str = "grouped",
@@ -58,8 +61,8 @@ class Session:
         max_concurrent: int | None = None,
         wandb: WandbMode = "disabled",
     ) -> None:
-        self._arrays = data if isinstance(data, Arrays) else None
-        path = IN_MEMORY if isinstance(data, Arrays) else str(data)
+        self._given = data if isinstance(data, Arrays | Task) else None
+        path = IN_MEMORY if self._given else str(data)
         self._source = Source(path, split, drop_small_classes, skip_bad, ship_class, group_by, merge_splits)
         resources = Resources(cpus_per_trial, gpus_per_trial, max_concurrent)
         self._where = Where(Path(results), address, resources, wandb)
@@ -95,7 +98,7 @@ class Session:
         seed: int = 0,
         sampler: Sampler = "qmc",
         scheduler: Scheduler = "none",
-        start: StudyRecord | TrialConfig | str | Path | None = None,
+        start: StudyRecord | Config | str | Path | None = None,
         encoder: str | None = None,
         name: str | None = None,
         smoke: bool = False,
@@ -161,7 +164,7 @@ class Session:
             Session._of_this_process = self
             check_writable(self._where.results)
             source = replace(self._source, side=side)
-            self._open = self._closing.enter_context(open_session(source, self._where, self._arrays))
+            self._open = self._closing.enter_context(open_session(source, self._where, self._given))
             return self._open
         return replace(self._open, opened=time.monotonic())
 
@@ -174,9 +177,9 @@ def _stage(stage: str | Stage) -> tuple[Stage, OwnFile | None]:
     return (stage, None) if stage in STAGES else (stage, given_stage(stage).file)
 
 
-def _start(start: StudyRecord | TrialConfig | str | Path | None) -> Start | None:
+def _start(start: StudyRecord | Config | str | Path | None) -> Start | None:
     """What a study starts from, where that is given as a value."""
-    if isinstance(start, TrialConfig):
+    if isinstance(start, Config):
         return Start(start, "a config given in Python", found=True)
     if isinstance(start, StudyRecord) and start.best:
         encoder = start.manifest.own_files.get(ENCODER) if has_own_encoder(start.best) else None

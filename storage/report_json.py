@@ -36,7 +36,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class SeedRun:
-    """A run under a new seed that ran to its end, at its best epoch."""
+    """A run under a new seed that ran to its end, at its best epoch; `own` has the scores of a task of one's own."""
 
     seed: int
     best_epoch: int | float  # older versions took it from a table, as 7.0
@@ -44,6 +44,7 @@ class SeedRun:
     val_accuracy: float | None = None
     val_jaccard: float | None = None
     val_cosine: float | None = None
+    own: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -219,11 +220,20 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class TaskScore:
+    """What a task of one's own says of a config on what was held out: a score by name, a value for each run."""
+
+    role: str
+    name: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Measured:
     """What the test split said: scores of both configs, the gain, in `final` the examination and the identification.
 
-    And where arms are networks what each costs. Nothing can make it again without another look, or without the chips,
-    so a report that is written again keeps it.
+    And where arms are networks what each costs; `scores` are those of a task of one's own. Nothing can make it again
+    without another look, or without the chips, so a report that is written again keeps it.
     """
 
     selected: TestScore | None = None
@@ -232,6 +242,7 @@ class Measured:
     rows: tuple[TestRow, ...] | None = None
     costs: tuple[Cost, ...] | None = None
     identification: Identification | None = None
+    scores: tuple[TaskScore, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -340,6 +351,7 @@ class Report:
         tested = {"test": measured["selected"], "gain": measured["gain"]}
         tested |= {"tests": measured["rows"], "costs": measured["costs"]}
         tested |= {"identification": measured["identification"]}
+        tested |= {"scores": measured["scores"]} if measured["scores"] else {}
         return {"schema": SCHEMA, "intervals": "95 %"} | own | {"baseline": beside} | tested
 
     @staticmethod
@@ -347,13 +359,14 @@ class Report:
         """Return what `to_dict` wrote, or an older version; raise InputError naming the value that makes no sense."""
         report = from_plain(Report, {name: value for name, value in content.items() if name != "measured"})
         beside = content.get("baseline") or {}
-        listed = from_plain(_Listed, {name: content[name] for name in ("tests", "costs") if name in content})
+        listed = from_plain(_Listed, {name: content[name] for name in ("tests", "costs", "scores") if name in content})
         measured = Measured(
             selected=_part(TestScore, content, "test"),
             compared=_part(TestScore, beside, "test", "baseline."),
             gain=_part(Gain, content, "gain"),
             rows=listed.tests,
             costs=listed.costs,
+            scores=listed.scores,
             identification=_part(Identification, content, "identification"),
         )
         return replace(report, measured=measured)
@@ -363,6 +376,7 @@ class Report:
 class _Listed:
     tests: tuple[TestRow, ...] | None = None
     costs: tuple[Cost, ...] | None = None
+    scores: tuple[TaskScore, ...] | None = None
 
 
 def _part(kind: type[T], content: Mapping[str, Any], name: str, where: str = "") -> T | None:

@@ -172,9 +172,9 @@ def _step(study: Study, start: Start, record: StudyRecord, round_: int) -> Step:
 def _open(chain: Chain, session: Session) -> tuple[Path, list[Step]]:
     """The chain's folder, made or found, and the steps it has behind it; raise InputError if it is another chain's."""
     chains = session.results / FOLDER
-    asked = {**chain.settings, "data": session.data.chips.digest(), "split": session.data.split.kind}
-    if session.data.chips.groups is not None:
-        asked["grouping"] = described_grouping(session.data)
+    asked = {**chain.settings, "data": session.chips.digest(), "split": session.chips.split.kind}
+    if session.chips.chips.groups is not None:
+        asked["grouping"] = described_grouping(session.chips)
     known = {path.parent.name: read_json(path) for path in sorted(chains.glob(f"*/{RECORD}"))}
     mine = [name for name, record in known.items() if record.get("asked") == asked and not record.get("finished")]
     name = chain.name or (mine[-1] if mine else name_by_time())

@@ -21,7 +21,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import ray
 from ray._private import services
@@ -42,7 +42,10 @@ GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 
 SETTINGS = 4
 TOKEN_FILE = Path(".ray", "auth_token")  # in the home folder
 
+OURS = ("trainables.", "studies.")
+
 Answer = Literal["yes", "refused", "no"]
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -78,6 +81,18 @@ def _end_servers_at_once() -> None:
 def share(data: object) -> object:
     """Hand data to Ray, once, for every worker of every run to find; return what a `TrialRun` takes in its place."""
     return ray.put(data)
+
+
+def sent_by_value(task: T) -> T:
+    """Return a task of the user's, whose module now travels with it: workers may not find what lies beside a notebook.
+
+    Ray sends a class by the name of its module, unless that is the program itself.
+    """
+    modules = {type(task).__module__, getattr(task, "config", type(task)).__module__}
+    for name in modules - {"__main__"}:
+        if not name.startswith(OURS):
+            ray.cloudpickle.register_pickle_by_value(sys.modules[name])
+    return task
 
 
 @contextlib.contextmanager

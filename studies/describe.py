@@ -25,18 +25,20 @@ from studies.resources import Cluster
 from trainables.data import PreparedData, TrialData
 from trainables.encoder_path import EncoderPath
 from trainables.errors import InputError
+from trainables.task import TaskData
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas")
 
 
 def manifest(
     study: Study,
-    data: PreparedData,
-    trial_data: TrialData,
+    data: PreparedData | TaskData,
+    trial_data: Any,
     source: Source,
     start_from: str,
     cluster: Cluster,
     encoder: EncoderPath,
+    own_scores: tuple[str, ...] = (),
 ) -> Manifest:
     """Return the description of a study that starts now."""
     return Manifest(
@@ -55,7 +57,7 @@ def manifest(
         start=study.start,
         start_from=start_from,
         reference=study.reference,
-        data=_data(data, trial_data, source),
+        data=_of_task(data, source) if isinstance(data, TaskData) else _data(data, trial_data, source),
         versions=_versions(),
         hardware=_hardware(cluster, encoder),
         commit=_commit(),
@@ -64,6 +66,7 @@ def manifest(
         smoke=study.smoke,
         matching=tuple(path for rival in study.stage.rivals for path in rival.matching),
         own_files=study.own_files,
+        own_scores=own_scores,
     )
 
 
@@ -149,6 +152,23 @@ def _data(data: PreparedData, trial_data: TrialData, source: Source) -> DataDesc
         warnings=tuple(data.warnings),
         skipped=tuple(data.chips.skipped),
         options=tuple(source.options()),
+        read=source,
+    )
+
+
+def _of_task(data: TaskData, source: Source) -> DataDescription:
+    """The data of a task of one's own, of which no more is known than it says."""
+    train, validation, test = (data.sizes.get(part, 0) for part in ("train", "validation", "test"))
+    return DataDescription(
+        source=data.source,
+        digest=data.digest(),
+        counts={},
+        split=SplitSizes("own", train, validation, test),
+        groups=train + validation + test,
+        pairs={},
+        notes=tuple(data.notes),
+        warnings=tuple(data.warnings),
+        options=(),
         read=source,
     )
 

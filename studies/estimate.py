@@ -13,7 +13,7 @@ from search_spaces.study import Study
 from storage.data_source import Source
 from storage.study_json import Pace
 from studies.minutes import estimated
-from studies.session import Where, bytes_of, on_this_machine, read_source
+from studies.session import Where, on_this_machine, read_source
 from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig, of_verifier
 from trainables.data import TrialData
@@ -28,7 +28,7 @@ MEMBERS, ENCODER = "ensemble.members", "network.encoder"
 def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
     """Return about how long the studies take, one after the other, in a line; raise InputError for unusable images."""
     prepared = read_source(source, where.results)
-    data, resources = prepared.for_trials(), on_this_machine(where.resources, bytes_of(prepared))
+    data, resources = prepared.for_trials(), on_this_machine(where.resources, prepared.nbytes)
     at_once, device = resources.max_concurrent or 1, resources.device
     epoch = epoch_seconds(of_verifier(studies[0].start), data, at_once, device)
     each = f"an epoch of one network takes {epoch:.2g} s, {at_once} at once"

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from analysis.identification import Answers, HeldOut, Questions, answered, draw_questions, identification
 from analysis.scores import CRITERIA, THRESHOLD, Finalist, Judged, Task, accuracy_gain, scored
 from analysis.thresholds import Floats
-from storage.report_json import Gain, Identification, TestRow, TestScore
+from storage.report_json import Gain, Identification, TaskScore, TestRow, TestScore
 from storage.whole_files import append_line, now
 from trainables.config import TrialConfig, of_verifier
 from trainables.data import Part, PreparedData, TrialData
@@ -22,6 +22,8 @@ from trainables.losses import make_loss
 from trainables.metrics import cosine_distance
 from trainables.pairs import Pairs
 from trainables.stored_chips import StoredChips, Tensors, load
+from trainables.task import Task as OwnTask
+from trainables.task import TaskData
 from trainables.training import encode, encode_pairs
 
 LEDGER = "test_ledger.jsonl"
@@ -88,6 +90,19 @@ def identify(data: PreparedData, finalists: Mapping[str, Finalist], results: Pat
     return identification(asked, finalists, answers)
 
 
+def score_own(
+    task: OwnTask, data: TaskData, finalists: Mapping[str, Finalist], results: Path, study: str
+) -> tuple[TaskScore, ...]:
+    """Have a task of one's own score each run of each finalist on what was held out."""
+    _note(data, "held out", data.sizes.get("test", 0), finalists, results, study)
+    scores = []
+    for role, finalist in finalists.items():
+        runs = [task.score(finalist.config, load_file(weights), data.held_out) for weights in finalist.weights]
+        names = list(dict.fromkeys(name for run in runs for name in run))
+        scores += [TaskScore(role, name, tuple(float(run[name]) for run in runs if name in run)) for name in names]
+    return tuple(scores)
+
+
 def _held_out(data: PreparedData) -> HeldOut:
     test, unseen = data.split.test, data.split.kind == "classes"
     return HeldOut(
@@ -146,12 +161,17 @@ def _look(
 
 
 def _note(
-    data: PreparedData, purpose: str, pairs: int, finalists: Mapping[str, Finalist], results: Path, study: str
+    data: PreparedData | TaskData,
+    purpose: str,
+    pairs: int,
+    finalists: Mapping[str, Finalist],
+    results: Path,
+    study: str,
 ) -> None:
     """Put a look at the test split on record, before it is taken."""
     who = ", ".join(f"{role} ({len(finalist.weights)} runs)" for role, finalist in finalists.items())
     line = {"time": now(), "study": study, "purpose": f"{purpose}: {who}", "pairs": pairs}
-    append_line(results / LEDGER, line | {"data": data.chips.digest()})
+    append_line(results / LEDGER, line | {"data": data.digest()})
 
 
 def _of(runs: Mapping[str, Sequence[Scores]], judged: Judged) -> dict[str, list[Floats]]:

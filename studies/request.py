@@ -13,6 +13,7 @@ from search_spaces.stages import chain_with, stages_before
 from search_spaces.study import OwnFile, Sampler, Scheduler, Start, Study, name_by_time, stretched
 from storage.data_source import SYNTHETIC, Source
 from studies.own_files import ENCODER, STAGE, OwnEncoder, check_arms, check_own_files, check_ranges, own_files
+from trainables.base_config import Config
 from trainables.config import TrialConfig, has_own_encoder, of_verifier
 from trainables.errors import InputError
 
@@ -86,7 +87,7 @@ class Request:
         own_trials = self.trials if stage.varied or not self.chain else None
         found = start.config.epochs if start.found and isinstance(stage.length, Kept) else default.epochs
         budget = Budget(own_trials or default.trials, epochs or self.epochs or found, self.repeats or default.repeats)
-        report = TrialConfig()  # as long as the report trained it, but in --smoke
+        report: Config = stage.config()  # as long as the report trained it, but in --smoke
         if self.smoke:
             trials = own_trials or min(SMOKE.trials, default.trials)
             budget = Budget(trials, self.epochs or SMOKE.epochs, self.repeats or SMOKE.repeats)
@@ -147,6 +148,8 @@ class Request:
         """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
         from storage.folder import adopted_config, read_config, read_manifest  # pandas: not before it is needed
 
+        if stage.config is not TrialConfig:  # of a task of one's own
+            return Start(stage.config())
         if typed := self.typed_start():
             return typed
         for before in stages_before(stage):

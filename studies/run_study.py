@@ -28,7 +28,8 @@ from studies.training import Training
 from studies.wandb_process import shown_on_wandb
 from trainables.config import TrialConfig, has_own_encoder
 from trainables.encoder_path import encoder_path
-from trainables.errors import Halted, InputError, what_happened
+from trainables.errors import ConfigError, Halted, InputError, what_happened
+from trainables.task import TaskData
 
 Ended = Literal["done", "nothing finished", "halted", "interrupted"]
 STATUS: Mapping[Ended, int] = {"done": 0, "nothing finished": 1, "halted": 1, "interrupted": 130}
@@ -56,13 +57,14 @@ def carry_out(study: Study, start_from: str, source: Source, where: Where) -> tu
 def run_study(study: Study, start_from: str, session: Session) -> Conducted:
     """Carry out a new study."""
     folder = study_folder(study, session.results)
+    check_task(study, session)
     check_encoders(study)
     with contextlib.ExitStack() as holding:
         with beginning(folder):
             folder.mkdir(parents=True, exist_ok=True)  # a folder that was made and nothing more is no study yet
             holding.enter_context(held(folder, say))
         chips, cluster = (session.data, session.trial_data), session.cluster
-        described = manifest(study, *chips, session.source, start_from, cluster, session.encoder)
+        described = manifest(study, *chips, session.source, start_from, cluster, session.encoder, session.task.metrics)
         notes = notes_on_start(start_from, described.data)
         for note in notes:
             say(f"note: {note}")
@@ -105,6 +107,7 @@ def resume_study(
         _check_same_data(folder, record.manifest, session)
         with reading(folder):
             study = study_of(record.manifest, own)
+        check_task(study, session)
         check_encoders(study)
         if trials and trials < study.budget.trials:
             raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
@@ -128,6 +131,16 @@ def resume_study(
         return _carry_out(study, session, record)
 
 
+def check_task(study: Study, session: Session) -> None:
+    """Raise ConfigError where the stage is of another task than the session, or its metric none that this reports."""
+    stage, task = study.stage, session.task
+    if stage.config is not task.config:
+        raise ConfigError(
+            f"stage {stage.name}: is of {stage.config.__name__}, and the session trains {task.config.__name__}"
+        )
+    stage.metric.check_among(task.metrics)
+
+
 def check_encoders(study: Study) -> None:
     """Raise InputError for weights or an own encoder that no trial could use: said once, before any of them does."""
     start = study.start
@@ -141,7 +154,7 @@ def check_encoders(study: Study) -> None:
 def is_reported(record: StudyRecord) -> bool:
     """Return whether the report has the test figures of what was retrained last: a kill may have come before it."""
     report = record.report
-    if report is None or report.selected is None or report.measured.selected is None:
+    if report is None or report.selected is None or not (report.measured.selected or report.measured.scores):
         return False
     return report.selected.config == record.manifest.finalists[SELECTED]
 
@@ -158,15 +171,19 @@ def _with_more_trials(record: StudyRecord, study: Study) -> StudyRecord:
 
 def _check_same_data(folder: Path, described: Manifest, session: Session) -> None:
     before = described.data
-    digest, kind = session.data.chips.digest(), session.data.split.kind
+    digest = session.data.digest()
     if before.digest != digest:
+        now_has = session.data.source if isinstance(session.data, TaskData) else session.chips.chips.source
         raise InputError(
             f"{folder}: was started on {before.source} with digest {before.digest[:12]}; "
-            f"{session.data.chips.source} now has {digest[:12]}: other images, classes or order"
+            f"{now_has} now has {digest[:12]}: other images, classes or order"
         )
+    if isinstance(session.data, TaskData):
+        return
+    kind = session.chips.split.kind
     if before.split.kind != kind:
         raise InputError(f"{folder}: was started with --split {before.split.kind}, not {kind}")
-    if before.grouping and before.grouping != described_grouping(session.data):
+    if before.grouping and before.grouping != described_grouping(session.chips):
         raise InputError(
             f"{folder}: the images were in other groups when it was started ({before.grouping}); put them back"
         )

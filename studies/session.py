@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import shutil
 import sys
@@ -13,14 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from storage.data_source import IN_MEMORY, SYNTHETIC, Source
-from studies.cluster import ray_cluster, share
+from studies.cluster import ray_cluster, sent_by_value, share
 from studies.machine import usable_cpus, usable_memory
 from studies.resources import Cluster, Node, Resources, fit_resources, memory_note
 from studies.wandb_process import WandbMode
-from trainables.data import ChipSet, PreparedData, TrialData, prepare
+from trainables.data import ChipSet, PreparedData, prepare
 from trainables.encoder_path import EncoderPath, encoder_path
 from trainables.errors import InputError, listed, what_happened
 from trainables.images.arrays import Arrays
@@ -28,6 +27,7 @@ from trainables.images.fetch import KAGGLE, fetch
 from trainables.images.files import user_path
 from trainables.images.readers import Reading, read_chips
 from trainables.images.synthetic import SIZE, simulate
+from trainables.task import Task, TaskData
 
 T = TypeVar("T")
 
@@ -71,11 +71,12 @@ class Where:
 
 @dataclass(frozen=True)
 class Session:
-    """What the studies of one command share: chips, a running Ray, and where results go."""
+    """What the studies of one command share: task and data, a running Ray, and where results go."""
 
     source: Source
-    data: PreparedData
-    trial_data: TrialData
+    task: Task
+    data: PreparedData | TaskData
+    trial_data: Any  # what trials see of it
     shared: object  # `trial_data` where Ray's workers find it
     cluster: Cluster
     resources: Resources
@@ -84,44 +85,57 @@ class Session:
     opened: float  # when, by time.monotonic
 
     @property
+    def chips(self) -> PreparedData:
+        """Return the verifier's chips; raise InputError in a session of another task."""
+        if isinstance(self.data, TaskData):
+            raise InputError(f"this is for the verifier's chips, not for {self.data.source}")
+        return self.data
+
+    @property
     def encoder(self) -> EncoderPath:
         """Return which pass plain networks take through the encoder, as this machine has it."""
+        if isinstance(self.data, TaskData):
+            return EncoderPath(False, "a task of one's own")
         return encoder_path(device=self.resources.device)
 
 
 @contextlib.contextmanager
-def open_session(source: Source, where: Where, given: Arrays | None = None) -> Iterator[Session]:
-    """Read the chips and start Ray, once; raise InputError before anything is written.
+def open_session(source: Source, where: Where, given: Arrays | Task | None = None) -> Iterator[Session]:
+    """Read the data and start Ray, once; raise InputError before anything is written.
 
-    `given` are the images of a source that is in memory.
+    `given` are the images of a source that is in memory, or a task of one's own, which loads its data.
     How much Ray must have room for is known of simulated chips before they are there, so both are made at once.
     """
     opened = time.monotonic()
-    reading = _begun(lambda: read_source(source, where.results, given))
-    size = SIZE if source.path == SYNTHETIC else bytes_of(reading.result())
+    reading = _begun(lambda: _data(source, where.results, given))
+    size = SIZE if source.path == SYNTHETIC else reading.result().nbytes
     with ray_cluster(where.address, size, ready=_libraries(where.resources, size)) as cluster:
-        importlib.import_module("trainables.siamese")  # seconds, in which the chips are made
-        yield _session(source, where, cluster, reading.result(), opened)
+        from trainables.siamese import Siamese  # seconds, in which the chips are made
+
+        own = None if given is None or isinstance(given, Arrays) else sent_by_value(given)
+        yield _session(source, where, cluster, own or Siamese(), reading.result(), opened)
 
 
-def _session(source: Source, where: Where, cluster: Cluster, data: PreparedData, opened: float) -> Session:
-    """Say what is to be known of the chips, and share them with the cluster's workers."""
+def _data(source: Source, results: Path, given: Arrays | Task | None) -> PreparedData | TaskData:
+    if given is None or isinstance(given, Arrays):
+        return read_source(source, results, given)
+    return given.load()
+
+
+def _session(
+    source: Source, where: Where, cluster: Cluster, task: Task, data: PreparedData | TaskData, opened: float
+) -> Session:
+    """Say what is to be known of the data, and share them with the cluster's workers."""
     for warning in data.warnings:
         say(f"warning: {warning}")
     for note in data.notes:
         say(f"note: {note}")
-    trial_data, size = data.for_trials(), bytes_of(data)
+    trial_data, size = data.for_trials(), data.nbytes
     resources = fit_resources(where.resources, cluster, size)
     if short := memory_note(resources, cluster, size):
         say(f"note: {short}")
     shared = share(trial_data)
-    return Session(source, data, trial_data, shared, cluster, resources, where.results, where.wandb, opened)
-
-
-def bytes_of(data: PreparedData) -> int:
-    """Return the bytes of the chips that trials see, without making their copy."""
-    seen = len(data.split.train) + len(data.split.validation)
-    return seen * int(data.chips.images[0].nbytes)
+    return Session(source, task, data, trial_data, shared, cluster, resources, where.results, where.wandb, opened)
 
 
 def _libraries(wanted: Resources, size: int) -> tuple[str, ...]:

@@ -52,13 +52,15 @@ class Training:
     def run(self) -> Trained:
         """Search, then race the best and decide under new seeds; return what became of it."""
         import studies.repeats  # noqa: F401  # SciPy, whole, before a thread loads what needs it too
-        from trainables.siamese import SiameseTrial
+        from trainables.trial import TaskTrial
 
         threading.Thread(target=_load_what_reports, daemon=True).start()
         session, scratch = self._session, self._folder / "ray"
         with contextlib.closing(self._phases()) as phases:
             own = not session.cluster.joined
-            run = TrialRun(SiameseTrial, session.shared, self._metric, session.resources, scratch, phases, own)
+            run = TrialRun(
+                TaskTrial, session.shared, self._metric, session.resources, scratch, phases, own, session.task
+            )
             outcome = run_trials(run)
         if outcome == "hopeless":
             self._give_up()

@@ -27,15 +27,16 @@ from studies.retry import RETRIES
 from studies.schedulers import scheduler_of
 from trainables.errors import Halted, what_happened
 from trainables.result import Metric
+from trainables.task import Task
 
 
 @dataclass(frozen=True)
 class TrialRun:
     """Everything one Ray Tune run needs: the trainable and its data, and the trials, phase by phase.
 
-    `data` is what `share` returned for it, or itself where it is small. `one_machine`: every worker will be on the
-    driver's, as in a Ray of our own. A phase is asked of `phases` once every trial
-    of the one before has ended, so that it may follow from what these gave; workers stay warm in between.
+    `data` is what `share` returned for it, or itself where it is small; `task` is what a `TaskTrial` trains.
+    `one_machine`: every worker will be on the driver's, as in a Ray of our own. A phase is asked of `phases` once every
+    trial of the one before has ended, so that it may follow from what these gave; workers stay warm in between.
     """
 
     trainable: type
@@ -45,6 +46,7 @@ class TrialRun:
     scratch: Path
     phases: Iterable[Phase]
     one_machine: bool = False
+    task: Task | None = None
 
 
 def run_trials(run: TrialRun) -> Outcome:
@@ -76,6 +78,7 @@ def _tuner(run: TrialRun, bridge: Bridge, store: ActorStore | LocalStore) -> Any
     resources = run.resources
     trainable = tune.with_parameters(
         run.trainable,
+        **({"task": run.task} if run.task else {}),
         data=run.data,
         store=store,
         threads=max(1, int(resources.cpus_per_trial)),

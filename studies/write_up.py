@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from statistics import fmean
 
 from analysis.candidates import by_role
 from analysis.report import reported
@@ -15,24 +16,29 @@ from analysis.verdict import rival_name
 from search_spaces.stage import COMPARED, PAPER, SELECTED
 from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
-from storage.report_json import Gain, Identified, Measured, Report, TestRow, TestScore
+from storage.report_json import Gain, Identified, Measured, Report, TaskScore, TestRow, TestScore
 from storage.whole_files import now
 from studies.checkpoint_store import trial_file
 from studies.costs import costs
-from studies.evaluate import evaluate, examine, identify
+from studies.evaluate import evaluate, examine, identify, score_own
 from studies.progress import closing
 from studies.saliency import draw_examples
 from studies.session import Session
 from studies.training_pairs import draw_training_pairs
 from trainables.config import of_verifier
+from trainables.task import TaskData
 from trainables.verifier import save_verifier
 
 
 def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecord:
     """Put the retrained finalists to the test split and keep the selected one as a verifier; return what it said."""
-    data, label, folder = session.data, f"{study.stage.name}/{study.name}", record.path
+    label, folder = f"{study.stage.name}/{study.name}", record.path
     called = by_role(record)
     finalists = _finalists(called)
+    if isinstance(session.data, TaskData):
+        scores = score_own(session.task, session.data, finalists, session.results, label)
+        return _finished(replace(record, measured=Measured(scores=scores)))
+    data = session.chips
     rivals = {rival.role for rival in study.stage.rivals} if study.stage.judged == "test" else set()
     for role in rivals & {COMPARED, PAPER} - set(called.manifest.finalists):
         if SELECTED in finalists:  # nothing, or just this, was adopted on the way: they are one config
@@ -41,7 +47,7 @@ def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecor
         return _finished(record)
     shown_in_rows = {role: finalists[role] for role in (SELECTED, COMPARED, PAPER) if role in finalists}
     compared = {role: finalist for role, finalist in shown_in_rows.items() if role != PAPER}
-    scores, gain = evaluate(data, compared, session.results, label)
+    tested, gain = evaluate(data, compared, session.results, label)
     rows = who = None
     if study.stage.judged == "test":
         rows = examine(data, shown_in_rows, session.results, label, session.source.ship_class)
@@ -51,7 +57,7 @@ def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecor
         save_verifier(folder, of_verifier(selected.config), selected.weights[selected.median()], session.trial_data)
         if study.stage.judged == "test":
             draw_examples(folder, session.trial_data, folder / "figures" / "saliency.png")
-    said = measured(called, scores, gain, rows)
+    said = measured(called, tested, gain, rows)
     said = replace(said, costs=costs(record, session.trial_data), identification=who)
     return _finished(replace(record, measured=said))
 
@@ -66,7 +72,8 @@ def measured(
 
 def shown(session: Session, record: StudyRecord) -> StudyRecord:
     """Write the report of a study whose chips are at hand; return the study with it."""
-    draw_training_pairs(session.data, record.path / "figures" / "pairs.png")
+    if not isinstance(session.data, TaskData):
+        draw_training_pairs(session.data, record.path / "figures" / "pairs.png")
     return reported(record)
 
 
@@ -89,6 +96,7 @@ def summarise(record: StudyRecord) -> None:
                 accuracy = f"accuracy {score.accuracy:.2%} (95 % {low:.2%} to {high:.2%})"
                 jaccard, mean = f"Jaccard {score.jaccard:.2%}", f"all seeds {score.mean_accuracy:.2%}"
                 lines.append((f"test pairs, {name}", f"{accuracy}, {jaccard}; {mean}"))
+    lines += [(f"held out, {score.role}", f"{score.name} {_values(score)}") for score in report.measured.scores or ()]
     lines += [(f"{row.task}, the selected config", _named_right(row)) for row in _identified(report)]
     closing([*lines, ("next", report.next)])
 
@@ -102,6 +110,11 @@ def _named_right(row: Identified) -> str:
     low, high = row.accuracy_interval
     right = f"{row.accuracy:.2%} right (95 % {low:.2%} to {high:.2%})"
     return f"{right}, guessing {row.chance:.2%}; all seeds {row.mean_accuracy:.2%}"
+
+
+def _values(score: TaskScore) -> str:
+    low, high = min(score.values), max(score.values)
+    return f"{fmean(score.values):.4g} (mean of {len(score.values)} seeds, {low:.4g} to {high:.4g})"
 
 
 def _finalists(record: StudyRecord) -> dict[str, Finalist]:

@@ -61,7 +61,7 @@ def test_each_big_library_lives_in_few_files():
     """Optuna in three files, Ray in six, each of the others in one; what is asked and kept needs no torch."""
     assert importers_of("optuna") == {"studies/suggest.py", "storage/distributions.py", "analysis/importance.py"}
     ours = {f"studies/{name}.py" for name in ("cluster", "tuner", "callbacks", "schedulers", "checkpoint_store")}
-    assert importers_of("ray") == ours | {"trainables/siamese.py"}
+    assert importers_of("ray") == ours | {"trainables/trial.py"}
     assert importers_of("seaborn") == importers_of("matplotlib") == {"analysis/figures/canvas.py"}
     assert importers_of("rich") == {"studies/progress.py"}
     assert importers_of("sklearn") == {"analysis/thresholds.py"}

@@ -5,10 +5,8 @@ Restored on the CPU, a run continues to the bit as if it had never stopped.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,17 +15,10 @@ from torch import Tensor
 
 from trainables.config import TrialConfig
 from trainables.result import EpochMetrics
+from trainables.task import Best
 from trainables.training import Member, Run
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
-@dataclass
-class Best:
-    """The best epoch of a run so far, and the packed weights of the networks that were then its answer."""
-
-    epoch: EpochMetrics | None = None
-    weights: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
 
 def to_bytes(config: TrialConfig, run: Run, best: Best) -> bytes:

@@ -144,6 +144,15 @@ class PreparedData:
         """Return the random numbers of one purpose, one of `STREAMS`, from their beginning."""
         return _rng(self.seed, name)
 
+    def digest(self) -> str:
+        """Return the digest of the chips."""
+        return self.chips.digest()
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the chips that trials see, without making their copy."""
+        return (len(self.split.train) + len(self.split.validation)) * int(self.chips.images[0].nbytes)
+
     def part(self, name: str, indices: NDArray[np.int64], partners: int = PARTNERS) -> Part:
         """Return chips at `indices` with their pairs; `name` picks the stream of random numbers."""
         labels, rng = self.chips.labels[indices], self.stream(name)

@@ -58,10 +58,14 @@ class Metric:
     goal: Literal["min", "max"]
 
     def __post_init__(self) -> None:
-        if self.name not in EPOCH_FIELDS or self.goal not in ("min", "max"):
-            raise ConfigError(
-                f"metric {self.name!r}, {self.goal!r}: one of {', '.join(EPOCH_FIELDS[1:])}, and min or max"
-            )
+        if self.goal not in ("min", "max"):
+            raise ConfigError(f"metric {self.name!r}, {self.goal!r}: the goal is min or max")
+
+    def check_among(self, own: Sequence[str] = ()) -> None:
+        """Raise ConfigError where no epoch has this: it is no column of `EpochMetrics`, and none of a task's `own`."""
+        known = (*EPOCH_FIELDS[1:], *own)
+        if self.name not in known:
+            raise ConfigError(f"metric {self.name!r}: one of {', '.join(known)}")
 
     def value(self, epoch: EpochMetrics) -> float:
         """Return this metric of one epoch."""

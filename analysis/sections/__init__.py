@@ -24,6 +24,7 @@ SECTIONS = (  # in the order of the page; each is NAME.html.jinja, and says noth
     "rounds",
     "test_pairs",
     "examination",
+    "task_scores",
     "identification",
     "curves",
     "figures",

@@ -22,8 +22,8 @@ def on_ray(test):
 
 
 def test_the_public_names_are_few_and_there():
-    """`siamese_search` exports no more than 25 names, and has each."""
-    assert len(siamese_search.__all__) <= 25
+    """`siamese_search` exports under 25 names, and has each."""
+    assert len(siamese_search.__all__) < 25
     assert all(hasattr(siamese_search, name) for name in siamese_search.__all__)
 
 

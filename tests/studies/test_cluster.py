@@ -31,7 +31,8 @@ from tests.command import ROOT
 from tests.studies.test_tuner import Bowl
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.siamese import SiameseTrial
+from trainables.siamese import Siamese
+from trainables.trial import TaskTrial
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -39,12 +40,12 @@ EPOCHS = 4
 STUDY = Study(stage_named("lr"), "s", TrialConfig(), Budget(6, EPOCHS))
 
 
-class Located(SiameseTrial):
+class Located(TaskTrial):
     """The real trainable, which also writes down where each epoch was trained, and whether the study's disk is there."""
 
-    def setup(self, config, data, store, **rest):
+    def setup(self, config, data, **rest):
         self.log, self.study = Path(data["log"]), Path(data["study"])
-        super().setup(config, data["chips"], store, **rest)
+        super().setup(config, task=Siamese(), data=data["chips"], **rest)
 
     def step(self):
         result = super().step()

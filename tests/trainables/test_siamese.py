@@ -9,8 +9,9 @@ from safetensors import safe_open
 
 from trainables.checkpoint import from_bytes
 from trainables.config import TrialConfig
-from trainables.siamese import SiameseTrial
+from trainables.siamese import Siamese
 from trainables.training import Run, train
+from trainables.trial import TaskTrial
 
 A = TrialConfig().override({"epochs": 3, "optimiser.lr": 0.003, "seed": 1, "augmentation.theta": 0.5})
 B = TrialConfig().override({"epochs": 2, "optimiser.lr": 0.001, "seed": 2})
@@ -37,8 +38,8 @@ def ray_config(config, number=0):
 
 
 def started(config, data, store=None, number=0):
-    made = SiameseTrial.__new__(SiameseTrial)  # Ray's constructor wants a Ray session
-    made.setup(ray_config(config, number), data, store or Memory())
+    made = TaskTrial.__new__(TaskTrial)  # Ray's constructor wants a Ray session
+    made.setup(ray_config(config, number), Siamese(), data, store or Memory())
     return made
 
 
