@@ -135,7 +135,8 @@ class Study:
 
     `stage` becomes that which suits the start.
     `rounds` are those after the first; the budget's trials are all of them together. `own_files` has the user's own
-    code by the option that brought it, "encoder" and "stage".
+    code by the option that brought it, "encoder" and "stage". `test_unseen`: a step of a chain, whose last one alone
+    asks the test split; it changes no trial.
     """
 
     stage: Stage
@@ -149,6 +150,7 @@ class Study:
     smoke: bool = False  # it goes through every part and answers nothing
     rounds: tuple[Round, ...] = ()
     own_files: Mapping[str, OwnFile] = field(default_factory=dict)
+    test_unseen: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         """Leave out the arms that make no config of the start; raise ConfigError where that is all of them."""

@@ -120,7 +120,8 @@ class Manifest:
     before that, and where none were given. `rounds` are those after the first; the budget counts their trials too.
     `plan` is what followed the search, settled when that ended; None before, and where an older version searched.
     `own_files` are the user's own, by the option that brought them: "encoder", "stage".
-    `own_scores` are what the epochs of a task of one's own have beside the verifier's columns.
+    `own_scores` are what the epochs of a task of one's own have beside the verifier's columns. `test_unseen`: the test
+    split is left to the last study of its chain.
     `finished` is None until the report is written.
     """
 
@@ -156,6 +157,7 @@ class Manifest:
     resumed_under: tuple[ResumedUnder, ...] = ()
     own_files: Mapping[str, OwnFile] = field(default_factory=dict)
     own_scores: tuple[str, ...] = ()
+    test_unseen: bool = False
     schema: int = SCHEMA
 
     @property

@@ -67,6 +67,7 @@ def manifest(
         matching=tuple(path for rival in study.stage.rivals for path in rival.matching),
         own_files=study.own_files,
         own_scores=own_scores,
+        test_unseen=study.test_unseen,
     )
 
 
@@ -118,6 +119,7 @@ def study_of(manifest: Manifest, own: Stage | None = None) -> Study:
         manifest.is_smoke,
         manifest.rounds,
         manifest.own_files,
+        manifest.test_unseen,
     )
 
 

@@ -105,7 +105,17 @@ class Request:
             check_arms(stage, config)
         files = own_files(self.own_stage, start.encoder)
         study = Study(
-            stage, name, config, budget, self.seed, self.sampler, self.scheduler, report, self.smoke, own_files=files
+            stage,
+            name,
+            config,
+            budget,
+            self.seed,
+            self.sampler,
+            self.scheduler,
+            report,
+            self.smoke,
+            own_files=files,
+            test_unseen=self.chain and stage.judged != "test",
         )
         if self.own_stage:
             check_ranges(study)

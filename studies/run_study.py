@@ -154,7 +154,9 @@ def check_encoders(study: Study) -> None:
 def is_reported(record: StudyRecord) -> bool:
     """Return whether the report has the test figures of what was retrained last: a kill may have come before it."""
     report = record.report
-    if report is None or report.selected is None or not (report.measured.selected or report.measured.scores):
+    if report is None or report.selected is None:
+        return False
+    if not (record.manifest.test_unseen or report.measured.selected or report.measured.scores):
         return False
     return report.selected.config == record.manifest.finalists[SELECTED]
 

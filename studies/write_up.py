@@ -47,8 +47,10 @@ def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecor
         return _finished(record)
     shown_in_rows = {role: finalists[role] for role in (SELECTED, COMPARED, PAPER) if role in finalists}
     compared = {role: finalist for role, finalist in shown_in_rows.items() if role != PAPER}
-    tested, gain = evaluate(data, compared, session.results, label)
-    rows = who = None
+    tested: Mapping[str, TestScore] = {}
+    gain = rows = who = None
+    if not study.test_unseen:
+        tested, gain = evaluate(data, compared, session.results, label)
     if study.stage.judged == "test":
         rows = examine(data, shown_in_rows, session.results, label, session.source.ship_class)
         who = identify(data, shown_in_rows, session.results, label)

@@ -115,6 +115,17 @@ def test_a_finished_chain_has_nothing_left_to_do(chain):
     assert len(list(root.glob("r/*/*/study.json"))) == len(NAMES)
 
 
+def test_no_study_before_the_final_one_knows_the_test_split(chain):
+    """Their reports have no test figure, their pages say why, and each keeps a verifier all the same."""
+    for name in [name for name in NAMES if name != "final"]:
+        (folder,) = chain[0].glob(f"r/{name}/*")
+        report = json.loads((folder / "report.json").read_text())
+        assert report["test"] is None
+        assert report["gain"] is None
+        assert "Not looked at" in (folder / "report.html").read_text()
+        assert (folder / "verifier.safetensors").exists()
+
+
 def test_the_final_study_has_the_whole_examination(chain):
     """A row for each of two tasks, four criteria and three configs, the report's own among them; figures of runs and saliency; a line for each look."""
     root = chain[0]
@@ -126,7 +137,7 @@ def test_the_final_study_has_the_whole_examination(chain):
     assert {row["task"] for row in report["tests"]} == {"test pairs", "ship task"}
     assert {path.name for path in (folder / "figures").iterdir()} >= {"runs.png", "saliency.png", "pairs.png"}
     looks = [json.loads(line) for line in (root / "r" / "test_ledger.jsonl").read_text().splitlines()]
-    assert sum(look["study"] == f"final/{folder.name}" for look in looks) == 3
+    assert [look["study"] for look in looks] == [f"final/{folder.name}"] * 3
     assert report["next"] == "python -m analysis r" or "--stage final" in report["next"]
     repeats = pd.read_csv(folder / "repeats.csv")
     assert "koch" in set(repeats["arm"])

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CHAIN = ("trainables", "search_spaces", "storage", "analysis", "studies")  # each may import those before it
+CHAIN = (
+    "trainables",
+    "search_spaces",
+    "storage",
+    "analysis",
+    "studies",
+    "siamese_search",
+)  # each may import those before it
 FILES = [path for package in CHAIN for path in sorted((ROOT / package).rglob("*.py"))]
 SHARED_WORDS = {f"trainables.{name}" for name in ("base_config", "config", "result", "errors", "json_values")}
 
