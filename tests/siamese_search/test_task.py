@@ -1,107 +1,37 @@
-"""Guards that a training function of one's own gets what the verifier gets: search, seeds that decide, record, page."""
+"""Guards that a training function of one's own gets what the verifier gets: search, seeds that decide, record, page.
 
-from dataclasses import dataclass
+It is that of examples/fit_a_curve.py.
+"""
 
-import numpy as np
+import importlib.util
+import sys
+from pathlib import Path
+
 import pandas as pd
 import pytest
-import torch
 
 from search_spaces.stages import stage_named
-from siamese_search import (
-    Budget,
-    Choice,
-    Config,
-    EpochMetrics,
-    InputError,
-    LogUniform,
-    Metric,
-    Parameter,
-    Session,
-    Stage,
-    Task,
-    TaskData,
-    number,
-    one_of,
-    read_study,
-)
+from siamese_search import Config, InputError, Metric, Parameter, Session, Stage, read_study
 from trainables.errors import ConfigError
 
-
-@dataclass(frozen=True)
-class CurveConfig(Config, task="curve"):
-    """A polynomial, or a sum of cosines, and the rate at which it is fitted."""
-
-    basis: str = one_of("powers", "cosines")
-    lr: float = number(0.01, 0.0)
-    epochs: int = number(6, 1)
-    seed: int = number(0, 0)
+FILE = Path(__file__).resolve().parents[2] / "examples" / "fit_a_curve.py"
 
 
-class Fit(torch.nn.Module):
-    """Coefficients (8,) of a basis."""
-
-    def __init__(self, config):
-        super().__init__()
-        draw = torch.Generator().manual_seed(config.seed)
-        self.weights = torch.nn.Parameter(torch.randn(8, generator=draw) * 0.1)
-        self.basis = config.basis
-
-    def forward(self, x):
-        degree = torch.arange(8)
-        return (x[:, None] ** degree if self.basis == "powers" else torch.cos(x[:, None] * degree)) @ self.weights
+def example():
+    """The example as a module, where no worker could import it."""
+    spec = importlib.util.spec_from_file_location(FILE.stem, FILE)
+    module = sys.modules[FILE.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-class Curve(Task):
-    """Fits a noisy cosine, by full-batch gradient descent."""
-
-    config = CurveConfig
-    metrics = ("val_r2",)
-
-    def load(self):
-        rng = np.random.default_rng(0)
-        x = rng.uniform(-1, 1, 90).astype(np.float32)
-        points = np.stack([x, np.cos(3 * x) + rng.normal(0, 0.1, 90).astype(np.float32)])
-        return TaskData({"train": points[:, :40], "validation": points[:, 40:60]}, points[:, 60:], "a cosine",
-                        {"train": 40, "validation": 20, "test": 30})  # fmt: skip
-
-    def start(self, config, data, device):
-        return Fit(config)
-
-    def train(self, config, data, run):
-        (x, y), (vx, vy) = (map(torch.from_numpy, data[part]) for part in ("train", "validation"))
-        for epoch in range(1, config.epochs + 1):
-            loss = ((run(x) - y) ** 2).mean()
-            loss.backward()
-            with torch.no_grad():
-                run.weights -= config.lr * run.weights.grad
-                run.weights.grad = None
-                wrong = ((run(vx) - vy) ** 2).mean()
-            yield EpochMetrics(epoch, loss.item(), float(wrong), own={"val_r2": float(1 - wrong / vy.var())})
-
-    @torch.no_grad()
-    def score(self, config, weights, held_out):
-        run, (x, y) = Fit(config), map(torch.from_numpy, held_out)
-        run.load_state_dict(weights)
-        return {"test_r2": float(1 - ((run(x) - y) ** 2).mean() / y.var())}
-
-
-RATE = Stage(
-    name="rate",
-    question="Which rate fits the curve, on which basis?",
-    parameters=(
-        Parameter("basis", "scientific", Choice(("powers", "cosines")), "the question"),
-        Parameter("lr", "nuisance", LogUniform(1e-3, 1e3), "up to where it diverges"),
-    ),
-    metric=Metric("val_r2", "max"),
-    budget=Budget(trials=8, epochs=40, repeats=4),
-    config=CurveConfig,
-)
+CURVES = example()
+RATE, CurveConfig = CURVES.RATE, CURVES.CurveConfig
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
-    with Session(Curve(), results=tmp_path_factory.mktemp("task")) as session:
+    with Session(CURVES.Curve(), results=tmp_path_factory.mktemp("task")) as session:
         yield session
 
 
