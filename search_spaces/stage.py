@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Literal, cast, get_args
 
 from search_spaces.domain import Choice, Domain, from_dict
-from trainables.base_config import Config
+from trainables.base_config import Config, check_some
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
 from trainables.result import Metric
@@ -38,6 +38,8 @@ class Parameter:
     limits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        ends = self.domain.ends if self.domain else ()
+        check_some((self.path, *self.only_if), [(self.path, value) for value in ends])  # the stage asks its own config
         if self.role not in get_args(Role):
             roles = ", ".join(get_args(Role))
             raise ConfigError(f"parameter {self.path}: a role is {roles}, not {self.role!r}")

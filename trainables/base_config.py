@@ -19,7 +19,7 @@ import dataclasses
 import difflib
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import field
 from typing import Any, ClassVar, Self
 
@@ -154,6 +154,24 @@ class Config(Checked):
                 f"a config of the task {values.get(TASK, '')!r}; import what defines that first, and read it in Python"
             )
         return kind().override(_by_path({name: value for name, value in values.items() if name != TASK}))
+
+
+def check_some(paths: Collection[str], values: Collection[tuple[str, object]]) -> None:
+    """Raise ConfigError where the configs of no task have these paths, and could have these values at theirs.
+
+    What it says is of the verifier's.
+    """
+    refused = []
+    for kind in _KINDS.values():
+        try:
+            for path in paths:
+                kind().value(path)
+            for path, value in values:
+                kind.check_value(path, value)
+            return
+        except ConfigError as error:
+            refused.append(error)
+    raise refused[0]
 
 
 def _by_path(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -91,13 +92,17 @@ def test_the_next_stage_starts_from_a_study(session, study):
 
 
 @on_ray
-def test_ctrl_c_returns_what_there_is_and_resume_goes_on(session):
-    """A study that is cut short comes back unfinished; resumed with more trials, it has them all."""
-    main = threading.main_thread().ident
-    timer = threading.Timer(4.0, signal.pthread_kill, (main, signal.SIGINT))
-    timer.start()
-    cut = session.run("loss", trials=12, epochs=30, repeats=1, name="cut")
-    timer.cancel()
+def test_ctrl_c_returns_what_there_is(session, results):
+    """A study that is cut short comes back unfinished, and says how to go on."""
+    record, main = results / "loss" / "cut" / "search.jsonl", threading.main_thread().ident
+
+    def press():
+        while not (record.exists() and '"epoch"' in record.read_text()):
+            time.sleep(0.05)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    cut = session.run("loss", trials=12, epochs=60, repeats=1, name="cut")
     assert isinstance(cut.manifest, Manifest)
     assert cut.manifest.finished is None
     assert "session.resume('loss', name='cut')" in cut.report.next

@@ -93,7 +93,7 @@ def test_a_wrong_encoder_is_one_line_before_anything_is_read(folder, capsys, enc
         ('"optimiser.lr"', '"optimiser.lrr"', "batch.py line 11: unknown configuration path 'optimiser.lrr'; did you mean optimiser.lr?"),
         ("(32, 64)", "(32, 6.4)", "batch.py line 10: batch_size is 6.4; it must be a whole number"),
         ("2e-2)", "-1)", "batch.py line 11: LogUniform(low=0.0002, high=-1): bounds must be finite numbers"),
-        ('"val_loss", "min"', '"val_los", "min"', "batch.py line 13: metric 'val_los', 'min': one of train_loss, val_loss,"),
+        ('"val_loss", "min"', '"val_los", "min"', "batch.py line 6: metric 'val_los': one of train_loss, val_loss,"),
         ('"nuisance"', '"noise"', "batch.py line 11: parameter optimiser.lr: a role is scientific, nuisance, fixed, not 'noise'"),
         ('name="batch"', 'name="lr"', "batch.py: lr is one of our stages; call it otherwise"),
         ('name="batch"', 'name="all"', "batch.py: all is one of our stages"),
