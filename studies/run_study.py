@@ -138,6 +138,9 @@ def check_task(study: Study, session: Session) -> None:
         raise ConfigError(
             f"stage {stage.name}: is of {stage.config.__name__}, and the session trains {task.config.__name__}"
         )
+    if stage.config is not TrialConfig and not stage.config.task:
+        name = stage.config.__name__
+        raise ConfigError(f"{name}: files name configs by their task; write class {name}(Config, task=...)")
     stage.metric.check_among(task.metrics)
 
 

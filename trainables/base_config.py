@@ -90,9 +90,10 @@ class Config(Checked):
     epochs: int
     seed: int
 
-    def __init_subclass__(cls, task: str = "") -> None:
-        cls.task = task
-        _KINDS[task] = cls
+    def __init_subclass__(cls, task: str | None = None) -> None:
+        if task is not None:  # a class that came by pickle is made without, and has its name among its values
+            cls.task = task
+            _KINDS[task] = cls
 
     def value(self, path: str) -> Any:
         """Return the value at a path such as "optimiser.lr"; raise ConfigError for an unknown one."""

@@ -189,7 +189,7 @@ class Ensemble(Checked):
 
 
 @dataclass(frozen=True)
-class TrialConfig(Config):
+class TrialConfig(Config, task=""):
     """Everything that decides a training run: same config, same data, same CPU result to the bit.
 
     The defaults are the report's baseline (section 1.9): Adam at 0.001, no schedule, no augmentation, 20 epochs,

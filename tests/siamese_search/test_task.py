@@ -7,11 +7,12 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import cloudpickle
 import pandas as pd
 import pytest
 
 from search_spaces.stages import stage_named
-from siamese_search import Config, InputError, Metric, Parameter, Session, Stage, read_study
+from siamese_search import Config, InputError, Metric, Parameter, Session, Stage, TrialConfig, read_study
 from trainables.errors import ConfigError
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "fit_a_curve.py"
@@ -85,6 +86,14 @@ def test_a_stage_of_another_task_is_refused(session, study):
     wrong = Stage("r", "q?", RATE.parameters, Metric("val_f1", "max"), RATE.budget, config=CurveConfig)
     with pytest.raises(InputError, match=r"metric 'val_f1': one of .*val_r2"):
         session.run(wrong)
+
+
+def test_a_config_that_came_by_pickle_is_known_by_no_other_name():
+    """A class that Ray sends by value, as from a notebook, takes no other config's place where it arrives."""
+    made = cloudpickle.loads(cloudpickle.dumps(type("Sent", (CurveConfig,), {"__module__": "__main__"})))
+    assert made.task == "curve"
+    assert type(Config.from_dict({})) is TrialConfig
+    assert type(Config.from_dict({"task": "curve"})) is CurveConfig
 
 
 def test_a_config_is_read_as_that_of_its_task():
