@@ -8,6 +8,7 @@ import pytest
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
+WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
@@ -29,9 +30,11 @@ def executed(request, tmp_path_factory):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_notebook_runs_and_shows_what_it_says(executed):
-    """No cell fails; a study is shown as its page, a figure as a picture, a frame as a table."""
+    """No cell fails; a study has a bar while it runs and is shown as its page, a figure as a picture, a frame as a table."""
     name, notebook = executed
+    ran = next(cell for cell in notebook.cells if cell.cell_type == "code" and "session.run(" in cell.source)
     assert "<iframe" in shown(notebook, "session.run(")["text/html"]
+    assert any(WIDGET in output.get("data", {}) for output in ran.outputs)
     if name == "first_search":
         assert "image/png" in shown(notebook, "study.figures")
         assert "<table" in shown(notebook, "study.runs")["text/html"]
