@@ -71,11 +71,28 @@ def ray_cluster(address: str | None = None, data: int = 0, ready: Sequence[str] 
 
 
 def _end_servers_at_once() -> None:
-    """Have Ray's shutdown kill our own servers, which are deaf to SIGTERM: it would give each of the five a second."""
+    """Have Ray's shutdown kill our own servers, which are deaf to SIGTERM: it would give each a second."""
     node = ray._private.worker._global_node
     if node is not None:
         kill = node.kill_all_processes
         node.kill_all_processes = lambda **_: kill(check_alive=False, allow_graceful=False)
+
+
+@contextlib.contextmanager
+def _without_idle_servers() -> Iterator[None]:
+    """Start no server that has nothing to do here, a second of CPU each: for workers' output, and to grow a cluster.
+
+    No public interface: a Ray that starts them otherwise starts them.
+    """
+    node, idle = ray._private.node.Node, ("start_log_monitor", "start_monitor")
+    kept = {name: getattr(node, name) for name in idle if hasattr(node, name)}
+    for name in kept:
+        setattr(node, name, lambda self: None)
+    try:
+        yield
+    finally:
+        for name, start in kept.items():
+            setattr(node, name, start)
 
 
 def share(data: object) -> object:
@@ -113,7 +130,8 @@ def _own(data: int, ready: Sequence[str]) -> Iterator[None]:
         ),
     ):
         try:
-            with handlers_kept(), _environment(TMPDIR=str(folder)):  # what workers leave in theirs goes with the rest
+            # what workers leave in their TMPDIR goes with the rest
+            with handlers_kept(), _environment(TMPDIR=str(folder)), _without_idle_servers():
                 ray.init(
                     address="local",  # also where RAY_ADDRESS names a cluster
                     num_cpus=usable_cpus(),

@@ -146,7 +146,7 @@ def _libraries(wanted: Resources, size: int) -> tuple[str, ...]:
     with contextlib.suppress(InputError):  # said once Ray runs
         fits = on_this_machine(wanted, size)
         if fits.max_concurrent == usable_cpus() <= READY and not fits.gpus_per_trial:
-            return ("ray.tune", "torch._dynamo", "safetensors.torch")
+            return ("ray.tune", "safetensors.torch")
     return ()
 
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -38,3 +41,15 @@ def test_adam_equals_a_loop_of_the_paper():
             v[i] = 0.999 * v[i] + 0.001 * gradient**2
             x[i] -= 0.1 * (m[i] / (1 - 0.9**step)) / ((v[i] / (1 - 0.999**step)) ** 0.5 + 1e-8)
     assert w.tolist() == pytest.approx(x, rel=1e-4)
+
+
+def test_a_step_loads_no_compiler():
+    """Adam is made, zeroed and stepped without torch's compiler, whose loading would cost each worker two seconds."""
+    steps = (
+        "import sys, torch; from trainables.optimisers import make_optimiser, take_step; "
+        "from trainables.config import Optimiser; w = torch.nn.Parameter(torch.ones(2)); "
+        "o = make_optimiser(Optimiser(), [w]); o.zero_grad(); w.sum().backward(); take_step(o, 0.1, 1.0); "
+        "print('torch._dynamo' in sys.modules, w.tolist() != [1.0, 1.0])"
+    )
+    done = subprocess.run([sys.executable, "-c", steps], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
