@@ -24,10 +24,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `make test` files with many tests of Ray come first, so that short ones fill the gaps at the end."""
+    """Under `make test` files with many tests of Ray come first, then slow ones, so that short ones fill the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        waiting = Counter(item.path for item in items if item.get_closest_marker("ray"))
-        items.sort(key=lambda item: -waiting[item.path])
+        ray, slow = (Counter(item.path for item in items if item.get_closest_marker(name)) for name in ("ray", "slow"))
+        items.sort(key=lambda item: (-ray[item.path], -slow[item.path]))
 
 
 @pytest.fixture(scope="session")

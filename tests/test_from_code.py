@@ -20,7 +20,7 @@ def state():
     return [str(signal.getsignal(getattr(signal, name))) for name in names], {n: v for n, v in os.environ.items() if n.startswith(("RAY_AUTH", "TMPDIR"))}
 before, statuses = state(), []
 def run(name):
-    statuses.append(main(["--stage", "lr", "--data", "chips", "--smoke", "--study", name]))
+    statuses.append(main(["--stage", "lr", "--data", "chips", "--smoke", "--max-concurrent", "1", "--study", name]))
 thread = threading.Thread(target=run, args=("thread",))
 thread.start()
 thread.join()

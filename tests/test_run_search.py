@@ -31,6 +31,8 @@ from trainables.config import TrialConfig
 from trainables.images.files import user_path
 from trainables.json_values import from_plain, to_plain
 
+ONE = ("--max-concurrent", "1")  # where it does not matter: most of a study this small is starting workers
+
 # --- wrong usage and unusable input ----------------------------------------------------------------------------------
 
 
@@ -271,7 +273,7 @@ def test_another_encoder_at_another_side_goes_all_the_way(tmp_path):
     images(tmp_path / "chips", {"cat": 30, "dog": 30})
     network = {"encoder": "small", "width": 2, "depth": 2, "embedding": 4}
     (tmp_path / "mine.json").write_text(json.dumps({"config": {"network": network, "data": {"side": 80}}}))
-    command = ("--stage", "final", "--smoke", "--study", "s", "--data", "chips", "--start", "mine.json")
+    command = ("--stage", "final", "--smoke", *ONE, "--study", "s", "--data", "chips", "--start", "mine.json")
     done = search(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "final" / "s"
@@ -295,9 +297,8 @@ def test_networks_are_compared_all_the_way(tmp_path):
     images(tmp_path / "chips", {"cat": 30, "dog": 30})
     network = {"encoder": "small", "width": 2, "depth": 2, "embedding": 4}
     (tmp_path / "mine.json").write_text(json.dumps({"config": {"network": network, "data": {"side": 20}}}))
-    done = search(
-        "--stage", "network", "--smoke", "--study", "s", "--data", "chips", "--start", "mine.json", cwd=tmp_path
-    )
+    command = ("--stage", "network", "--smoke", *ONE, "--study", "s", "--data", "chips", "--start", "mine.json")
+    done = search(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results" / "network" / "s"
     study, report = (json.loads((folder / f"{name}.json").read_text()) for name in ("study", "report"))
@@ -533,9 +534,8 @@ class TestSmoke:
         root = smoke[0]
         config = TrialConfig().override({"optimiser.lr": 1e30, "init.kind": "he"}).to_dict()
         (root / "wild.json").write_text(json.dumps({"config": config}))
-        done = search(
-            "--stage", "baseline", "--smoke", "--study", "wild", "--data", "chips", "--start", "wild.json", cwd=root
-        )
+        command = ("--stage", "baseline", "--smoke", *ONE, "--study", "wild", "--data", "chips", "--start", "wild.json")
+        done = search(*command, cwd=root)
         assert done.returncode == 1, done.stderr
         assert done.stdout.splitlines()[-1] == "results/baseline/wild/report.html"
         trials = pd.read_csv(root / "results/baseline/wild/trials.csv")

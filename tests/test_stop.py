@@ -103,7 +103,7 @@ def test_the_slurm_script_of_the_docs_is_requeued_and_goes_on(place, monkeypatch
     bin = place / "bin"
     bin.mkdir()
     for name, content in (
-        ("srun", f'shift; exec {sys.executable} {ROOT}/run_search.py "$@" --smoke'),
+        ("srun", f'shift; exec {sys.executable} {ROOT}/run_search.py "$@" --smoke --max-concurrent 1'),
         ("scontrol", 'echo "$@" >> requeued'),
     ):
         (bin / name).write_text(f"#!/bin/sh\n{content}\n")

@@ -9,6 +9,7 @@ import pytest
 from run_search import main
 from search_spaces.stages import stage_named
 from search_spaces.study import Start
+from siamese_search import Session
 from storage.folder import read_manifest
 from studies.describe import study_of
 from studies.options import parser, request
@@ -16,7 +17,8 @@ from tests.command import images, search
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-COMMAND = ("--stage", "lr", "--data", "chips", "--trials", "12", "--epochs", "3", "--repeats", "2", "--rounds", "2")
+SIZE = ("--trials", "12", "--epochs", "3", "--repeats", "2", "--rounds", "2")
+COMMAND = ("--stage", "lr", "--data", "chips", *SIZE, "--max-concurrent", "1")
 
 
 @pytest.fixture(scope="module")
@@ -61,30 +63,52 @@ def test_a_study_with_rounds_is_still_the_one_that_was_asked_for(root):
     assert study_of(described).as_asked() == typed.study(stage_named("lr"), Start(), "unbroken")
 
 
-@pytest.mark.parametrize(
-    ("kept", "later"),
-    [(5, []), (12, []), (15, []), (12, ["--rounds", "2"])],
-    ids=["in the first round", "between two rounds", "in the second", "one round, and another asked for later"],
-)
-def test_a_kill_in_any_round_changes_nothing(root, kept, later, monkeypatch):
-    """Cut behind so many trials, as a kill leaves it, the study goes on to the same trials, runs and answer."""
-    monkeypatch.chdir(root)
-    whole, folder = root / "results/lr/unbroken", root / f"results/lr/cut{kept}{'later' if later else ''}"
-    shutil.copytree(whole, folder)
+def cut(root, kept, rounds):
+    """A copy of the study as a kill behind so many trials leaves it, so many rounds being asked for; return its folder."""
+    folder = root / f"results/lr/cut{kept}of{rounds}"
+    shutil.copytree(root / "results/lr/unbroken", folder)
     for left in ("repeats.jsonl", "report.json", "report.html", "best.json", "verifier.safetensors", "verifier.json"):
         (folder / left).unlink()
     shutil.rmtree(folder / "checkpoints")
     study = json.loads((folder / "study.json").read_text()) | {"finished": None, "finalists": {}, "name": folder.name}
     if kept <= 12:  # the round was not planned yet
-        study = study | {"rounds": [], "budget": study["budget"] | {"trials": 12, "rounds": 1 if later else 2}}
+        study = study | {"rounds": [], "budget": study["budget"] | {"trials": 12, "rounds": rounds}}
     (folder / "study.json").write_text(json.dumps(study))
     events = [json.loads(line) for line in (folder / "search.jsonl").read_text().splitlines()]
     lines = [json.dumps(event) + "\n" for event in events if event["trial"] < kept]
     (folder / "search.jsonl").write_text("".join(lines))
-    assert main(["--stage", "lr", "--resume", "--study", folder.name, "--data", "chips", *later]) == 0
+    return folder
+
+
+def assert_as_unbroken(root, folder):
+    """The same trials, runs and answer."""
+    whole = root / "results/lr/unbroken"
     for table in ("trials.csv", "epochs.csv", "repeats.csv", "repeat_epochs.csv"):
         pd.testing.assert_frame_equal(figures(folder, table), figures(whole, table), check_exact=True)
     best, before = (json.loads((path / "best.json").read_text()) for path in (folder, whole))
     assert best == before
     rounds, planned = (json.loads((path / "study.json").read_text())["rounds"] for path in (folder, whole))
     assert rounds == planned
+
+
+def test_another_round_asked_for_later_changes_nothing(root, monkeypatch):
+    """A study of one round that is gone on with by `--resume --rounds 2` is the one of two."""
+    monkeypatch.chdir(root)
+    folder = cut(root, 12, rounds=1)
+    assert main(["--stage", "lr", "--resume", "--study", folder.name, "--rounds", "2", "--max-concurrent", "1"]) == 0
+    assert_as_unbroken(root, folder)
+
+
+@pytest.fixture(scope="module")
+def session(root):
+    """One Ray for all that is gone on with."""
+    with Session(root / "chips", results=root / "results", max_concurrent=1) as session:
+        yield session
+
+
+@pytest.mark.parametrize("kept", [5, 12, 15], ids=["in the first round", "between two rounds", "in the second"])
+def test_a_kill_in_any_round_changes_nothing(root, session, kept):
+    """Cut behind so many trials, as a kill leaves it, the study goes on to the same trials, runs and answer."""
+    folder = cut(root, kept, rounds=2)
+    session.resume("lr", folder.name)
+    assert_as_unbroken(root, folder)
