@@ -11,7 +11,7 @@ from search_spaces.stages import STAGES, stage_after, stage_named
 from search_spaces.study import IN_PYTHON, OwnFile
 from storage.data_source import IN_MEMORY
 from storage.folder import StudyRecord
-from trainables.config import has_own_encoder
+from trainables.config import TrialConfig, has_own_encoder
 
 if TYPE_CHECKING:
     from storage.finding import Finding
@@ -26,45 +26,16 @@ def is_cut_off(study: StudyRecord) -> bool:
 
 
 def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
-    """Return the command that goes on: with what is left, this study with one thing changed, or the next stage."""
-    from analysis.rounds import next_round  # SciPy
+    """Return the command that goes on: with what is left, this study with one thing changed, or the next stage.
 
-    manifest, budget = study.manifest, study.manifest.budget
-    warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
-    own = manifest.own_files.get("stage")
-    later = stage_named("final") if own else stage_after(stage_named(manifest.stage))
-    start = str(study.path / "best.json") if adopted and manifest.judged != "test" else manifest.start_from
-    results = study.path.parent.parent
-    cut_off, longer = is_cut_off(study), bool(warned & {"chance", "training length"})
-    if later is None and not (cut_off or longer):
+    Of a study that no command can name it is a call in Python.
+    """
+    options = _next(study, findings, adopted)
+    manifest, results = study.manifest, study.path.parent.parent
+    if not options and not isinstance(manifest.start, TrialConfig):
+        return f"read_study({str(study.path)!r}).best"
+    if not options:
         return shlex.join(["python", "-m", "analysis", str(results)])
-    options: dict[str, object] = {
-        "--stage": own.path if own else manifest.stage,
-        "--start": start if start.endswith(".json") else None,
-        "--trials": manifest.first_trials,
-        "--epochs": budget.epochs,
-        "--repeats": budget.repeats,
-        "--rounds": budget.rounds if budget.rounds > 1 else None,
-        "--seed": manifest.seed or None,
-        "--sampler": manifest.sampler if manifest.sampler != "qmc" else None,
-        "--scheduler": manifest.scheduler if manifest.scheduler != "none" else None,
-    }
-    more: dict[str, object] = {"--stage": options["--stage"], "--resume": True, "--study": manifest.name}
-    if cut_off:
-        options = more
-    elif study.finished.empty:  # nothing trained: find out whether the plain baseline does
-        options = {"--stage": STAGES[0].name}
-    elif longer:
-        options["--epochs"] = 2 * budget.epochs
-    elif warned & SEARCHED and next_round(study):  # what is known is kept
-        options = {**more, "--rounds": len(manifest.rounds) + 1 + ROUNDS}
-    elif warned & {"boundary", "feasibility"}:  # a person changes the ranges first, which makes another study of it
-        options["--trials"] = 2 * budget.trials
-    elif warned & {"density", "retraining", "early best epochs"}:
-        options = {**more, "--trials": 2 * budget.trials}
-    elif later:  # finds what was adopted by itself
-        kept = {"--start": options["--start"], "--epochs": budget.epochs}
-        options = {"--stage": later.name, **({} if adopted and not own else kept)}
     if "--resume" not in options and (encoder := _encoder(study, adopted)):
         options["--encoder"] = encoder.typed
     if manifest.data.asked.path == IN_MEMORY or options["--stage"] == IN_PYTHON:
@@ -73,6 +44,55 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
     given = [(option, value) for option, value in options.items() if value is not None]
     words = [str(word) for option, value in given for word in ((option,) if value is True else (option, value))]
     return shlex.join(["python", "run_search.py", *words, *manifest.data.asked.options()])
+
+
+def _next(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> dict[str, object]:
+    """What to run next, by option; nothing where there is nothing more to ask."""
+    from analysis.rounds import next_round  # SciPy
+
+    manifest, budget = study.manifest, study.manifest.budget
+    warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
+    own, verifier = manifest.own_files.get("stage"), isinstance(manifest.start, TrialConfig)
+    follows = stage_named("final") if own else stage_after(stage_named(manifest.stage))
+    later = follows if verifier else None
+    cut_off, longer = is_cut_off(study), bool(warned & {"chance", "training length"})
+    if later is None and verifier and not (cut_off or longer):
+        return {}
+    again = _again(study, adopted)
+    more: dict[str, object] = {"--stage": again["--stage"], "--resume": True, "--study": manifest.name}
+    if cut_off:
+        return more
+    if study.finished.empty:  # nothing trained: find out whether the plain baseline does
+        return {"--stage": STAGES[0].name} if verifier else again
+    if longer:
+        return {**again, "--epochs": 2 * budget.epochs}
+    if warned & SEARCHED and next_round(study):  # what is known is kept
+        return {**more, "--rounds": len(manifest.rounds) + 1 + ROUNDS}
+    if warned & {"boundary", "feasibility"}:  # a person changes the ranges first, which makes another study of it
+        return {**again, "--trials": 2 * budget.trials}
+    if warned & {"density", "retraining", "early best epochs"}:
+        return {**more, "--trials": 2 * budget.trials}
+    if later is None:
+        return {}
+    kept = {"--start": again["--start"], "--epochs": budget.epochs}
+    return {"--stage": later.name, **({} if adopted and not own else kept)}  # what was adopted is found by itself
+
+
+def _again(study: StudyRecord, adopted: bool) -> dict[str, object]:
+    """The options of the same study once more, from what it adopted."""
+    manifest, own = study.manifest, study.manifest.own_files.get("stage")
+    start = str(study.path / "best.json") if adopted and manifest.judged != "test" else manifest.start_from
+    return {
+        "--stage": own.path if own else manifest.stage,
+        "--start": start if start.endswith(".json") else None,
+        "--trials": manifest.first_trials,
+        "--epochs": manifest.budget.epochs,
+        "--repeats": manifest.budget.repeats,
+        "--rounds": manifest.budget.rounds if manifest.budget.rounds > 1 else None,
+        "--seed": manifest.seed or None,
+        "--sampler": manifest.sampler if manifest.sampler != "qmc" else None,
+        "--scheduler": manifest.scheduler if manifest.scheduler != "none" else None,
+    }
 
 
 def _call(options: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from analysis.page import embedded, render_page
 from analysis.paper_figures import PUBLISHED
 from analysis.shown import Shown
 from search_spaces.stages import STAGES
-from storage.folder import StudyRecord, read_study
+from storage.folder import StudyRecord, is_of_other_task, read_study
 from storage.report_json import REPORT, Published, Report, Selected, TestRow
 from storage.study_json import SCHEMA
 from storage.whole_files import write_json, write_text
@@ -63,12 +63,16 @@ class Answered:
 
 
 def newest_studies(results: Path) -> dict[str, Answered]:
-    """Return the newest finished study of each stage that has one, in the order of the experiment; own ones last."""
+    """Return the newest finished study of each stage that has one, in the order of the experiment; own ones last.
+
+    Those of a task of one's own are no part of it.
+    """
     newest = {}
     ours = [stage.name for stage in STAGES]
     own = sorted({path.parent.parent.name for path in results.glob("*/*/study.json")} - {*ours})
     for name in (*ours, *own):
-        studies = [_answered(path.parent) for path in sorted((results / name).glob("*/report.json"))]
+        folders = [path.parent for path in sorted((results / name).glob("*/report.json"))]
+        studies = [_answered(folder) for folder in folders if not is_of_other_task(folder)]
         finished = [study for study in studies if study and study.record.manifest.finished]
         if finished:
             newest[name] = max(finished, key=lambda study: str(study.record.manifest.finished))

@@ -16,7 +16,7 @@ from storage.report_json import Measured, Report, read_report
 from storage.study_json import SCHEMA, Manifest
 from storage.tables import epoch_frame, trial_frame
 from storage.whole_files import read_json, write_json
-from trainables.base_config import Config
+from trainables.base_config import TASK, Config
 from trainables.errors import InputError, SearchError
 from trainables.result import INTERRUPTED, History
 
@@ -154,6 +154,12 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest.read(content)
     except InputError as error:
         raise InputError(f"{file}: {error}; it was damaged or edited") from error
+
+
+def is_of_other_task(path: Path) -> bool:
+    """Return whether a study trained something else than the verifier: then its configs need the code of that task."""
+    start = read_json(path / MANIFEST).get("start")
+    return isinstance(start, dict) and TASK in start
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

@@ -34,6 +34,12 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see --help")
 
 
+def add_own_code(parser: argparse.ArgumentParser) -> None:
+    """Add the option that trusts a verifier's own code, to a command that loads one."""
+    what = "run the code of a verifier whose encoder is its user's own (--encoder)"
+    parser.add_argument("--own-code", action="store_true", help=what)
+
+
 def parser() -> Parser:
     """Return the command line."""
     p = Parser(
@@ -53,9 +59,7 @@ def parser() -> Parser:
         help="score of difference, 0 to 1, below which a pair is called similar (default: the verifier's own, 0.5; "
         "report.json of a final study has those chosen on validation)",
     )
-    p.add_argument(
-        "--own-code", action="store_true", help="run the code of a verifier whose encoder is its user's own (--encoder)"
-    )
+    add_own_code(p)
     p.add_argument("first", type=user_path, metavar="A", help="an image, or a folder of images")
     p.add_argument("second", type=user_path, metavar="B", help="an image, or a folder of images")
     return p

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.augment import GREY_WEIGHTS
-from trainables.compare import Parser
+from trainables.compare import Parser, add_own_code
 from trainables.data import Images
 from trainables.ensemble import mean_score
 from trainables.errors import InputError, printable
@@ -278,6 +278,7 @@ def parser() -> Parser:
         metavar="FILE",
         help="the file to write (default: verifier.onnx or verifier.pt beside it)",
     )
+    add_own_code(p)
     return p
 
 
@@ -285,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     try:
         args = parser().parse_args(argv)
-        verifier = Verifier.load(args.model)
+        verifier = Verifier.load(args.model, own_code=args.own_code)
         folder = args.model if args.model.is_dir() else args.model.parent
         out = args.out or folder / f"verifier{FORMATS[args.to].ending}"
         if out.is_dir():

@@ -6,6 +6,7 @@ stages, the search, seeds that decide, resuming, clusters, checks and the page, 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pickle
 from collections.abc import Iterator, Mapping
@@ -50,7 +51,7 @@ class TaskData:
         """Return a SHA-256 over all data: a study goes on with equal data alone."""
         return hashlib.sha256(pickle.dumps((self.seen, self.held_out))).hexdigest()
 
-    @property
+    @functools.cached_property
     def nbytes(self) -> int:
         """The bytes of what trials see."""
         return len(pickle.dumps(self.seen))

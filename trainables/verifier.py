@@ -130,7 +130,7 @@ class Verifier:
         if config.network.encoder == OWN and not own_code:
             raise InputError(
                 f"{folder / DESCRIPTION}: its encoder, {config.network.own}, is code that is kept with it; where you "
-                "trust that, --own-code lets it run"
+                "trust that, --own-code (own_code=True in Python) lets it run"
             )
         try:
             networks = unpack(config, load_file(folder / WEIGHTS))

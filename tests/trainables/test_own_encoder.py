@@ -16,6 +16,7 @@ from trainables.encoder_path import encoder_path
 from trainables.encoders import check_encoder, make_encoder
 from trainables.ensemble import pack, unpack
 from trainables.errors import InputError
+from trainables.export import main as export
 from trainables.losses import make_loss
 from trainables.own_code import digest, run_source
 from trainables.seeded import seeded
@@ -186,9 +187,24 @@ def test_a_kept_verifier_runs_its_code_only_when_asked_to(trial_data, tmp_path, 
     chips = torch.randn(2, 3, 75, 75)
     with torch.no_grad():
         assert torch.equal(network.encode(chips), run.networks[0].eval().encode(chips))
-    for options, said in (([], "--own-code lets it run"), (["--own-code"], "no such file or folder")):
+    for options, said in (
+        ([], "--own-code (own_code=True in Python) lets it run"),
+        (["--own-code"], "no such file or folder"),
+    ):
         assert main(["--model", str(tmp_path), *options, "none.png", "none.png"]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_kept_verifier_is_exported_only_when_its_code_may_run(trial_data, tmp_path, capsys):
+    """Tracing a network runs it, so --own-code is asked for here too; with it the file is written and checked."""
+    config = own(SOURCE.replace("x.view(len(x), -1)", "x.flatten(1)"))
+    save_file(pack(Run.fresh(config).networks), tmp_path / "w.safetensors")
+    save_verifier(tmp_path, config, tmp_path / "w.safetensors", trial_data)
+    assert export([str(tmp_path), "--to", "torchscript"]) == 2
+    assert "--own-code" in capsys.readouterr().err
+    assert not (tmp_path / "verifier.pt").exists()
+    assert export([str(tmp_path), "--to", "torchscript", "--own-code"]) == 0
+    assert (tmp_path / "verifier.pt").exists()
 
 
 @pytest.mark.gpu

@@ -7,11 +7,11 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from trainables.errors import InputError
+from trainables.images.arrays import resized
 from trainables.images.files import alone, user_path
 from trainables.images.pixels import Picture, decode_picture, first_line
 
@@ -52,17 +52,11 @@ def array_chip(image: NDArray[np.generic], side: int) -> NDArray[np.uint8] | NDA
     Whole numbers of 0 to 255 become uint8, all others float32. Raises InputError for another shape, or for what is no
     finite number.
     """
-    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
-        image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+    image = image[..., None] if image.ndim == 2 else image
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
         raise InputError(f"an array of shape {image.shape} is no image; give (H, W, 3), or (H, W) for greys")
     if image.dtype.kind not in "buif" or not np.isfinite(image).all():
         raise InputError(f"an array of {image.dtype} whose values are not all finite numbers is no image")
-    whole = image.dtype.kind in "bui" and image.min() >= 0 and image.max() <= 255
-    chip = np.ascontiguousarray(image.astype(np.uint8 if whole else np.float32))
-    if chip.shape[:2] == (side, side):
-        return chip
-    from torchvision.transforms.v2 import functional as vision  # a second to load, for what must be resized
-
-    resized = vision.resize(torch.from_numpy(chip).permute(2, 0, 1), [side, side], antialias=True)
-    return np.asarray(resized.permute(1, 2, 0).contiguous())
+    numbers = image.astype(np.uint8) if image.dtype.kind == "b" else image
+    chip: NDArray[np.uint8] | NDArray[np.float32] = resized(numbers[None], "an array", "it", side)[0]
+    return chip
