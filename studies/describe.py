@@ -33,7 +33,7 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "numpy", "pandas")
 def manifest(
     study: Study,
     data: PreparedData | TaskData,
-    trial_data: Any,
+    trial_data: TrialData | None,
     source: Source,
     start_from: str,
     cluster: Cluster,
@@ -139,7 +139,8 @@ def notes_on_start(start_from: str, data: DataDescription) -> list[str]:
     ]
 
 
-def _data(data: PreparedData, trial_data: TrialData, source: Source) -> DataDescription:
+def _data(data: PreparedData, trial_data: TrialData | None, source: Source) -> DataDescription:
+    assert trial_data is not None  # of the verifier
     pairs = {"train": trial_data.train.pairs, "validation": trial_data.validation.pairs}
     return DataDescription(
         source=data.chips.source,

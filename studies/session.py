@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from storage.data_source import IN_MEMORY, SYNTHETIC, Source
 from studies.cluster import ray_cluster, sent_by_value, share
 from studies.machine import usable_cpus, usable_memory
 from studies.resources import Cluster, Node, Resources, fit_resources, memory_note
 from studies.wandb_process import WandbMode
-from trainables.data import ChipSet, PreparedData, prepare
+from trainables.data import ChipSet, PreparedData, TrialData, prepare
 from trainables.encoder_path import EncoderPath, encoder_path
 from trainables.errors import InputError, listed, what_happened
 from trainables.images.arrays import Arrays
@@ -76,8 +76,8 @@ class Session:
     source: Source
     task: Task
     data: PreparedData | TaskData
-    trial_data: Any  # what trials see of it
-    shared: object  # `trial_data` where Ray's workers find it
+    trial_data: TrialData | None  # what trials see of the verifier's chips; of another task only that knows
+    shared: object  # what trials see, where Ray's workers find it
     cluster: Cluster
     resources: Resources
     results: Path
@@ -130,12 +130,12 @@ def _session(
         say(f"warning: {warning}")
     for note in data.notes:
         say(f"note: {note}")
-    trial_data, size = data.for_trials(), data.nbytes
+    seen, size = data.for_trials(), data.nbytes
     resources = fit_resources(where.resources, cluster, size)
     if short := memory_note(resources, cluster, size):
         say(f"note: {short}")
-    shared = share(trial_data)
-    return Session(source, task, data, trial_data, shared, cluster, resources, where.results, where.wandb, opened)
+    trial_data = seen if isinstance(seen, TrialData) else None
+    return Session(source, task, data, trial_data, share(seen), cluster, resources, where.results, where.wandb, opened)
 
 
 def _libraries(wanted: Resources, size: int) -> tuple[str, ...]:

@@ -38,7 +38,8 @@ def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecor
     if isinstance(session.data, TaskData):
         scores = score_own(session.task, session.data, finalists, session.results, label)
         return _finished(replace(record, measured=Measured(scores=scores)))
-    data = session.chips
+    data, seen = session.chips, session.trial_data
+    assert seen is not None  # of the verifier
     rivals = {rival.role for rival in study.stage.rivals} if study.stage.judged == "test" else set()
     for role in rivals & {COMPARED, PAPER} - set(called.manifest.finalists):
         if SELECTED in finalists:  # nothing, or just this, was adopted on the way: they are one config
@@ -56,11 +57,11 @@ def evaluated(study: Study, session: Session, record: StudyRecord) -> StudyRecor
         who = identify(data, shown_in_rows, session.results, label)
     if SELECTED in finalists:
         selected = finalists[SELECTED]
-        save_verifier(folder, of_verifier(selected.config), selected.weights[selected.median()], session.trial_data)
+        save_verifier(folder, of_verifier(selected.config), selected.weights[selected.median()], seen)
         if study.stage.judged == "test":
-            draw_examples(folder, session.trial_data, folder / "figures" / "saliency.png")
+            draw_examples(folder, seen, folder / "figures" / "saliency.png")
     said = measured(called, tested, gain, rows)
-    said = replace(said, costs=costs(record, session.trial_data), identification=who)
+    said = replace(said, costs=costs(record, seen), identification=who)
     return _finished(replace(record, measured=said))
 
 

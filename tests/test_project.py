@@ -1,5 +1,6 @@
 """Guards what the project's own files promise: the commands of `make`, the hooks, the packages' types, one version."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -75,3 +76,9 @@ def test_the_version_stands_in_one_place():
         for path in (ROOT / name).rglob("*.py")
     ]
     assert [str(file) for file in files if version.search((ROOT / file).read_text(encoding="utf-8"))] == []
+
+
+def test_every_test_file_opens_with_what_it_guards():
+    """Each file of tests has a docstring, so that a reader knows what would be lost without it."""
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path.stat().st_size]
+    assert [path.name for path in files if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))] == []

@@ -1,3 +1,5 @@
+"""Guards that intervals cover what they claim, for other chips, groups and seeds, and are no wider than they must be."""
+
 import functools
 import itertools
 

@@ -1,3 +1,5 @@
+"""Guards what a study's report says: the config to use, whether it is adopted, on which grounds, and what to run next."""
+
 import dataclasses
 import shlex
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Guards that the best trial is the best by the metric's own goal."""
+
 import pandas as pd
 
 from analysis.selection import best_of_arms, ranked

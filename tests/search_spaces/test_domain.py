@@ -1,3 +1,5 @@
+"""Guards what a range holds, where a value lies in it, and which ranges cannot be."""
+
 import json
 import math
 

@@ -1,3 +1,5 @@
+"""Guards that every stage is one question whose values all make configs, and that a senseless one is refused."""
+
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path

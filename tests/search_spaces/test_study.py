@@ -1,3 +1,5 @@
+"""Guards the trials, arms, seeds and finalists that follow from a study."""
+
 import dataclasses
 from collections import Counter
 

@@ -1,3 +1,5 @@
+"""Guards that the record knows all it heard, loses one event at most, and that the tables follow from it."""
+
 import json
 
 import pandas as pd

@@ -1,3 +1,5 @@
+"""Guards that a study folder is read back as it was written, and what is said of one that was damaged or made otherwise."""
+
 import functools
 import json
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Guards that one run at a time holds a study."""
+
 import ctypes
 import errno
 import os

@@ -1,3 +1,5 @@
+"""Guards what the test split is asked, by which rule, and that every look is on record."""
+
 import json
 
 import numpy as np

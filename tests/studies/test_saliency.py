@@ -1,3 +1,5 @@
+"""Guards where the verifier is said to look, and which pairs are shown."""
+
 import numpy as np
 import pytest
 import torch

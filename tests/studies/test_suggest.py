@@ -1,3 +1,5 @@
+"""Guards that suggestions follow from study and seed alone, and that Optuna is told the truth."""
+
 import dataclasses
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Guards each augmentation: what it does to a chip, how often, and that it leaves the stored one alone."""
+
 import pytest
 import torch
 from scipy import stats

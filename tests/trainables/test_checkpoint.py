@@ -1,3 +1,5 @@
+"""Guards that a run goes on from its checkpoint to the bit, and that no file of another kind is taken for one."""
+
 import math
 
 import pytest

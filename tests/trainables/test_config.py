@@ -1,3 +1,5 @@
+"""Guards that a config is frozen, whole and legal, and stays what it was through JSON and later versions."""
+
 import dataclasses
 import json
 

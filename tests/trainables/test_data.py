@@ -1,3 +1,5 @@
+"""Guards what trials see of the chips: the split, its pairs and groups, and which sets are refused."""
+
 import dataclasses
 import subprocess
 import sys

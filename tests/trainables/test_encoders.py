@@ -1,3 +1,5 @@
+"""Guards that every encoder does what training, keeping and showing ask of one."""
+
 import dataclasses
 import itertools
 

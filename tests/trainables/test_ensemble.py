@@ -1,3 +1,5 @@
+"""Guards how several networks are seeded, become one answer, and are kept."""
+
 import pytest
 import torch
 

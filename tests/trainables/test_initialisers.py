@@ -1,3 +1,5 @@
+"""Guards each initialisation against its formula."""
+
 import math
 
 import pytest

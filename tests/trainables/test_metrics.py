@@ -1,3 +1,5 @@
+"""Guards the metrics against loops and figures by hand."""
+
 import math
 
 import torch

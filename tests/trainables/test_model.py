@@ -1,3 +1,5 @@
+"""Guards that the network is the report's, layer by layer, and that what is added stands where it should."""
+
 from collections import OrderedDict
 
 import pytest

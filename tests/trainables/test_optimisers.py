@@ -1,3 +1,5 @@
+"""Guards the optimiser's step against the paper's formula, clipping, and what it loads."""
+
 import subprocess
 import sys
 

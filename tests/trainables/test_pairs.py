@@ -1,3 +1,5 @@
+"""Guards which chips are paired: how often, in which balance, and never within a group."""
+
 import numpy as np
 import pytest
 from hypothesis import given

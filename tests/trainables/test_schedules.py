@@ -1,3 +1,5 @@
+"""Guards the learning rate of every step."""
+
 import pytest
 import torch
 from torch import nn

@@ -1,3 +1,5 @@
+"""Guards that a split keeps together what belongs together, and what counts as the same picture."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Guards the training loop: against a plain one, to the bit for one seed, and in what it records."""
+
 import dataclasses
 import math
 

@@ -1,3 +1,5 @@
+"""Guards how folders and names become classes and groups, and which layouts are refused."""
+
 from pathlib import PurePosixPath
 
 import pytest

@@ -1,3 +1,5 @@
+"""Guards how a user's images become chips, and that what cannot be used is one line."""
+
 import gzip
 import io
 import json

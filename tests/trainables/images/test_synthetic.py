@@ -1,3 +1,5 @@
+"""Guards that the simulated chips are reproducible and resemble the report's."""
+
 import hashlib
 
 import numpy as np
