@@ -17,6 +17,7 @@ import pandas as pd
 from analysis.decision import Rule
 from analysis.procedure import ERRORS, START, Procedure, Settled, next_runs, plan
 from analysis.race import Known, Outcome, RacePlan, Ranking, Run, entrants, next_in_race
+from analysis.selection import ranked
 from search_spaces.stage import COMPARED, SELECTED
 from search_spaces.study import repeat_seed
 from storage.folder import StudyRecord
@@ -149,6 +150,20 @@ def settled(study: StudyRecord) -> Settled | None:
         return None
     answer = contest(study).next()
     return answer if isinstance(answer, Settled) else None
+
+
+def leading(study: StudyRecord) -> int | None:
+    """Return the trial to use; until that is settled the one that leads, by the race or else by its single value.
+
+    None where no trial finished.
+    """
+    if study.finished.empty:
+        return None
+    answer = settled(study)
+    if answer is not None:
+        return answer.use
+    raced = contest(study).ranking() if is_raced(study) and not study.repeats.empty else ()
+    return raced[0] if raced else int(ranked(study.finished, study.manifest.metric).iloc[0]["trial"])
 
 
 def by_role(study: StudyRecord) -> StudyRecord:

@@ -48,15 +48,16 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
 
 def _next(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> dict[str, object]:
     """What to run next, by option; nothing where there is nothing more to ask."""
-    from analysis.rounds import next_round  # SciPy
+    from analysis.checks import longer  # SciPy
+    from analysis.rounds import next_round
 
     manifest, budget = study.manifest, study.manifest.budget
     warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
     own, verifier = manifest.own_files.get("stage"), isinstance(manifest.start, TrialConfig)
     follows = stage_named("final") if own else stage_after(stage_named(manifest.stage))
     later = follows if verifier else None
-    cut_off, longer = is_cut_off(study), bool(warned & {"chance", "training length"})
-    if later is None and verifier and not (cut_off or longer):
+    cut_off, too_short = is_cut_off(study), longer(findings)
+    if later is None and verifier and not (cut_off or too_short):
         return {}
     again = _again(study, adopted)
     more: dict[str, object] = {"--stage": again["--stage"], "--resume": True, "--study": manifest.name}
@@ -64,7 +65,7 @@ def _next(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> dic
         return more
     if study.finished.empty:  # nothing trained: find out whether the plain baseline does
         return {"--stage": STAGES[0].name} if verifier else again
-    if longer:
+    if too_short:
         return {**again, "--epochs": 2 * budget.epochs}
     if warned & SEARCHED and next_round(study):  # what is known is kept
         return {**more, "--rounds": len(manifest.rounds) + 1 + ROUNDS}

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis.arms import arm_answers
-from analysis.candidates import by_role, settled
+from analysis.candidates import by_role, leading, settled
 from analysis.checks import Finding, diagnose, training_length
 from analysis.commands import is_cut_off, next_command
 from analysis.figures import draw_figures
 from analysis.paper_figures import PUBLISHED
 from analysis.sections import page_of
-from analysis.selection import ranked
 from analysis.shown import Shown
 from analysis.verdict import (
     adoption,
@@ -71,9 +70,15 @@ def judge(study: StudyRecord, measured: Measured) -> Report:
     else:
         report = _judged(study, measured, findings)
     if is_cut_off(study):
-        trials = study.manifest.budget.trials
-        report = replace(report, verdict=f"not finished: {len(study.evidence)} of {trials} trials have ended")
+        report = replace(report, verdict=_so_far(study))
     return replace(report, next=next_command(study, findings, report.adopted))
+
+
+def _so_far(study: StudyRecord) -> str:
+    """What an unfinished study has behind it."""
+    trials = f"{len(study.evidence)} of {study.manifest.budget.trials} trials"
+    under = f" and {runs} run{'s' if runs > 1 else ''} under new seeds" if (runs := len(study.repeats)) else ""
+    return f"not finished: {trials}{under} have ended"
 
 
 def measured_before(study: StudyRecord) -> Measured:
@@ -85,12 +90,12 @@ def measured_before(study: StudyRecord) -> Measured:
 
 
 def selected_trial(study: StudyRecord) -> tuple[int, Config]:
-    """Return number and config of the trial to use; before that is settled, of the best finished one by validation."""
-    answer = settled(study)
-    if answer is None:
-        best = int(ranked(study.finished, study.manifest.metric).iloc[0]["trial"])
-        return best, study.search[best].trial.config
-    return answer.use, study.manifest.finalists.get(SELECTED) or study.search[answer.use].trial.config
+    """Return number and config of the trial to use; before that is settled, of the one that leads."""
+    trial = leading(study)
+    assert trial is not None
+    if settled(study) is None:
+        return trial, study.search[trial].trial.config
+    return trial, study.manifest.finalists.get(SELECTED) or study.search[trial].trial.config
 
 
 def best_of(selected: Selected) -> dict[str, Any]:
@@ -129,7 +134,7 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
         candidates=candidates(study),
         arms=arm_answers(study),
         overtuning=overtuning(study),
-        training_length=training_length(study, study.manifest.metric),
+        training_length=training_length(study, findings),
         findings=findings,
         measured=measured,
         published=PUBLISHED,

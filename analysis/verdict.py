@@ -51,7 +51,10 @@ def _by_the_runs(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
         return _measured(study, findings)
     answer = settled(study)
     if answer is None:
-        return Adoption(False, "not adopted: not compared under new seeds, so its gain cannot be told from luck")
+        compared = (
+            "the comparison under new seeds has not ended" if len(study.repeats) else "not compared under new seeds"
+        )
+        return Adoption(False, f"not adopted: {compared}, so its gain cannot be told from luck")
     return _raced(contest(study), answer, manifest)
 
 

@@ -298,7 +298,7 @@ class Overtuning:
     lost_sds: float | None = None
 
 
-Answer = Literal["longer", "enough", "fewer", "open"]  # open: nothing could be judged
+Answer = Literal["longer", "enough", "fewer", "open"]  # open: not judged, or something else comes first
 
 
 @dataclass(frozen=True)

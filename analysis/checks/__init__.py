@@ -6,7 +6,7 @@ rates. Numbers that the playbook does not give are ours; they stand as constants
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from analysis.checks.boundary import boundary
 from analysis.checks.chance import chance
@@ -20,7 +20,7 @@ from analysis.checks.overfitting import overfitting
 from analysis.checks.precedence import settled
 from analysis.checks.retraining import retraining
 from analysis.checks.separation import separation
-from analysis.checks.training_length import LATE, epochs_to_train
+from analysis.checks.training_length import LATE, epochs_to_train, longer
 from analysis.checks.training_length import training_length as _training_length
 from analysis.checks.training_loss import training_loss
 from analysis.checks.unstable_edge import unstable_edge
@@ -29,7 +29,7 @@ from storage.folder import StudyRecord
 from storage.report_json import EpochsToTrain
 from trainables.result import Metric
 
-__all__ = ["CHECKS", "LATE", "TOP", "Evidence", "Finding", "Remedy", "diagnose", "training_length"]
+__all__ = ["CHECKS", "LATE", "TOP", "Evidence", "Finding", "Remedy", "diagnose", "longer", "training_length"]
 
 CHECKS: tuple[Callable[[Evidence], list[Finding]], ...] = (
     chance,
@@ -60,6 +60,6 @@ def findings_of(evidence: Evidence) -> list[Finding]:
     return settled([finding for check in CHECKS for finding in check(evidence)])
 
 
-def training_length(study: StudyRecord, metric: Metric) -> EpochsToTrain:
-    """Return how many epochs to train next."""
-    return epochs_to_train(evidence_of(study, metric))
+def training_length(study: StudyRecord, findings: Sequence[Finding]) -> EpochsToTrain:
+    """Return how many epochs to train next, `findings` being those of `diagnose`."""
+    return epochs_to_train(evidence_of(study, study.manifest.metric), findings)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.candidates import by_role, chance_value, settled
+from analysis.candidates import by_role, chance_value, leading
 from analysis.selection import ranked
 from search_spaces.domain import Choice, Domain
 from storage.folder import StudyRecord
@@ -137,10 +137,7 @@ def _of_usual_length(curves: Sequence[NDArray[np.float64]]) -> NDArray[np.float6
 
 def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
     """Return what the checks read of a study's record."""
-    manifest, answer = study.manifest, settled(study)
-    called = by_role(study)
-    best = ranked(study.finished, metric)["trial"]
-    used = answer.use if answer else int(best.iloc[0]) if len(best) else None
+    manifest, called = study.manifest, by_role(study)
     parts = manifest.data.grouping.parts if manifest.data.grouping else None
     validation = manifest.data.validation_pairs
     groups = parts["validation"] if parts else None
@@ -159,7 +156,7 @@ def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
         {parameter.path: parameter.limits for parameter in manifest.parameters},
         manifest.data.warnings,
         manifest.data.notes,
-        used,
+        leading(study),
     )
 
 

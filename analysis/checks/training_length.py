@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,14 +85,24 @@ def annealed(rates: NDArray[np.float64]) -> bool:
     return bool(np.any(rates[:, -1] < ANNEALED * rates.max(1)))
 
 
-def epochs_to_train(evidence: Evidence) -> EpochsToTrain:
-    """Return how many epochs to train next: twice as many where that is `longer`, the same otherwise."""
+def epochs_to_train(evidence: Evidence, findings: Sequence[Finding]) -> EpochsToTrain:
+    """Return how many epochs to train next: twice as many where that is `longer`, the same otherwise.
+
+    It is not where `findings`, of which none contradict each other, ask for something else first.
+    """
     finished = evidence.alive if len(evidence.alive) else evidence.trials[evidence.trials["status"] == "finished"]
     top = finished.head(TOP)
     trained = int(top["epochs"].max())
-    answer = length_of(evidence).answer if len(evidence.alive) else "open"
+    answer: Answer = length_of(evidence).answer if len(evidence.alive) else "open"
+    if answer == "longer" and not longer(findings):
+        answer = "open"
     best = tuple(int(epoch) for epoch in top["best_epoch"])
     return EpochsToTrain(trained, best, answer, 2 * trained if answer == "longer" else trained)
+
+
+def longer(findings: Sequence[Finding]) -> bool:
+    """Return whether to train longer: a finding asks for it, and none that comes first asks for the opposite."""
+    return any(isinstance(finding.remedy, Longer) for finding in findings)
 
 
 def _with_runs(evidence: Evidence, trials: list[int], curves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.checks import Finding, training_length
+from analysis.checks import Finding, diagnose, training_length
 from analysis.commands import next_command
 from analysis.report import compared_config
 from analysis.verdict import adoption, on_the_test_pairs, with_a_dead_test, with_doubts
@@ -17,6 +17,7 @@ from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Round, Study
 from storage.data_source import Source
 from storage.event_record import Files, Record
+from storage.finding import Longer, Regularise
 from storage.folder import read_study, write_manifest
 from storage.report_json import Gain, TestScore
 from studies.describe import manifest
@@ -40,7 +41,11 @@ def record(path="results/lr/s", repeats=(), start_from="the baseline's config", 
 
 
 def warn(*ids):
-    return [Finding(name, "warn", "") for name in ids]
+    return [Finding(name, "warn", "", remedy=Longer(2) if name == "training length" else None) for name in ids]
+
+
+# as `diagnose` leaves them: longer training waits for what comes first
+CONTRADICTED = [Finding("overfitting", "warn", "", remedy=Regularise()), Finding("training length", "warn", "")]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,7 @@ def warn(*ids):
         (warn("early best epochs"), True, {"--resume": "--study", "--study": "s", "--trials": "48", "--start": None}),
         (warn("boundary", "density"), False, {"--resume": None, "--trials": "48", "--epochs": "20", "--seed": None}),
         (warn("boundary", "training length"), False, {"--epochs": "40"}),
+        (CONTRADICTED, False, {"--stage": "regularisation", "--epochs": "20"}),
     ],
 )
 def test_the_next_command_changes_what_a_finding_asks(findings, adopted, expected):
@@ -278,11 +284,17 @@ def test_the_test_pairs_verdict_needs_an_interval_and_a_second_seed(gain, said):
 
 @pytest.mark.parametrize(("pace", "answer", "epochs"), [(0.03, "longer", 40), (0.4, "enough", 20), (1.0, "fewer", 20)])
 def test_how_many_epochs_is_read_from_the_leading_curves(pace, answer, epochs):
-    """Still falling at the end: twice as many; settled in the first half: fewer would do; between: these are enough."""
+    """Still falling at the end: twice as many, unless overfitting comes first; settled in the first half: fewer would do.
+
+    Between the two these are enough.
+    """
     curve = 0.1 + 0.5 * np.exp(-pace * np.arange(20))
-    length = training_length(study(curve=lambda number: curve + number * 1e-4), LOSS)
+    made = study(curve=lambda number: curve + number * 1e-4)
+    length = training_length(made, diagnose(made, LOSS))
     assert (length.trained, length.answer, length.epochs) == (20, answer, epochs)
     assert length.best_epochs == (20,) * 5
+    first = training_length(made, CONTRADICTED)
+    assert (first.answer, first.epochs) == (answer, epochs) if answer != "longer" else ("open", 20)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
