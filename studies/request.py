@@ -20,6 +20,9 @@ from trainables.errors import InputError
 NO_ROUNDS = "asks a search for more trials; {} searches nothing, leave it out"
 NO_PLAN = "plans a stage that searches, not {}; give --trials and --repeats"
 SMOKE = Budget(trials=3, epochs=2, repeats=1)
+ENOUGH_SEEDS = (
+    10  # to rule out that a config dies under a fifth of all seeds, together with its runs in search and race
+)
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,7 @@ def plan(study: Study, start: Start) -> str:
         f"budget: {_budget(study)}",
         "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
     ]
+    lines += [f"note: {note}"] if (note := note_on_seeds(study)) else []
     lines += [f"{option}: {file.typed}, SHA-256 {file.digest}" for option, file in study.own_files.items()]
     for parameter in study.stage.parameters:
         lines.append(f"  {parameter.role:10s} {parameter.path:24s} {parameter.domain or ''!s:32s} {parameter.because}")
@@ -214,6 +218,22 @@ def _budget(study: Study) -> str:
         f"{trained}, {race} runs of a race among the {procedure.race.entrants} best, and {least - race} to "
         f"{most - race} runs to decide (at most {budget.repeats} fresh seeds): {budget.trials + least} to "
         f"{budget.trials + most} runs{further}"
+    )
+
+
+def note_on_seeds(study: Study) -> str | None:
+    """Return what a user must know of a budget whose few fresh seeds can hardly prove a gain; None of others."""
+    budget = study.budget
+    if study.smoke or budget.minutes or not study.stage.varied or budget.repeats >= ENOUGH_SEEDS:
+        return None
+    from analysis.decision import unseen_deaths  # SciPy
+    from analysis.procedure import plan
+
+    rule = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats).decisions[0]
+    seeds = f"{budget.repeats} fresh seed{'s' if budget.repeats > 1 else ''}"
+    return (
+        f"with {seeds} a config may die under {unseen_deaths(rule):.0%} of all seeds and not be seen to, so hardly any "
+        f"gain is proven; --repeats {ENOUGH_SEEDS} or more proves smaller ones"
     )
 
 

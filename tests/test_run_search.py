@@ -159,7 +159,7 @@ def test_it_starts_from_a_notebook_and_under_uv():
 
 
 def test_list_and_dry_run_write_nothing(tmp_path, monkeypatch, capsys):
-    """--list names the stages with their questions; --dry-run shows arms, shares and reasons; neither leaves a file."""
+    """--list names the stages with their questions; --dry-run shows arms, shares, reasons, and what too few seeds can prove; neither leaves a file."""
     monkeypatch.chdir(tmp_path)
     assert main(["--list"]) == 0
     listed = capsys.readouterr().out
@@ -172,6 +172,10 @@ def test_list_and_dry_run_write_nothing(tmp_path, monkeypatch, capsys):
     assert "nuisance   optimiser.lr" in planned
     assert "9 runs of a race among the 4 best, and 8 to 60 runs to decide (at most 20 fresh seeds): 27 to 79" in planned
     assert re.search(r"time: about \d+\.\d to \d+\.\d min on this machine \(an epoch of one network takes", planned)
+    assert "note:" not in planned
+    assert main(["--stage", "lr", "--dry-run", "--repeats", "3"]) == 0
+    planned = capsys.readouterr().out
+    assert "note: with 3 fresh seeds a config may die under 67% of all seeds and not be seen to" in planned
     assert not list(tmp_path.iterdir())
 
 

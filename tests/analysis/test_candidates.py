@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.candidates import arm_of, by_role, chance_value, contest, planned, settled
+from analysis.candidates import arm_of, by_role, chance_value, contest, leading, planned, settled
 from analysis.decision import Rule
 from analysis.procedure import START, Settled
 from analysis.verdict import adoption, candidate_runs, candidates, overtuning, verdict
@@ -79,6 +79,19 @@ def test_the_runs_to_use_are_called_selected_and_are_fresh():
     assert not seeds["selected"] & set(found.seeds[: found.procedure.race.seeds])
     assert "trial 26" in set(called.repeats["arm"])
     assert len(candidate_runs(made)) == len(made.repeats)
+
+
+def test_until_all_is_settled_the_race_says_which_trial_leads():
+    """Cut off in the decision, a study speaks of the race's winner, not of the luckiest trial, and adopts neither."""
+    whole = carried_out(lucky(26), world(better=[3]))
+    raced = [row for row in whole.repeats.to_dict("records") if row["arm"] != "baseline"]
+    race = contest(whole).procedure.race.runs
+    cut = replace(whole, repeats=pd.DataFrame(raced[: race + 1], columns=COLUMNS))
+    assert settled(cut) is None and len(cut.repeats) == race + 1
+    assert [leading(replace(cut, repeats=cut.repeats.head(runs))) for runs in (0, 3, race, race + 1)] == [26, 26, 3, 3]
+    assert leading(whole) == settled(whole).use == 3
+    why = adoption(cut, []).why
+    assert why.startswith("not adopted: the comparison under new seeds has not ended")
 
 
 def test_where_the_start_is_kept_its_runs_are_the_ones_to_use():
