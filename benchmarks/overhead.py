@@ -8,8 +8,10 @@ no checkpoints. All figures are core-seconds.
 
 The last line is a JSON object. `study_s`: wall seconds from the command to the end of its last search trial, times
 `cores`, the number of trials at once; `bare_s`: seconds that the bare processes spent in the loop, summed over trials;
-`ratio` = study_s / bare_s: 1 would be a study that starts, suggests, records and ends for nothing. `whole_study_s`,
-`whole_bare_s` and `whole_ratio` are the same of the whole command and of all its runs, the finalists' new seeds too.
+`ratio` = study_s / bare_s: 1 would be a study that starts, suggests, records and ends for nothing. `epochs_s`: seconds
+that the study's own trials spent in their epochs. What study_s is above it went by between epochs and trials, at the
+start and at the end; what bare_s differs from it is the machine's pace, then and now. `whole_study_s`, `whole_bare_s`
+and `whole_ratio` are the same of the whole command and of all its runs, the finalists' new seeds too.
 `bare_cpu_s`: CPU time of bare_s; clearly less than bare_s means that others used the machine.
 `same_losses`: whether every epoch's validation loss came out as in the study, to the bit.
 """
@@ -92,6 +94,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "study_s": study.search_s * cores,
         "bare_s": bare_s,
         "ratio": study.search_s * cores / bare_s,
+        "epochs_s": sum(epoch.seconds for run in search for epoch in run.epochs),
         "whole_study_s": study.whole_s * cores,
         "whole_bare_s": whole_bare_s,
         "whole_ratio": study.whole_s * cores / whole_bare_s,
