@@ -49,7 +49,7 @@ def evaluate(
 def examine(
     data: PreparedData, finalists: Mapping[str, Finalist], results: Path, study: str, ship_class: str | None = None
 ) -> tuple[TestRow, ...]:
-    """Measure each finalist on test pairs and ship task, by each of `CRITERIA`; return a row for each.
+    """Measure each finalist on test pairs and ship task, if there is one, by each of `CRITERIA`; return a row for each.
 
     Selected's rows have the gain over baseline.
     """
@@ -61,7 +61,7 @@ def examine(
     }
     target = validation.target.numpy()
     rows = []
-    for task in (test_pairs(data), ship_task(data, ship_class)):
+    for task in filter(None, (test_pairs(data), ship_task(data, ship_class))):
         looked = _look(data, seen, task, finalists, results, study)
         for name, criterion in CRITERIA.items():
             runs, known = _of(looked, criterion.of), _of(on_validation, criterion.of)
@@ -124,13 +124,16 @@ def test_pairs(data: PreparedData) -> Task:
 test_pairs.__test__ = False  # type: ignore[attr-defined]  # a task, not a test case
 
 
-def ship_task(data: PreparedData, ship_class: str | None = None) -> Task:
+def ship_task(data: PreparedData, ship_class: str | None = None) -> Task | None:
     """Return the report's classification task (section 2): each test chip of one class against 15 other test chips.
 
-    The class is `ship_class`, else the one called "ship", else the first, of those that have test chips.
+    The class is `ship_class`, else the one called "ship", of two classes else the first, of those that have test chips.
+    None where no class of many is more to be asked about than another: then `identify` asks about all of them.
     """
     names = data.classes_of("test")
     ships = [name for name in names if name.lower() == "ship"]
+    if not (ship_class or ships) and len(names) > 2:
+        return None
     label = data.chips.classes.index(ship_class or (*ships, *names)[0])
     part = data.part("ship task", data.split.test, SHIP_PARTNERS)
     own = part.labels[part.pairs.first] == label

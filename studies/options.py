@@ -81,7 +81,7 @@ def _data(group: Group) -> None:
     group.add_argument(
         "--ship-class",
         metavar="CLASS",
-        help="class of the final's ship task (default: the class called ship, else the first)",
+        help="class of the final's ship task (default: the class called ship, of two classes else the first)",
     )
     group.add_argument(
         "--group-by",

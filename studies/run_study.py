@@ -77,8 +77,8 @@ def run_study(study: Study, start_from: str, session: Session) -> Conducted:
             f"({_size(study)}; start: {start_from}; "
             f"{describe(session.resources, session.cluster)}{_encoder(study, session)})"
         )
-        if note := note_on_seeds(study):
-            say(f"note: {note}")
+        if few := note_on_seeds(study):
+            say(f"note: {few}")
         return _carry_out(study, session, record)
 
 

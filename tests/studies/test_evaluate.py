@@ -161,12 +161,15 @@ def test_the_ship_task_is_each_chip_of_one_class_against_fifteen_others(prepared
     assert task.name == f"{label} task"
 
 
-def test_without_a_class_called_ship_the_first_is_asked(prepared):
-    """Classes named otherwise: the first in order stands in for the ships."""
+def test_without_a_class_called_ship_the_first_of_two_is_asked(prepared, whole_classes):
+    """Two classes named otherwise: the first in order stands in for the ships; of many none does, but one may be named."""
     import dataclasses
 
     other = dataclasses.replace(prepared, chips=dataclasses.replace(prepared.chips, classes=("cat", "dog")))
     assert ship_task(other).name == "cat task"
+    assert ship_task(whole_classes) is None
+    named = whole_classes.classes_of("test")[1]
+    assert ship_task(whole_classes, named).name == f"{named} task"
 
 
 @pytest.fixture(scope="module")
@@ -225,8 +228,7 @@ def test_two_classes_are_not_asked_about(prepared, finalists, tmp_path):
 def test_of_whole_classes_the_class_is_what_intervals_number(whole_classes):
     """Test pairs and ship task are of held-out classes alone, and each side of a pair is its class."""
     data = whole_classes
-    for task in (test_pairs(data), ship_task(data)):
+    for task in (test_pairs(data), ship_task(data, data.classes_of("test")[0])):
         assert set(task.first) | set(task.second) <= set(data.chips.labels[data.split.test])
         assert ((task.first == task.second) == task.similar).all()
         assert 0 < task.similar.mean() < 1
-    assert ship_task(data).name == f"{data.classes_of('test')[0]} task"
