@@ -171,7 +171,7 @@ def verdict(study: StudyRecord, grounds: Adoption, used: int, findings: Sequence
     elif _chance(findings) != "ok":
         head = "adopt nothing: not shown to be better than chance"
     elif used != START and grounds.gain is not None and grounds.gain > 0:
-        head = "use the selected config: better in the mean of new seeds, which is not proven"
+        head = "use the selected config: better in the mean of new seeds, which is not proven, so later stages keep the start"
     else:
         head = "keep the starting config"
     return with_doubts(head, findings)
