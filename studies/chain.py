@@ -126,8 +126,9 @@ def next_asked(steps: Sequence[Step], rounds: bool, optional: Collection[str] = 
     """Return what comes after `steps`, None after the last stage; `rounds`: whether a stage may be asked again.
 
     A stage that doubles is asked again, with twice the epochs, while its best epochs come last. Its first round is
-    passed over where those of the stage before came last: what is too short for the untuned network is no length to
-    tune rates for. A stage that may be prolonged is then asked once, with twice the epochs.
+    passed over where those of any stage before came last: what is too short for the untuned network is no length to
+    tune rates for. A stage that may be prolonged is asked once, with twice the epochs where those of the one before it
+    came last.
     """
     if not steps:
         return Asked(chain_with(optional)[0], 1, None)
@@ -138,11 +139,9 @@ def next_asked(steps: Sequence[Step], rounds: bool, optional: Collection[str] = 
     later = stage_after(stage, optional)
     if later is None:
         return None
-    if not (last.longer and rounds):
-        return Asked(later, 1, None)
-    if _rounds(later, rounds) > 1:
+    if _rounds(later, rounds) > 1 and any(step.longer for step in steps):
         return Asked(later, 2, twice)
-    prolonged = isinstance(later.length, Kept) and later.length.prolonged
+    prolonged = rounds and last.longer and isinstance(later.length, Kept) and later.length.prolonged
     return Asked(later, 1, twice if prolonged else None)
 
 

@@ -33,11 +33,11 @@ def test_without_doubts_each_stage_is_asked_once():
         ({("lr", 1)}, [("lr", 1, 20), ("lr", 2, 40)]),
         ({("lr", 1), ("lr", 2)}, [("lr", 1, 20), ("lr", 2, 40)]),
         ({("loss", 1)}, [("lr", 2, 40)]),
-        ({("baseline", 1)}, [("lr", 1, 20)]),
+        ({("baseline", 1)}, [("lr", 2, 40)]),
     ],
 )
 def test_the_lr_stage_is_asked_with_twice_the_epochs(longer, lr):
-    """Too short, by its own answer or by that of the stage before, it is asked at twice the length, never beyond."""
+    """Too short, by its own answer or by that of a stage before, it is asked at twice the length, never beyond."""
     seen = asked(longer)
     assert [step for step in seen if step[0] == "lr"] == lr
     assert [step for step in seen if step[0] not in ("baseline", "loss", "lr")] == [
