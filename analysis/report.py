@@ -14,15 +14,7 @@ from analysis.figures import draw_figures
 from analysis.paper_figures import PUBLISHED
 from analysis.sections import page_of
 from analysis.shown import Shown
-from analysis.verdict import (
-    adoption,
-    candidates,
-    on_the_test_pairs,
-    overtuning,
-    verdict,
-    with_a_dead_test,
-    with_doubts,
-)
+from analysis.verdict import adoption, candidates, overtuning, verdict
 from search_spaces.stage import COMPARED, SELECTED
 from storage.folder import FIGURES, PAGE, StudyRecord, read_study
 from storage.report_json import (
@@ -123,11 +115,8 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
         val=_val(study, trial),
         runs=_runs(called, SELECTED),
     )
-    said = verdict(study, grounds, trial, findings)
-    if study.manifest.judged == "test" and measured.gain:
-        said = with_doubts(on_the_test_pairs(measured.gain), findings)
     return Report(
-        verdict=with_a_dead_test(said, measured.selected),
+        verdict=verdict(study, grounds, trial, findings, measured),
         next="",
         selected=selected,
         baseline=_compared(study, called),

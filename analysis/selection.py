@@ -1,4 +1,4 @@
-"""Which trial is best, and whether it earns adoption. Validation decides; the test split is never asked."""
+"""Finished trials in the order of their metric on validation; the test split is never asked."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean
 
 import pandas as pd
@@ -15,14 +14,13 @@ from analysis.race import Outcome, Run
 from search_spaces.stage import COMPARED, SELECTED
 from storage.finding import Finding
 from storage.folder import StudyRecord
-from storage.report_json import Adoption, Candidate, Deaths, Gain, Overtuning, TestScore
+from storage.report_json import Adoption, Candidate, Deaths, Gain, Measured, Overtuning, TestScore
 from storage.study_json import Manifest
 from trainables.config import TrialConfig
 from trainables.result import Metric
 
 ERROR = 0.025  # one-sided, of a comparison that was not raced: all its seeds are looked at once
-PASSED = "; every check passed"
-
+NOTHING = Measured()
 
 CHANCE = {  # whether the untuned network is worth starting from, by what the check says
     "ok": Adoption(True, "adopted: the starting point, better than chance"),
@@ -33,32 +31,22 @@ CHANCE = {  # whether the untuned network is worth starting from, by what the ch
 
 def adoption(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
     """Return whether to adopt the config to use; what was not shown to be better than chance never is."""
-    grounds = _by_the_runs(study, findings)
-    chance = _chance(findings)
-    if grounds.adopted and chance != "ok":
-        gained = grounds.why.partition(": ")[2]
-        return replace(grounds, adopted=False, why=f"{CHANCE[chance].why}, whatever it gains ({gained})")
-    return grounds
-
-
-def _chance(findings: Sequence[Finding]) -> str:
-    return next((finding.severity for finding in findings if finding.id == "chance"), "ok")
-
-
-def _by_the_runs(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
-    manifest = study.manifest
     if not is_raced(study):
-        return _measured(study, findings)
+        return _measured(study, _chance(findings))
     answer = settled(study)
     if answer is None:
         compared = (
             "the comparison under new seeds has not ended" if len(study.repeats) else "not compared under new seeds"
         )
         return Adoption(False, f"not adopted: {compared}, so its gain cannot be told from luck")
-    return _raced(contest(study), answer, manifest)
+    return _raced(contest(study), answer, study.manifest, _chance(findings))
 
 
-def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
+def _chance(findings: Sequence[Finding]) -> str:
+    return next((finding.severity for finding in findings if finding.id == "chance"), "ok")
+
+
+def _measured(study: StudyRecord, chance: str) -> Adoption:
     """Of a study without a race: beside its rival on the same seeds, or better than chance."""
     manifest = study.manifest
     if COMPARED not in (manifest.finalists or set(study.repeats["arm"])):
@@ -66,7 +54,7 @@ def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
             return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
         if manifest.judged == "start":
             return Adoption(False, "not adopted: the best trial is the starting config; keep it")
-        return CHANCE[_chance(findings)]
+        return CHANCE[chance]
     pairs = paired_outcomes(study)
     if not pairs:
         return Adoption(False, "not adopted: not trained under new seeds, so its gain cannot be told from luck")
@@ -74,10 +62,10 @@ def _measured(study: StudyRecord, findings: Sequence[Finding]) -> Adoption:
         Rule((len(pairs),), ERROR), pairs, manifest.metric, _worst(pairs, manifest.metric), Earlier(NONE, NONE)
     )
     assert isinstance(decision, Decision)
-    grounds = _grounds(decision, pairs, manifest)
-    if manifest.judged != "test":  # begun before candidates were raced
-        return grounds
-    return replace(grounds, why=f"on validation: {grounds.why.partition(': ')[2]}")
+    said = _told(decision, pairs, manifest)
+    if manifest.judged == "test" and not (decision.proven and chance != "ok"):
+        return _grounds(decision, decision.proven, f"on validation: {said}")
+    return _decided(decision, said, chance)  # of a stage that searches: begun before candidates were raced
 
 
 def _worst(pairs: Sequence[tuple[Outcome, Outcome]], metric: Metric) -> float:
@@ -97,7 +85,7 @@ def paired_outcomes(study: StudyRecord) -> list[tuple[Outcome, Outcome]]:
     return [(both[SELECTED], both[COMPARED]) for both in by_seed.values() if len(both) == 2]
 
 
-def _raced(found: Contest, answer: Settled, manifest: Manifest) -> Adoption:
+def _raced(found: Contest, answer: Settled, manifest: Manifest, chance: str) -> Adoption:
     if not answer.decisions:
         return Adoption(False, "not adopted: no other trial finished; keep the starting config")
     own = dict(answer.decisions)
@@ -107,13 +95,35 @@ def _raced(found: Contest, answer: Settled, manifest: Manifest) -> Adoption:
         (found.known[Run(trial, first + seed)], found.known[Run(START, first + seed)])
         for seed in range(own[trial].seeds)
     ]
-    grounds = _grounds(own[trial], pairs, manifest)
+    said = _told(own[trial], pairs, manifest)
     if answer.use == START:
-        return replace(grounds, why=f"not adopted: trial {trial}, the best candidate: {grounds.why.partition(': ')[2]}")
-    return grounds
+        said = f"trial {trial}, the best candidate: {said}"
+    return _decided(own[trial], said, chance)
 
 
-def _grounds(decision: Decision, pairs: Sequence[tuple[Outcome, Outcome]], manifest: Manifest) -> Adoption:
+def _decided(decision: Decision, said: str, chance: str) -> Adoption:
+    """What is proven is adopted, unless nothing was shown to be better than `chance`."""
+    if decision.proven and chance != "ok":
+        return _grounds(decision, False, f"{CHANCE[chance].why}, whatever it gains ({said})")
+    return _grounds(decision, decision.proven, f"{'adopted' if decision.proven else 'not adopted'}: {said}")
+
+
+def _grounds(decision: Decision, adopted: bool, why: str) -> Adoption:
+    return Adoption(
+        adopted,
+        why,
+        decision.gain,
+        decision.low,
+        decision.high,
+        decision.confidence,
+        decision.seeds,
+        decision.detectable,
+        decision.deaths,
+        decision.start_deaths,
+    )
+
+
+def _told(decision: Decision, pairs: Sequence[tuple[Outcome, Outcome]], manifest: Manifest) -> str:
     """A decision in words: from what to what, how sure, how many runs died, and what could not have been seen."""
     metric, rival = manifest.metric, rival_name(manifest)
     ours, start = ([run.value for run in side if run.value is not None] for side in zip(*pairs, strict=True))
@@ -131,26 +141,15 @@ def _grounds(decision: Decision, pairs: Sequence[tuple[Outcome, Outcome]], manif
     elif not decision.proven:
         parts.append("too few runs to rule out that it dies under many seeds")
     if decision.deaths.died or decision.start_deaths.died:
-        parts.append(f"it dies under {_told(decision.deaths)}, {rival} under {_told(decision.start_deaths)}")
-    return Adoption(
-        decision.proven,
-        f"{'adopted' if decision.proven else 'not adopted'}: {'; '.join(parts)}",
-        decision.gain,
-        decision.low,
-        decision.high,
-        decision.confidence,
-        decision.seeds,
-        decision.detectable,
-        decision.deaths,
-        decision.start_deaths,
-    )
+        parts.append(f"it dies under {_share(decision.deaths)}, {rival} under {_share(decision.start_deaths)}")
+    return "; ".join(parts)
 
 
 def _mean(values: Sequence[float]) -> str:
     return f"{fmean(values):.4f}" if values else "(died)"
 
 
-def _told(deaths: Deaths) -> str:
+def _share(deaths: Deaths) -> str:
     return f"{deaths.died} of {deaths.runs} seeds ({deaths.low:.0%} to {deaths.high:.0%})"
 
 
@@ -162,19 +161,28 @@ def rival_name(manifest: Manifest) -> str:
     return "the starting config" + (" with as many networks" if manifest.matching else "")
 
 
-def verdict(study: StudyRecord, grounds: Adoption, used: int, findings: Sequence[Finding]) -> str:
-    """Return the answer in a sentence: what to do with trial `used`, and which checks raise a doubt."""
-    if study.manifest.judged == "test":
-        head = "the adopted config was not measured beside the report's baseline"
-    elif grounds.adopted:
-        head = "adopt the selected config"
-    elif _chance(findings) != "ok":
-        head = "adopt nothing: not shown to be better than chance"
-    elif used != START and grounds.gain is not None and grounds.gain > 0:
-        head = "use the selected config: better in the mean of new seeds, which is not proven, so later stages keep the start"
+def verdict(
+    study: StudyRecord, grounds: Adoption, used: int, findings: Sequence[Finding], measured: Measured = NOTHING
+) -> str:
+    """Return the answer in a sentence: what to do with trial `used`, and what raises a doubt."""
+    if study.manifest.judged != "test":
+        head = _to_do(grounds, used, findings)
+    elif measured.gain:
+        head = on_the_test_pairs(measured.gain)
     else:
-        head = "keep the starting config"
-    return with_doubts(head, findings)
+        head = "the adopted config was not measured beside the report's baseline"
+    return with_doubts(head, findings, measured.selected)
+
+
+def _to_do(grounds: Adoption, used: int, findings: Sequence[Finding]) -> str:
+    if grounds.adopted:
+        return "adopt the selected config"
+    if _chance(findings) != "ok":
+        return "adopt nothing: not shown to be better than chance"
+    if used != START and grounds.gain is not None and grounds.gain > 0:
+        better = "better in the mean of new seeds, which is not proven, so later stages keep the start"
+        return f"use the selected config: {better}"
+    return "keep the starting config"
 
 
 def on_the_test_pairs(gain: Gain) -> str:
@@ -185,20 +193,20 @@ def on_the_test_pairs(gain: Gain) -> str:
     return f"on the test pairs the adopted config is {better} the report's baseline"
 
 
-def with_doubts(head: str, findings: Sequence[Finding]) -> str:
-    """Add which checks raised a doubt, else which could not judge: one about the data or a saving is neither."""
+def with_doubts(head: str, findings: Sequence[Finding], score: TestScore | None = None) -> str:
+    """Add which checks raised a doubt, else which could not judge: one about the data or a saving is neither.
+
+    A network that calls no test pair similar is told of too: its accuracy is the share of different pairs.
+    """
     doubts = [finding.id for finding in findings if finding.severity in ("warn", "fail")]
     notes = [finding for finding in findings if finding.severity == "note" and not finding.remedy]
     open_ = [finding.id for finding in notes if finding.id != "data"]
+    dead = "; it calls no similar test pair similar" if score is not None and score.jaccard == 0 else ""
     if doubts:
-        return f"{head}, with doubts: {', '.join(doubts)}"
-    return head + (f"; not settled: {', '.join(open_)}" if open_ else PASSED)
-
-
-def with_a_dead_test(said: str, score: TestScore | None) -> str:
-    """Say of a network that calls no test pair similar that it does: its accuracy is the share of different pairs."""
-    dead = score is not None and score.jaccard == 0
-    return said.removesuffix(PASSED) + "; it calls no similar test pair similar" if dead else said
+        return f"{head}, with doubts: {', '.join(doubts)}{dead}"
+    if open_:
+        return f"{head}; not settled: {', '.join(open_)}{dead}"
+    return head + (dead or "; every check passed")
 
 
 def overtuning(study: StudyRecord) -> Overtuning | None:

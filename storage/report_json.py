@@ -87,11 +87,6 @@ class Selected(Adoption):
     val: Validation | None
     runs: tuple[SeedRun, ...] = ()
 
-    @property
-    def grounds(self) -> str:
-        """Return why it is adopted or not, without the word that says which."""
-        return self.why.partition(": ")[2]
-
 
 @dataclass(frozen=True)
 class Compared:

@@ -11,7 +11,7 @@ import pytest
 from analysis.checks import Finding, diagnose, training_length
 from analysis.commands import next_command
 from analysis.report import compared_config
-from analysis.verdict import adoption, on_the_test_pairs, with_a_dead_test, with_doubts
+from analysis.verdict import adoption, on_the_test_pairs, with_doubts
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Round, Study
@@ -253,12 +253,11 @@ def test_every_check_passed_is_said_where_every_check_could_judge():
 
 def test_a_jaccard_of_zero_on_the_test_pairs_is_in_the_verdict():
     """A network that calls no similar test pair similar passed no check; others keep their verdict."""
-    passed = "adopt the selected config; every check passed"
-    assert (
-        with_a_dead_test(passed, score(0.9, jaccard=0.0))
-        == "adopt the selected config; it calls no similar test pair similar"
-    )
-    assert with_a_dead_test(passed, score(0.9, jaccard=0.1)) == with_a_dead_test(passed, None) == passed
+    head, ok = "adopt the selected config", [Finding("density", "ok", "")]
+    dead, alive = (score(0.9, jaccard=jaccard) for jaccard in (0.0, 0.1))
+    assert with_doubts(head, ok, dead) == f"{head}; it calls no similar test pair similar"
+    assert with_doubts(head, warn("density"), dead).endswith("doubts: density; it calls no similar test pair similar")
+    assert with_doubts(head, ok, alive) == with_doubts(head, ok) == f"{head}; every check passed"
 
 
 @pytest.mark.parametrize("roles", [[], ["selected"], ["selected", "baseline"]])
