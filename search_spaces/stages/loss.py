@@ -6,6 +6,7 @@ from trainables.result import Metric
 
 _L2 = LogUniform(1e-6, 1e-2)
 _KOCH = {"loss.kind": "koch"}
+_L1, _DISTANCE = {"network.head": "l1"}, {"network.head": "distance"}
 
 LOSS = Stage(
     name="loss",
@@ -18,6 +19,13 @@ LOSS = Stage(
             "the question: the report compared these three (section 1.9)",
         ),
         Parameter(
+            "network.head",
+            "scientific",
+            Choice(("l1", "distance")),
+            "part of the question: what a loss is taken of, the report's weighted differences or how far apart two unit "
+            "vectors lie; on faces that decided more than the network did",
+        ),
+        Parameter(
             "optimiser.lr",
             "nuisance",
             LogUniform(2e-4, 2e-2),
@@ -28,7 +36,8 @@ LOSS = Stage(
             "loss.margin",
             "nuisance",
             LogUniform(0.3, 3.0),
-            "a distance between two points of an 18-dimensional cube of side 1, whose diagonal is 4.2",
+            "a distance between two points of an 18-dimensional cube of side 1, whose diagonal is 4.2; between unit "
+            "vectors, at most 2 apart, it is 1",
             only_if={"loss.kind": "contrastive"},
             limits=(0.03, 4.2),
         ),
@@ -58,7 +67,14 @@ LOSS = Stage(
         Parameter("epochs", "fixed", None, "the lr stage answers how many"),
     ),
     metric=Metric("val_accuracy", "max"),  # the losses themselves are on different scales
-    budget=Budget(trials=24, epochs=20),
-    demo=Demo(trials=12, epochs=5, repeats=12),
+    budget=Budget(trials=30, epochs=20),
+    demo=Demo(trials=15, epochs=5, repeats=12),
+    compared={
+        "bce": {"loss.kind": "bce", **_L1},
+        "contrastive": {"loss.kind": "contrastive", **_L1},
+        "koch": {**_KOCH, **_L1},
+        "bce, distance": {"loss.kind": "bce", **_DISTANCE},
+        "contrastive, distance": {"loss.kind": "contrastive", "loss.margin": 1.0, **_DISTANCE},
+    },
     length=Fixed(),
 )

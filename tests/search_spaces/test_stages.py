@@ -132,6 +132,7 @@ def test_the_regularisation_stages_arms_fix_what_they_do_not_ask():
         "flips": {"augmentation.theta"},
         "flips and grey": {"augmentation.theta"},
         "framing and light": {"augmentation.theta"},
+        "fresh partners": set(),
         "dropout": {"network.dropout_conv", "network.dropout_out"},
         "batch normalisation": set(),
     }
@@ -146,11 +147,11 @@ def arms_of(stage, **values):
 
 def test_regularisation_is_asked_of_what_an_encoder_takes():
     """Pictures' augmentations are for other encoders than the report's, batch normalisation for those that lack it."""
-    shared = ["none", "flips", "flips and grey", "dropout"]
+    shared = ["none", "flips", "flips and grey", "fresh partners", "dropout"]
     report = Study(stage_named("regularisation"), "s", TrialConfig(), Budget(12, 5))
     assert [arm.name for arm in report.arms()] == [*shared, "batch normalisation"]
     assert not {p.path for p in report.stage.varied} & {"augmentation.crop", "augmentation.turn"}
-    small = [*shared[:3], "framing and light", "dropout"]
+    small = [*shared[:3], "framing and light", *shared[3:]]
     assert arms_of("regularisation", network__encoder="small") == small
     assert arms_of("regularisation", network__encoder="resnet18") == small
     koch = [*small, "batch normalisation"]

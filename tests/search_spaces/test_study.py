@@ -79,7 +79,7 @@ def test_a_start_that_fits_no_arm_gets_an_arm_of_its_own():
     assert [arm.name for arm in made.arms()][:2] == ["start", "none"]
     assert made.incumbent().config == start.override({"epochs": 5, "seed": made.incumbent().config.seed})
     assert {p.path for p in made.arms()[0].nuisance} == {"optimiser.lr", "optimiser.weight_decay"}
-    suggested = made.trial(6, {"optimiser.lr": 0.002, "optimiser.weight_decay": 1e-4})
+    suggested = made.trial(7, {"optimiser.lr": 0.002, "optimiser.weight_decay": 1e-4})
     assert suggested.arm == "start"
     assert suggested.config.network == start.network
     assert suggested.config.augmentation == start.augmentation
