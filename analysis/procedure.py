@@ -117,8 +117,8 @@ def _decide(procedure: Procedure, rule: Rule, trial: int, known: Known, earlier:
 
 
 def _settle(ranking: Ranking, decisions: Sequence[tuple[int, Decision]]) -> Settled:
-    """Use what is proven, else the first for which the fresh seeds speak, else the start."""
+    """Use what is proven, else that for which the fresh seeds, the same for both, speak most, else the start."""
     proven = [trial for trial, decision in decisions if decision.proven]
-    better = [trial for trial, decision in decisions if decision.better]
-    use = next(iter([*proven, *better]), START)
+    gains = {trial: decision.gain for trial, decision in decisions if decision.gain is not None and decision.better}
+    use = next(iter([*proven, *sorted(gains, key=lambda trial: -gains[trial])]), START)
     return Settled(use, bool(proven), ranking, tuple(decisions))

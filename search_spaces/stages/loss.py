@@ -22,8 +22,8 @@ LOSS = Stage(
             "network.head",
             "scientific",
             Choice(("l1", "distance")),
-            "part of the question: what a loss is taken of, the report's weighted differences or how far apart two unit "
-            "vectors lie; on faces that decided more than the network did",
+            "part of the question: what a loss is taken of, the report's weighted differences or how far apart two "
+            "unit vectors lie; on faces that decided more than the network did",
         ),
         Parameter(
             "optimiser.lr",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis.intervals import difference_interval, dyadic_variance, ratio_interval, wilson
-from trainables.pairs import draw_pairs
+from benchmarks.coverage import accuracy_of, covered, designs, gain_covered, gained, over_chips, over_groups
 
 
 def test_variance_equals_the_double_sum():
@@ -49,24 +49,19 @@ CHIPS = 80
 
 
 @functools.cache
-def designs():
-    """A hundred draws of pairs among as many chips of two classes: simulated splits take them in turn."""
-    rng = np.random.default_rng(0)
-    return [draw_pairs(np.arange(CHIPS) % 2, rng) for _ in range(100)]
+def drawn():
+    """A hundred draws of pairs among as many chips."""
+    return designs(CHIPS)
 
 
 def simulated(rng):
-    """Pairs of which a hard chip spoils all it stands in: right with odds that both chips' difficulty sets."""
-    pairs = designs()[rng.integers(100)]
-    ease = rng.normal(0, 1.2, CHIPS)
-    chance = 1 / (1 + np.exp(-(1.5 + ease[pairs.first] + ease[pairs.second])))
-    return pairs, rng.random(len(pairs)) < chance
+    return over_chips(rng, drawn(), CHIPS)
 
 
 @pytest.fixture(scope="module")
 def true_share():
     rng = np.random.default_rng(1)
-    return float(np.mean([simulated(rng)[1].mean() for _ in range(3000)]))
+    return float(np.mean([simulated(rng).right.mean() for _ in range(3000)]))
 
 
 @pytest.mark.slow
@@ -78,10 +73,10 @@ def test_coverage_over_new_chips(true_share):
     rng = np.random.default_rng(2)
     ours = naive = 0
     for _ in range(2000):
-        pairs, hit = simulated(rng)
-        low, high = ratio_interval(hit, np.ones(len(hit), bool), pairs.first, pairs.second)
+        split = simulated(rng)
+        low, high = ratio_interval(*accuracy_of(split), split.first, split.second)
         ours += low <= true_share <= high
-        low, high = wilson(hit.mean(), len(hit))
+        low, high = wilson(split.right.mean(), len(split.right))
         naive += low <= true_share <= high
     assert 0.925 <= ours / 2000 <= 0.975
     assert naive / 2000 < 0.85
@@ -95,20 +90,7 @@ def test_coverage_over_new_groups(groups, kind):
     A network that recognises patients, whose class says nothing; patients that are hard; patients that hardly differ.
     """
     rng = np.random.default_rng(6)
-    group = np.repeat(np.arange(groups), 10)
-    seen = []
-    for _ in range(400):
-        pairs = draw_pairs(group % 2, rng, groups=group)
-        one, other = group[pairs.first], group[pairs.second]
-        ease = rng.normal(0, {"hard": 1.5, "mild": 0.7, "recogniser": 0}[kind], groups)
-        right = rng.random(len(one)) < 1 / (1 + np.exp(-(1 + ease[one] + ease[other])))
-        if kind == "recogniser":
-            alike = rng.integers(0, 2, groups)
-            right = (alike[one] == alike[other]) == (pairs.target == 0)
-        seen.append((right, one, other))
-    truth = np.mean([right.mean() for right, _, _ in seen])
-    intervals = [ratio_interval(right, np.ones(len(right), bool), one, other) for right, one, other in seen]
-    assert np.mean([low <= truth <= high for low, high in intervals]) >= 0.92
+    assert covered([over_groups(rng, groups, kind) for _ in range(400)], accuracy_of) >= 0.92
 
 
 def test_two_units_say_nothing():
@@ -116,15 +98,6 @@ def test_two_units_say_nothing():
     first, second = np.zeros(20, np.int64), np.ones(20, np.int64)
     assert ratio_interval(np.ones(20, bool), np.ones(20, bool), first, second) == (0, 1)
     assert difference_interval(np.ones((2, 20)), first, second) == (-1, 1)
-
-
-def trained(rng, seeds, hard, astray):
-    """Right minus right (R, P) of two equally good configs: SD `hard` of a chip's ease, `astray` of a seed's luck."""
-    pairs = designs()[rng.integers(100)]
-    ease = rng.normal(0, hard, CHIPS) + rng.normal(0, hard / 2, (2, 1, CHIPS)) + rng.normal(0, 0.5, (2, seeds, CHIPS))
-    odds = 2 + rng.normal(0, astray, (2, seeds, 1)) + ease[:, :, pairs.first] + ease[:, :, pairs.second]
-    hit = rng.random(odds.shape) < 1 / (1 + np.exp(-odds))
-    return hit[0].astype(float) - hit[1], pairs.first, pairs.second
 
 
 @pytest.mark.slow
@@ -139,7 +112,7 @@ def test_the_gain_s_interval_covers_for_other_chips_and_other_seeds(seeds, hard,
     rng = np.random.default_rng(3)
     better = over_chips = 0
     for _ in range(1000):
-        difference, first, second = trained(rng, seeds, hard, astray)
+        difference, first, second = gained(rng, drawn(), seeds, hard, astray)
         better += difference_interval(difference, first, second)[0] > 0
         over_chips += difference_interval(difference.mean(0, keepdims=True), first, second)[0] > 0
     assert better / 1000 <= 0.045
@@ -151,11 +124,7 @@ def test_the_gain_s_interval_covers_for_other_chips_and_other_seeds(seeds, hard,
 def test_the_gain_s_interval_is_not_wider_than_chance_asks():
     """Where seeds do not matter, 1,000 intervals of the gain over ten seeds cover the truth in at most 98.5 %."""
     rng = np.random.default_rng(4)
-    covered = 0
-    for _ in range(1000):
-        low, high = difference_interval(*trained(rng, 10, 1.0, 0.0))
-        covered += low <= 0 <= high
-    assert 0.93 <= covered / 1000 <= 0.985
+    assert 0.93 <= gain_covered(rng, 1000, 10, 1.0, 0.0) <= 0.985
 
 
 def test_equal_runs_gain_nothing_for_sure():

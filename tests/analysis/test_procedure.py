@@ -76,6 +76,23 @@ def test_the_runner_up_meets_the_start_under_the_same_seeds():
     assert len(set(asked)) == len(asked)
 
 
+def test_of_two_that_are_better_and_not_proven_the_better_one_is_used():
+    """Under the same fresh seeds the runner-up gains 0.06 and the winner of the race 0.01: the runner-up is the one to use."""
+    means = [0.42] * 12
+    means[5], means[7] = 0.15, 0.22
+    procedure, search, arms, train = study(means)
+    first = procedure.race.seeds
+
+    def uncertain(run):
+        luck = 0.15 * (-1) ** (run.seed - first)
+        fresh = {START: 0.42, 5: 0.41 - luck, 7: 0.36 + luck}
+        return Outcome(fresh[run.trial]) if run.seed >= first else train(run)
+
+    answer, _ = settle(procedure, search, arms, uncertain)
+    assert [(trial, decision.stop) for trial, decision in answer.decisions] == [(5, "spent"), (7, "spent")]
+    assert (answer.use, answer.proven) == (7, False)
+
+
 def test_nothing_better_keeps_the_start():
     """Every other config is worse by 4 SDs: the start is used, and nothing is proven."""
     answer, _ = settle(*study([0.3] + [0.5] * 11))
