@@ -127,7 +127,10 @@ def test_no_study_before_the_final_one_knows_the_test_split(chain):
 
 
 def test_the_final_study_has_the_whole_examination(chain):
-    """A row for each of two tasks, four criteria and three configs, the report's own among them; figures of runs and saliency; a line for each look."""
+    """A row for each of two tasks, four criteria and three configs, the report's own among them; figures of runs and saliency.
+
+    A line for each look, and none for which class a chip is of: of two classes that is not asked.
+    """
     root = chain[0]
     (folder,) = root.glob("r/final/*")
     report = json.loads((folder / "report.json").read_text())
@@ -138,6 +141,7 @@ def test_the_final_study_has_the_whole_examination(chain):
     assert {path.name for path in (folder / "figures").iterdir()} >= {"runs.png", "saliency.png", "pairs.png"}
     looks = [json.loads(line) for line in (root / "r" / "test_ledger.jsonl").read_text().splitlines()]
     assert [look["study"] for look in looks] == [f"final/{folder.name}"] * 3
+    assert report["identification"] is None
     assert report["next"] == "python -m analysis r" or "--stage final" in report["next"]
     repeats = pd.read_csv(folder / "repeats.csv")
     assert "koch" in set(repeats["arm"])

@@ -48,6 +48,7 @@ def test_plans(trials, arms, left):
 
 @given(st.integers(1, 200), st.integers(1, 12))
 def test_a_plan_narrows_and_keeps_a_place_for_every_arm(trials, arms):
+    """Round by round fewer are left, two at the end; every arm has a place where trials are enough, the start has none."""
     plan = plan_race(trials, arms)
     assert list(plan.left) == sorted(set(plan.left), reverse=True)
     assert plan.entrants >= min(arms, trials - 1)
@@ -58,6 +59,7 @@ def test_a_plan_narrows_and_keeps_a_place_for_every_arm(trials, arms):
 
 @given(searches())
 def test_the_best_of_every_arm_enters_and_the_start_never(case):
+    """As many as are planned, none twice, each arm's best among them, the best first."""
     search, arms, plan, _ = case
     chosen = entrants(search, arms, 0, plan.entrants, LOSS, CHANCE)
     assert 0 not in chosen

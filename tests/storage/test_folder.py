@@ -171,7 +171,6 @@ def edit(folder, change):
         (lambda f: edit(f, lambda m: m.pop("budget")), "study.json: budget is missing"),
         (lambda f: edit(f, lambda m: m["data"].pop("digest")), "study.json: data.digest is missing"),
         (lambda f: edit(f, lambda m: m["budget"].update(trials="many")), r"budget.trials is 'many', expected int"),
-        (lambda f: (f / "search.jsonl").write_text("[]\n"), "search.jsonl: line 1 makes no sense"),
         (lambda f: (f / "report.json").write_text("{}"), "report.json: verdict is missing"),
     ],
 )

@@ -22,9 +22,13 @@ def asked(longer, rounds=True, optional=()):
     return seen
 
 
-def test_without_doubts_each_stage_is_asked_once():
-    """Where the epochs are enough everywhere, the seven stages follow one another at the first length."""
-    assert asked(set()) == [(name, 1, 20) for name in NAMES]
+@pytest.mark.parametrize(("optional", "names"), [((), NAMES), (["network"], [NAMES[0], "network", *NAMES[1:]])])
+def test_without_doubts_each_stage_is_asked_once(optional, names):
+    """Where the epochs are enough everywhere, the seven stages follow one another at the first length.
+
+    Where `network` is named it stands at its place, between the baseline and the loss.
+    """
+    assert asked(set(), optional=optional) == [(name, 1, 20) for name in names]
 
 
 @pytest.mark.parametrize(
@@ -55,8 +59,3 @@ def test_the_final_config_trains_longer_where_its_epochs_were_too_few():
 def test_with_a_length_given_no_stage_is_asked_twice():
     """Where the user has said how many epochs, a chain takes it at that."""
     assert asked({("lr", 1), ("loss", 1)}, rounds=False) == [(name, 1, 20) for name in NAMES]
-
-
-def test_an_optional_stage_stands_at_its_place_where_it_is_named():
-    """With `network` the chain asks for it between the baseline and the loss, and otherwise what it asks without."""
-    assert asked(set(), optional=["network"]) == [(name, 1, 20) for name in (NAMES[0], "network", *NAMES[1:])]

@@ -219,12 +219,6 @@ def test_an_ensemble_answers_by_its_mean_score(whole_classes, tmp_path):
     assert rows[0].accuracy == pytest.approx(rows[1].accuracy, abs=0.02)
 
 
-def test_two_classes_are_not_asked_about(prepared, finalists, tmp_path):
-    """Of the embedded chips nothing is asked, and nothing looked at."""
-    assert identify(prepared, finalists, tmp_path, "final/s") is None
-    assert not (tmp_path / LEDGER).exists()
-
-
 def test_of_whole_classes_the_class_is_what_intervals_number(whole_classes):
     """Test pairs and ship task are of held-out classes alone, and each side of a pair is its class."""
     data = whole_classes

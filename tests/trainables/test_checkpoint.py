@@ -14,6 +14,9 @@ from trainables.result import EpochMetrics
 from trainables.training import Run, train
 
 PLAIN = TrialConfig().override({"epochs": 4, "optimiser.lr": 0.003, "optimiser.weight_decay": 1e-3, "seed": 3})
+SMALL = PLAIN.override(
+    {"network.encoder": "small", "network.width": 4, "network.depth": 3, "augmentation.theta": 0.4, "epochs": 3}
+)
 CONFIGS = {
     "warm-up and clipping": PLAIN.override({"schedule.warmup": 2.5, "optimiser.clip_norm": 0.05}),
     "augmented": PLAIN.override({"augmentation.theta": 0.6, "schedule.kind": "cosine"}),
@@ -23,24 +26,34 @@ CONFIGS = {
     "ensemble": PLAIN.override({"ensemble.members": 2, "ensemble.combine": "average", "epochs": 3}),
     "fresh partners": PLAIN.override({"data.partners": "fresh", "ensemble.members": 2, "epochs": 3}),
     "contrastive": PLAIN.override({"loss.kind": "contrastive", "epochs": 3}),
+    "small encoder": SMALL,
+    "cropped, turned and lit": SMALL.override(
+        {"augmentation.crop": 0.2, "augmentation.turn": 10.0, "augmentation.brightness": 0.2}
+    ),
 }
+
+
+def figures(epoch):
+    """What an epoch measured, without the time that it took."""
+    return epoch.epoch, epoch.train_loss, epoch.val_loss, epoch.grad_norm
 
 
 @pytest.mark.parametrize("name", list(CONFIGS))
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_restored_run_goes_on_to_the_bit(device_data, name, stop):
-    """Stopped after an epoch, written, read and gone on with, a run gives the losses and weights of an unbroken one."""
+    """Stopped after an epoch a run goes on to the losses and weights of an unbroken one: written and read, or as it is."""
     config = CONFIGS[name]
     unbroken, begun = Run.fresh(config), Run.fresh(config)
-    expected = [(m.epoch, m.train_loss, m.val_loss, m.grad_norm) for m in train(config, device_data, unbroken)]
-    first = [m for _, m in zip(range(stop), train(config, device_data, begun), strict=False)]
+    expected = [figures(epoch) for epoch in train(config, device_data, unbroken)]
+    first = [epoch for _, epoch in zip(range(stop), train(config, device_data, begun), strict=False)]
     content = to_bytes(config, begun, Best(first[-1], pack(begun.networks)))
     restored, best = from_bytes(content, config)
-    rest = [(m.epoch, m.train_loss, m.val_loss, m.grad_norm) for m in train(config, device_data, restored)]
-    assert [(m.epoch, m.train_loss, m.val_loss, m.grad_norm) for m in first] + rest == expected
     assert best.epoch == first[-1]
-    for name, tensor in pack(unbroken.networks).items():
-        assert torch.equal(pack(restored.networks)[name], tensor)
+    for run in (restored, begun):
+        rest = [figures(epoch) for epoch in train(config, device_data, run)]
+        assert [*map(figures, first), *rest] == expected
+        for key, tensor in pack(unbroken.networks).items():
+            assert torch.equal(pack(run.networks)[key], tensor)
 
 
 def test_an_untrained_run_can_be_kept_too():

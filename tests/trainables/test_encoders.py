@@ -13,7 +13,6 @@ from torchvision.transforms.v2 import functional as vision
 
 from trainables import config
 from trainables.augment import GREY, HORIZONTAL, VERTICAL
-from trainables.checkpoint import Best, from_bytes, to_bytes
 from trainables.config import Data, Loss, Network, TrialConfig
 from trainables.encoder_path import encoder_path
 from trainables.encoders import ENCODERS, check_encoder, make_encoder
@@ -123,19 +122,6 @@ def test_every_loss_trains_an_encoder(loss, device_data):
     assert still <= ({"out.weight", "out.bias"} if loss == "contrastive" else set())
 
 
-def test_a_run_is_gone_on_with_and_kept_whatever_the_encoder(device_data):
-    """Restored after an epoch the small encoder goes on to the bit, and its kept weights give its answers."""
-    unbroken, begun = Run.fresh(CONFIG), Run.fresh(CONFIG)
-    expected = [epoch.val_loss for epoch in train(CONFIG, device_data, unbroken)]
-    first = next(train(CONFIG, device_data, begun))
-    restored, _ = from_bytes(to_bytes(CONFIG, begun, Best(first, pack(begun.networks))), CONFIG)
-    assert [first.val_loss, *(epoch.val_loss for epoch in train(CONFIG, device_data, restored))] == expected
-    (kept,) = unpack(CONFIG, pack(unbroken.networks))
-    chips = torch.randn(2, 3, 75, 75)
-    with torch.no_grad():
-        assert torch.equal(kept.encode(chips), unbroken.networks[0].eval().encode(chips))
-
-
 @pytest.mark.parametrize(("depth", "side"), [*itertools.product((1, 4, 8), (16, 75, 200))])
 def test_a_small_encoder_may_be_deep_where_chips_are_small(depth, side):
     """A map of less than four is not pooled again, so any depth goes with any side."""
@@ -157,9 +143,10 @@ def test_the_parameters_are_as_many_as_said(kind, count):
     assert sum(p.numel() for p in make_encoder(named(kind), side_of(kind)).parameters()) == count
 
 
-def test_only_the_reports_encoder_is_compiled():
-    """Another encoder takes torch's layers, and says why."""
-    path = encoder_path(Network(encoder="small"))
+@pytest.mark.parametrize("kind", sorted({*ENCODERS} - {"report"}))
+def test_only_the_reports_encoder_is_compiled(kind):
+    """Any other, a user's own too, takes torch's layers, and says why."""
+    path = encoder_path(named(kind))
     assert not path.compiled
     assert "report" in path.why
 
@@ -305,12 +292,8 @@ def test_every_loss_trains_a_network_that_takes_a_distance(loss, device_data):
 
 
 def test_a_small_encoder_trains_on_cropped_turned_and_lit_chips(device_data):
-    """The figures are finite and the same twice, also across a checkpoint, and others than those of flips alone."""
+    """The figures are finite and the same twice, and others than those of flips alone."""
     warped = CONFIG.override({"augmentation.crop": 0.2, "augmentation.turn": 10.0, "augmentation.brightness": 0.2})
     curves = [[epoch.val_loss for epoch in train(own, device_data)] for own in (warped, warped, CONFIG)]
     assert np.isfinite(curves).all()
     assert curves[0] == curves[1] != curves[2]
-    begun = Run.fresh(warped)
-    first = next(train(warped, device_data, begun))
-    restored, _ = from_bytes(to_bytes(warped, begun, Best(first, pack(begun.networks))), warped)
-    assert [first.val_loss, *(epoch.val_loss for epoch in train(warped, device_data, restored))] == curves[0]

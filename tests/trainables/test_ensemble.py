@@ -69,6 +69,7 @@ def test_the_best_is_the_member_that_validates_best(device_data):
     ("config", "count"),
     [
         (BASE, 1),
+        (BASE.override({"network.encoder": "small", "network.width": 4, "network.depth": 3}), 1),
         (of(3, "average"), 3),
         (of(3, "best"), 1),
         (of(2, "average", **{"network.batch_norm": True, "network.dropout_out": 0.3}), 2),

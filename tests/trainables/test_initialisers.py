@@ -31,23 +31,18 @@ def test_default_is_uniform_in_the_fan_in(layer):
 
 
 @pytest.mark.parametrize(
-    ("layer", "inputs"), [(nn.Conv2d(3, 5, 3), 3), (nn.Conv2d(5, 7, 3), 5), (nn.Linear(30, 18), 30)]
+    ("layer", "inputs", "fan_in"),
+    [(nn.Conv2d(3, 5, 3), 3, 27), (nn.Conv2d(5, 7, 3), 5, 45), (nn.Linear(30, 18), 30, 30)],
 )
-def test_he_is_the_reports_normal(layer, inputs):
-    """Weights follow N(0, 2/D), biases N(0.5, 2/D), D the input channels or features (Kolmogorov-Smirnov at 0.001)."""
-    sd = math.sqrt(2 / inputs)
-    assert stats.kstest(drawn("he", layer, "weight"), "norm", (0, sd)).pvalue > ALPHA
-    assert stats.kstest(drawn("he", layer, "bias"), "norm", (0.5, sd)).pvalue > ALPHA
+@pytest.mark.parametrize("kind", ["he", "he_fan_in"])
+def test_he_is_the_reports_normal(kind, layer, inputs, fan_in):
+    """Weights follow N(0, 2/D), biases N(0.5, 2/D) (Kolmogorov-Smirnov at 0.001).
 
-
-@pytest.mark.parametrize(
-    ("layer", "fan_in"), [(nn.Conv2d(3, 5, 3), 27), (nn.Conv2d(5, 7, 3), 45), (nn.Linear(30, 18), 30)]
-)
-def test_he_fan_in_counts_the_kernels_area(layer, fan_in):
-    """Weights follow N(0, 2/D), biases N(0.5, 2/D), D the channels times the kernel's area (Kolmogorov-Smirnov at 0.001)."""
-    sd = math.sqrt(2 / fan_in)
-    assert stats.kstest(drawn("he_fan_in", layer, "weight"), "norm", (0, sd)).pvalue > ALPHA
-    assert stats.kstest(drawn("he_fan_in", layer, "bias"), "norm", (0.5, sd)).pvalue > ALPHA
+    D is the input channels or features, as the report has it, and for `he_fan_in` the channels times the kernel's area.
+    """
+    sd = math.sqrt(2 / (inputs if kind == "he" else fan_in))
+    assert stats.kstest(drawn(kind, layer, "weight"), "norm", (0, sd)).pvalue > ALPHA
+    assert stats.kstest(drawn(kind, layer, "bias"), "norm", (0.5, sd)).pvalue > ALPHA
 
 
 @pytest.mark.parametrize(("layer", "sd"), [(nn.Conv2d(3, 5, 3), 0.01), (nn.Linear(30, 18), 0.2)])

@@ -12,7 +12,6 @@ from studies.saliency import relevance
 from trainables.checkpoint import Best, from_bytes, to_bytes
 from trainables.compare import main
 from trainables.config import TrialConfig
-from trainables.encoder_path import encoder_path
 from trainables.encoders import check_encoder, make_encoder
 from trainables.ensemble import pack, unpack
 from trainables.errors import InputError
@@ -107,12 +106,6 @@ def test_where_it_looks_is_the_chips_times_their_gradient(device_data):
             -loss.evidence(network, network.encode(first * s), network.encode(second)) for s in (1.0001, 0.9999)
         )
     assert maps.first.sum((1, 2)) == pytest.approx((up - down).numpy() / 0.0002, rel=0.05)
-
-
-def test_it_takes_torchs_path():
-    """The compiled pass is the report's encoder's alone, also where that is what the machine has."""
-    assert not encoder_path(CONFIG.network).compiled
-    assert CONFIG.data.side == 75
 
 
 def test_a_function_and_a_class_make_it_with_or_without_the_side():

@@ -71,11 +71,11 @@ def test_flips_and_turns_are_found_and_nothing_else(dtype):
     grey = 0.01
     if dtype == np.uint8:
         images, grey = ((images + 1) * 100).clip(1, 254).astype(np.uint8), 1
-    moved = np.random.default_rng(0).choice([-grey, 0, grey], images.shape, p=[0.05, 0.9, 0.05])
-    copies = np.stack([turned(image, k % 8) for k, image in enumerate(images)])
+    moved = np.random.default_rng(0).choice([-grey, 0, grey], (320, *images.shape[1:]), p=[0.05, 0.9, 0.05])
+    copies = np.stack([turned(image, k) for image in images for k in range(8)])
     copies = (copies + moved).astype(dtype)
     groups = near_duplicates(np.concatenate([images, copies]))
-    assert (groups[:40] == groups[40:]).all()
+    assert (groups[:40, None] == groups[40:].reshape(40, 8)).all()
     assert len(set(groups.tolist())) == 40
 
 
@@ -124,12 +124,6 @@ def test_candidates_grow_with_the_pictures_not_with_their_square(monkeypatch, se
 def test_blank_images_are_one_picture():
     """Three hundred black images are one group."""
     assert set(near_duplicates(np.zeros((300, 75, 75, 3), np.uint8)).tolist()) == {0}
-
-
-def test_all_eight_views_are_one_group():
-    """A picture and its seven other views form a single group."""
-    image = simulate(1, seed=2).images[0]
-    assert len(set(near_duplicates(np.stack([turned(image, k) for k in range(8)])).tolist())) == 1
 
 
 def test_real_faces_have_no_false_duplicates(shared_data):

@@ -9,6 +9,7 @@ import torch
 
 from trainables.augment import draw_views, gather
 from trainables.config import TrialConfig
+from trainables.encoder_path import SWITCH
 from trainables.errors import Diverged
 from trainables.losses import BinaryCrossEntropy
 from trainables.training import DeviceData, Member, Run, pairs_of, train, train_epoch, validate
@@ -57,14 +58,6 @@ def test_a_config_trains_the_same_twice(device_data, changes):
 def test_another_seed_trains_otherwise(device_data):
     """The seed decides weights, order and augmentation: another one gives other losses."""
     assert measured(CONFIG, device_data) != measured(CONFIG.override({"seed": 9}), device_data)
-
-
-def test_training_can_be_taken_up_where_it_stopped(device_data):
-    """An iterator left after one epoch and resumed with its run gives the uninterrupted run to the bit."""
-    run = Run.fresh(CONFIG)
-    first = [next(train(CONFIG, device_data, run)).val_loss]
-    rest = [m.val_loss for m in train(CONFIG, device_data, run)]
-    assert first + rest == [m.val_loss for m in train(CONFIG, device_data)]
 
 
 def test_an_epoch_equals_a_plain_loop(device_data):
@@ -172,8 +165,14 @@ def test_training_learns(device_data):
     assert last.train_loss < 0.5
 
 
-def test_a_rate_beyond_reason_diverges(device_data):
-    """A learning rate of 1e30 raises Diverged with the epoch, and yields no metric that is not a number."""
+@pytest.mark.parametrize("switch", [None, "torch"], ids=["this machine's path", "torch's path"])
+def test_a_rate_beyond_reason_diverges(device_data, monkeypatch, switch):
+    """A learning rate of 1e30 raises Diverged with the epoch, and yields no metric that is not a number.
+
+    On the compiled pass, where there is one, and on torch's layers.
+    """
+    if switch:
+        monkeypatch.setenv(SWITCH, switch)
     epochs = []
     with pytest.raises(Diverged, match="not finite in epoch"):
         epochs.extend(train(CONFIG.override({"optimiser.lr": 1e30, "init.kind": "he"}), device_data))
