@@ -28,7 +28,7 @@ FINAL = Stage(
     ),
     metric=Metric("val_accuracy", "max"),  # the two configs may have different losses
     budget=Budget(trials=1, epochs=20, repeats=10),
-    demo=Demo(trials=1, epochs=10, repeats=20),
+    demo=Demo(trials=1, epochs=10, repeats=40),
     rivals=(
         Rival(COMPARED, "report"),
         Rival(PAPER, "report", REPORTED, seeds=5),  # shown beside the others, and never chosen
