@@ -288,11 +288,6 @@ def missed_deaths(rule: Rule, ours: Tally, start: Tally, earlier: Earlier) -> tu
     return most_deaths(*counted, 1 - rule.deaths_level), TOLERATED if rare else 0.0
 
 
-def unseen_deaths(rule: Rule) -> float:
-    """Return the share of its runs that a candidate may die in though none of the rule's seeds shows it."""
-    return most_deaths(0, rule.most, 1 - rule.deaths_level)
-
-
 def detectable(rule: Rule, spread: float, penalty: float, earlier: Earlier) -> float:
     """Return the gain that all of the rule's seeds prove with 80 % power.
 

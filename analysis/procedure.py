@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.decision import Decision, Earlier, Rule, Tally, decide, looks_up_to
+from analysis.decision import Decision, Earlier, Rule, Tally, decide, looks_up_to, missed_deaths
 from analysis.race import Known, Outcome, RacePlan, Ranking, Run, entrants, next_in_race, plan_race
 from trainables.result import Metric
 
@@ -68,6 +68,18 @@ def rounds(procedure: Procedure, seeds: int | None = None) -> list[int]:
     steps = [look - before for before, look in zip([0, *taken], taken, strict=False)]
     runner_up = steps if seeds is None and len(procedure.decisions) > 1 else []
     return [*race, *(2 * step for step in steps), *runner_up]
+
+
+def unseen_deaths(procedure: Procedure, trials: int) -> float | None:
+    """Return the share of its runs that the winner may die in unseen, though no run of a whole study of `trials` dies.
+
+    None where so many runs without a death rule out that it matters.
+    """
+    race, rule = procedure.race, procedure.decisions[0]
+    own, others = Tally(0, 1 + race.seeds), Tally(0, trials - 1 + race.runs - race.seeds)
+    fresh = Tally(0, rule.most)
+    share, tolerated = missed_deaths(rule, fresh, fresh, Earlier(own, others))
+    return share if share > tolerated else None
 
 
 def next_runs(

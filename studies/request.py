@@ -20,9 +20,6 @@ from trainables.errors import InputError
 NO_ROUNDS = "asks a search for more trials; {} searches nothing, leave it out"
 NO_PLAN = "plans a stage that searches, not {}; give --trials and --repeats"
 SMOKE = Budget(trials=3, epochs=2, repeats=1)
-ENOUGH_SEEDS = (
-    10  # to rule out that a config dies under a fifth of all seeds, together with its runs in search and race
-)
 
 
 @dataclass(frozen=True)
@@ -222,18 +219,19 @@ def _budget(study: Study) -> str:
 
 
 def note_on_seeds(study: Study) -> str | None:
-    """Return what a user must know of a budget whose few fresh seeds can hardly prove a gain; None of others."""
+    """Return what a user must know of a budget of so few runs that hardly any gain is proven; None of others."""
     budget = study.budget
-    if study.smoke or budget.minutes or not study.stage.varied or budget.repeats >= ENOUGH_SEEDS:
+    if study.smoke or budget.minutes or not study.stage.varied or budget.trials < 2:
         return None
-    from analysis.decision import unseen_deaths  # SciPy
-    from analysis.procedure import plan
+    from analysis.procedure import plan, unseen_deaths  # SciPy
 
-    rule = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats).decisions[0]
-    seeds = f"{budget.repeats} fresh seed{'s' if budget.repeats > 1 else ''}"
+    procedure = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats)
+    share = unseen_deaths(procedure, budget.trials)
+    if share is None:
+        return None
     return (
-        f"with {seeds} a config may die under {unseen_deaths(rule):.0%} of all seeds and not be seen to, so hardly any "
-        f"gain is proven; --repeats {ENOUGH_SEEDS} or more proves smaller ones"
+        f"so few runs cannot rule out that a config dies under {share:.0%} of all seeds, and a gain that would not "
+        "outweigh that is not proven; more --repeats or --trials prove smaller ones"
     )
 
 

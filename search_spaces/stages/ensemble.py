@@ -39,7 +39,7 @@ ENSEMBLE = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=20, epochs=20),
-    demo=Demo(trials=5, epochs=10, repeats=8, fixes={"ensemble.members": 2}),  # the report's own ensemble
+    demo=Demo(trials=5, epochs=10, repeats=26, fixes={"ensemble.members": 2}),  # the report's own ensemble
     compared={
         "best": {"ensemble.combine": "best", "ensemble.second_init": "same"},
         "average, same": {"ensemble.combine": "average", "ensemble.second_init": "same"},

@@ -29,5 +29,5 @@ INIT = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=32, epochs=20),
-    demo=Demo(trials=4, epochs=10, repeats=12),
+    demo=Demo(trials=12, epochs=10, repeats=20),
 )

@@ -68,7 +68,7 @@ LOSS = Stage(
     ),
     metric=Metric("val_accuracy", "max"),  # the losses themselves are on different scales
     budget=Budget(trials=30, epochs=20),
-    demo=Demo(trials=15, epochs=5, repeats=12),
+    demo=Demo(trials=15, epochs=5, repeats=16),
     compared={
         "bce": {"loss.kind": "bce", **_L1},
         "contrastive": {"loss.kind": "contrastive", **_L1},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.procedure import START, Settled, next_runs, plan
+from analysis.procedure import START, Settled, next_runs, plan, unseen_deaths
 from analysis.race import Outcome
 from trainables.result import Metric
 
@@ -91,6 +91,15 @@ def test_of_two_that_are_better_and_not_proven_the_better_one_is_used():
     answer, _ = settle(procedure, search, arms, uncertain)
     assert [(trial, decision.stop) for trial, decision in answer.decisions] == [(5, "spent"), (7, "spent")]
     assert (answer.use, answer.proven) == (7, False)
+
+
+@pytest.mark.parametrize(("trials", "repeats"), [(24, 20), (24, 3), (10, 20), (12, 20)])
+def test_what_too_few_runs_can_never_prove_is_known_beforehand(trials, repeats):
+    """A gain too small to outweigh the deaths that so few runs may have missed is proven just where these are none."""
+    means = [0.3] * trials
+    means[1] = 0.29
+    answer, _ = settle(*study(means, repeats=repeats, sd=1e-5))
+    assert answer.proven == (unseen_deaths(plan(trials, 3, LOSS, CHANCE, repeats), trials) is None)
 
 
 def test_nothing_better_keeps_the_start():
