@@ -13,6 +13,7 @@ import numpy as np
 
 from analysis.candidates import Contest, contest, is_raced
 from analysis.checks.separation import FEWEST, told_apart
+from analysis.procedure import START
 from storage.folder import StudyRecord
 from storage.report_json import ArmAnswer
 
@@ -29,12 +30,14 @@ def arm_answers(study: StudyRecord) -> tuple[ArmAnswer, ...]:
 
 
 def _leaders(found: Contest) -> dict[str, int]:
-    """The best candidate of each arm that has runs under new seeds, the race's winner first."""
+    """The best candidate of each arm that has runs under new seeds, the race's winner first; the start for its own."""
     trained = {run.trial for run in found.known}
     leaders: dict[str, int] = {}
     for trial in found.ranking():
         if trial in trained:
             leaders.setdefault(found.arms[trial], trial)
+    if found.start_arm and START in trained:
+        leaders.setdefault(found.start_arm, START)
     return leaders
 
 

@@ -31,13 +31,17 @@ LOST = 5  # seeds of which a run failed, replaced by others; what fails beyond c
 
 @dataclass(frozen=True)
 class Contest:
-    """What is known of a study's candidates. `seeds` are the training seeds by their numbers in a `Run`."""
+    """What is known of a study's candidates. `seeds` are the training seeds by their numbers in a `Run`.
+
+    `start_arm` is the arm that the start stands for where it takes a candidate's values; its own trials are none.
+    """
 
     procedure: Procedure
     search: Mapping[int, Outcome]
     arms: Mapping[int, str]
     known: Known
     seeds: tuple[int, ...]
+    start_arm: str | None = None
 
     def next(self) -> tuple[Run, ...] | Settled:
         """Return the runs that are needed next, or the answer."""
@@ -79,7 +83,9 @@ def contest(study: StudyRecord) -> Contest:
     """Return what a study's record says of its candidates. Trials that failed or were stopped are none."""
     manifest, metric = study.manifest, study.manifest.metric
     ended = study.trials[study.trials["status"].isin(["finished", "infeasible"])]
-    searched = {int(row["trial"]): _outcome(row, manifest) for _, row in ended.iterrows()}
+    arms = dict(zip(ended["trial"], ended["arm"], strict=True))
+    itself = [trial for trial in arms if _matches_start(study, trial)]
+    searched = {int(row["trial"]): _outcome(row, manifest) for _, row in ended.iterrows() if row["trial"] not in itself}
     values = [outcome.value for outcome in searched.values() if outcome.value is not None]
     guessing = guessed(manifest, metric)
     worst = min(
@@ -89,7 +95,17 @@ def contest(study: StudyRecord) -> Contest:
     rules = tuple(Rule(looks.seeds, looks.error) for looks in asked.decisions)
     procedure = Procedure(RacePlan(asked.race), rules, metric, worst)
     seeds, known = _known(study, procedure)
-    return Contest(procedure, searched, dict(zip(ended["trial"], ended["arm"], strict=True)), known, seeds)
+    return Contest(procedure, searched, arms, known, seeds, next((arms[trial] for trial in itself), None))
+
+
+def _matches_start(study: StudyRecord, trial: int) -> bool:
+    """Whether a trial is what the start becomes where it takes a candidate's values: it would meet itself."""
+    manifest = study.manifest
+    if not manifest.matching or trial == START or trial not in study.search:
+        return False
+    config = study.search[trial].trial.config
+    taken = {path: config.value(path) for path in (*manifest.matching, "epochs", "seed")}
+    return config == manifest.start.override(taken)
 
 
 def _known(study: StudyRecord, procedure: Procedure) -> tuple[tuple[int, ...], Known]:
