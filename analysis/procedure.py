@@ -129,8 +129,13 @@ def _decide(procedure: Procedure, rule: Rule, trial: int, known: Known, earlier:
 
 
 def _settle(ranking: Ranking, decisions: Sequence[tuple[int, Decision]]) -> Settled:
-    """Use what is proven, else that for which the fresh seeds, the same for both, speak most, else the start."""
+    """Use what is proven, else that for which the fresh seeds, the same for both, speak most, else the start.
+
+    One or two seeds say nothing of a difference: then the race's order stands.
+    """
     proven = [trial for trial, decision in decisions if decision.proven]
-    gains = {trial: decision.gain for trial, decision in decisions if decision.gain is not None and decision.better}
-    use = next(iter([*proven, *sorted(gains, key=lambda trial: -gains[trial])]), START)
+    better = [trial for trial, decision in decisions if decision.better]
+    spent = {trial: decision.gain or 0.0 for trial, decision in decisions if decision.stop == "spent"}
+    most = sorted((trial for trial in better if trial in spent), key=lambda trial: -spent[trial])
+    use = next(iter([*proven, *most, *better]), START)
     return Settled(use, bool(proven), ranking, tuple(decisions))

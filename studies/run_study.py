@@ -22,7 +22,6 @@ from storage.study_json import Manifest
 from studies import stop
 from studies.describe import described_grouping, manifest, notes_on_start, resumed, study_of
 from studies.repair import remove_retraining
-from studies.request import note_on_seeds
 from studies.resources import describe
 from studies.session import Session, Where, beginning, check_writable, open_session, say
 from studies.training import Training
@@ -77,8 +76,6 @@ def run_study(study: Study, start_from: str, session: Session) -> Conducted:
             f"({_size(study)}; start: {start_from}; "
             f"{describe(session.resources, session.cluster)}{_encoder(study, session)})"
         )
-        if few := note_on_seeds(study):
-            say(f"note: {few}")
         return _carry_out(study, session, record)
 
 

@@ -15,7 +15,7 @@ from analysis.commands import next_command
 from analysis.summary import write_summary
 from search_spaces.stages import stage_named
 from siamese_search import Config, InputError, Metric, Parameter, Session, Stage, TrialConfig, read_study
-from storage.finding import Finding
+from storage.finding import Finding, Longer
 from trainables.errors import ConfigError
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "fit_a_curve.py"
@@ -75,11 +75,11 @@ def test_what_was_held_out_is_scored_and_shown(study):
 def test_what_comes_next_is_never_a_stage_of_the_verifier(study):
     """Whatever the checks say, the call is one of this task's; and a results folder is summed up without it."""
     calls = set()
-    for warned in ((), ("density",), ("feasibility",), ("training length",)):
-        findings = [Finding(name, "warn", "evidence", "advice") for name in warned]
+    short = Finding("training length", "warn", "evidence", "advice", Longer(2))
+    for findings in ([], [Finding("density", "warn", "")], [Finding("feasibility", "warn", "")], [short]):
         calls.add(next_command(study, findings, adopted=True).split("(")[0])
     assert calls == {"read_study", "session.resume", "session.run"}
-    assert "stage" in next_command(study, [Finding("training length", "warn", "", "")], adopted=True)
+    assert "stage" in next_command(study, [short], adopted=True)
     with pytest.raises(InputError, match="no finished study"):
         write_summary(study.path.parent.parent)
 

@@ -65,7 +65,7 @@ def test_minutes_that_nothing_fits_in_plan_the_least():
     assert (planned.trials, planned.repeats) == (3, 4)
 
 
-@pytest.mark.parametrize(("stage", "runs"), [("baseline", 3 + 3), ("final", 1 + 26)])
+@pytest.mark.parametrize(("stage", "runs"), [("baseline", 3 + 3), ("final", 1 + 2 * 40 + 5 + 1)])
 def test_a_stage_without_a_race_takes_what_its_runs_take(stage, runs):
     """Where nothing is searched, the estimate has one value: trials and runs under new seeds, a run each."""
     made = stage_named(stage)
