@@ -187,7 +187,7 @@ class _Pictures:
             closer = np.abs(sketch[new] - sketch[picture]).sum(1) <= allowed * self.fine.shape[1] * 1.0001
             new, allowed = new[closer], allowed[closer]
         one = self.images[self.distinct[picture]]
-        same = [_same_picture(one, self.images[self.distinct[at]], most) for at, most in zip(new, allowed, strict=True)]
+        same = [same_picture(one, self.images[self.distinct[at]], most) for at, most in zip(new, allowed, strict=True)]
         return np.asarray(new[np.array(same, dtype=bool)])
 
 
@@ -212,7 +212,8 @@ def _orbits(images: Sequence[NDArray[np.generic]], blocks: int) -> list[NDArray[
     return [grid[:, orbit == value] for value in np.unique(orbit)]
 
 
-def _same_picture(a: NDArray[np.generic], b: NDArray[np.generic], allowed: float) -> bool:
+def same_picture(a: NDArray[np.generic], b: NDArray[np.generic], allowed: float) -> bool:
+    """Return whether two pictures (S, S, 3) differ by `allowed` in the mean at most, one of them turned or flipped."""
     first = a.astype(np.float32)
     return any(np.abs(first - turned).mean() <= allowed for turned in _turns(b.astype(np.float32)))
 

@@ -111,9 +111,9 @@ def test_candidates_grow_with_the_pictures_not_with_their_square(monkeypatch, se
     else:
         images = np.concatenate([128 + rng.normal(0, 4, (1499, 5, 5, 3)).repeat(15, 1).repeat(15, 2), scene])
     compared = []
-    same = splits._same_picture
+    same = splits.same_picture
     monkeypatch.setattr("scipy.spatial.cKDTree", Counted)
-    monkeypatch.setattr(splits, "_same_picture", lambda *args: compared.append(1) or same(*args))
+    monkeypatch.setattr(splits, "same_picture", lambda *args: compared.append(1) or same(*args))
     Counted.given = 0
     groups = near_duplicates(images.clip(0, 255).astype(np.uint8))
     assert len(set(groups.tolist())) == (1 if set_ == "a fixed camera" else 1500)
