@@ -191,7 +191,7 @@ def plan(study: Study, start: Start) -> str:
         f"budget: {_budget(study)}",
         "arms: " + ", ".join(f"{arm.name} ({count} trials)" for arm, count in zip(arms, share, strict=True)),
     ]
-    lines += [f"note: {note}"] if (note := note_on_seeds(study)) else []
+    lines += [f"note: {note}"] if (note := note_on_budget(study)) else []
     lines += [f"{option}: {file.typed}, SHA-256 {file.digest}" for option, file in study.own_files.items()]
     for parameter in study.stage.parameters:
         lines.append(f"  {parameter.role:10s} {parameter.path:24s} {parameter.domain or ''!s:32s} {parameter.because}")
@@ -218,7 +218,7 @@ def _budget(study: Study) -> str:
     )
 
 
-def note_on_seeds(study: Study) -> str | None:
+def note_on_budget(study: Study) -> str | None:
     """Return what a user must know of a budget of so few runs that hardly any gain is proven; None of others."""
     budget = study.budget
     if study.smoke or budget.minutes or not study.stage.varied or budget.trials < 2:

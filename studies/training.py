@@ -20,7 +20,7 @@ from storage.study_json import Pace
 from studies.phase import Phase
 from studies.progress import Progress
 from studies.repair import remove_retraining, repair_retraining, repair_search
-from studies.request import note_on_seeds
+from studies.request import note_on_budget
 from studies.session import Session, say
 from studies.suggest import Suggester
 from studies.tuner import TrialRun, run_trials
@@ -83,7 +83,7 @@ class Training:
 
         if self._study.stage.varied:
             record = self._record = with_manifest(record, replace(record.manifest, plan=planned(record.manifest)))
-            if few := note_on_seeds(self._study):
+            if few := note_on_budget(self._study):
                 say(f"note: {few}")
         self._retraining = self._open_retraining()
         asked = Repeats(self._study, record)

@@ -225,7 +225,7 @@ def test_all_plans_every_stage(tmp_path, monkeypatch, capsys):
     planned = capsys.readouterr().out
     places = [planned.index(f"stage {name}:") for name in ("baseline", "loss", "lr", "regularisation", "init", "final")]
     assert places == sorted(places)
-    assert "contrastive (6 trials), koch (6 trials), bce, distance (6 trials)" in planned
+    assert "contrastive (6 trials), koch (6 trials), bce on distance (6 trials)" in planned
     assert "time: cannot be estimated (anything: no such file or folder" in planned
     assert not list(tmp_path.iterdir())
 

@@ -73,8 +73,8 @@ LOSS = Stage(
         "bce": {"loss.kind": "bce", **_L1},
         "contrastive": {"loss.kind": "contrastive", **_L1},
         "koch": {**_KOCH, **_L1},
-        "bce, distance": {"loss.kind": "bce", **_DISTANCE},
-        "contrastive, distance": {"loss.kind": "contrastive", "loss.margin": 1.0, **_DISTANCE},
+        "bce on distance": {"loss.kind": "bce", **_DISTANCE},
+        "contrastive on distance": {"loss.kind": "contrastive", "loss.margin": 1.0, **_DISTANCE},
     },
     length=Fixed(),
 )

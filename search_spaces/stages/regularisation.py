@@ -89,7 +89,7 @@ REGULARISATION = Stage(
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=42, epochs=20),
-    # batch normalisation takes torch's path, six times the time, so that the chain would not end within half an hour
+    # batch normalisation takes torch's path, seven times the time, so that the chain would not end within half an hour
     demo=Demo(trials=15, epochs=10, repeats=16, without=("batch normalisation",)),
     compared={
         "none": {**_PLAIN, **_NO_AUGMENTATION, **_NO_DROPOUT},
