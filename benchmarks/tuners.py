@@ -29,7 +29,7 @@ from trainables.config import TrialConfig
 from trainables.data import PreparedData, TrialData, prepare
 from trainables.encoder_path import encoder_path
 from trainables.errors import Diverged
-from trainables.images.synthetic import simulate
+from trainables.images.synthetic import embedded
 from trainables.result import Metric
 from trainables.training import DeviceData, train
 
@@ -41,7 +41,7 @@ Values = Mapping[str, Any]
 @functools.cache
 def chips() -> PreparedData:
     """Return the embedded chips, split and paired; made once a process."""
-    return prepare(simulate(), "grouped")
+    return prepare(embedded(), "grouped")
 
 
 @functools.cache

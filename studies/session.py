@@ -26,7 +26,7 @@ from trainables.images.arrays import Arrays
 from trainables.images.fetch import KAGGLE, fetch
 from trainables.images.files import user_path
 from trainables.images.readers import Reading, read_chips
-from trainables.images.synthetic import SIZE, simulate
+from trainables.images.synthetic import SIZE, embedded
 from trainables.task import Task, TaskData
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def read_source(source: Source, results: Path | None = None, given: Arrays | Non
 
 def _chips(source: Source, results: Path | None) -> ChipSet:
     if source.path == SYNTHETIC:
-        return simulate()
+        return embedded()
     if source.path == IN_MEMORY:
         raise InputError("the study's images were in memory: go on with it in Python, by Session(images).resume(...)")
     path = fetch(source.path) if source.path.startswith(KAGGLE) else user_path(source.path)

@@ -30,6 +30,7 @@ class ChipSet:
     """Labelled chips as read: `images` (N, S, S, 3) uint8 or float32, `labels` (N,) index into `classes`.
 
     `groups` (N,) numbers what belongs together by the user's own word (a patient, a scene), None where nothing says so.
+    `test_only` (N,) marks chips that stand in the test split beside those drawn for it, with all of their groups.
     `names` are the files, or nothing; `lacking` says of each class without a readable image why; `skipped` are images
     that were left out; `scale` is that of the numbers, None where they do not say.
     """
@@ -41,6 +42,7 @@ class ChipSet:
     notes: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
     group_by: str = "none"
+    test_only: NDArray[np.bool_] | None = None
     names: tuple[str, ...] = ()
     lacking: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class ChipSet:
             classes=classes,
             notes=notes,
             groups=None if self.groups is None else self.groups[kept],
+            test_only=None if self.test_only is None else self.test_only[kept],
             names=tuple(name for name, keep in zip(self.names, kept, strict=False) if keep),
             lacking={},
         )
@@ -185,16 +188,26 @@ def prepare(chips: ChipSet, split: str, seed: int = 0, drop_small_classes: bool 
     if split == "classes":
         together = joined(chips.labels, seen if chips.groups is None else groups)
         _check_whole_classes(chips, groups, together)
-        parts = split_chips(np.zeros_like(together), together, split, rng, MIN_CLASSES_PER_PART)
+        strata, units, least = np.zeros_like(together), together, MIN_CLASSES_PER_PART
     elif chips.groups is None:
-        parts = split_chips(chips.labels, groups, split, rng)
+        strata, units, least = chips.labels, groups, 0
     else:
         strata = rarest_labels(chips.labels, groups) if split == "grouped" else chips.labels
-        parts = split_chips(strata, groups, split, rng, MIN_GROUPS_PER_PART)
+        units, least = groups, MIN_GROUPS_PER_PART
+    aside = _aside(chips, units, split)
+    drawn = np.flatnonzero(~aside)
+    parts = split_chips(strata[drawn], units[drawn], split, rng, least).within(drawn, np.flatnonzero(aside))
     data = PreparedData(chips, parts, groups, seed)
     if split != "classes":
         _check_parts(data)
     return replace(data, notes=(*chips.notes, *_notes(data)), warnings=_conflicts(chips, pictures))
+
+
+def _aside(chips: ChipSet, units: NDArray[np.int64], split: str) -> NDArray[np.bool_]:
+    """Return which chips (N,) are kept for the test: those of `test_only`, and what `units` (N,) join to them."""
+    if chips.test_only is None:
+        return np.zeros(len(chips), dtype=bool)
+    return chips.test_only if split == "random" else np.isin(units, units[chips.test_only])
 
 
 def _checked_classes(chips: ChipSet, split: str, drop_small: bool) -> ChipSet:

@@ -42,6 +42,11 @@ class Split:
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: np.unique(labels[indices]) for name, indices in parts.items()}
 
+    def within(self, chips: NDArray[np.int64], test_only: NDArray[np.int64]) -> Split:
+        """Return the split of `chips`, indices into a larger set, of which the chips `test_only` are tested too."""
+        test = np.sort(np.concatenate([chips[self.test], test_only]))
+        return Split(self.kind, chips[self.train], chips[self.validation], test)
+
 
 def split_chips(
     labels: NDArray[np.int64], groups: NDArray[np.int64], kind: str, rng: np.random.Generator, least: int = 0

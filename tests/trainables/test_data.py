@@ -220,6 +220,23 @@ def test_groups_never_cross_the_split_nor_meet_in_a_pair():
     assert "small set: 120 chips in 24 groups leave" in said
 
 
+@pytest.mark.parametrize("split", ["grouped", "random"])
+def test_chips_kept_for_the_test_stand_there_and_move_no_other(chips, split):
+    """They and their flipped copies are tested beside those drawn; training and validation are as without them."""
+    without = prepare(chips, split)
+    kept = simulate(6, seed=9)
+    images = np.concatenate([kept.images, chips.images, kept.images[:, :, ::-1]])
+    labels = np.concatenate([kept.labels, chips.labels, kept.labels])
+    marked = np.arange(len(images)) < 6
+    if split == "random":
+        marked[-6:] = True
+    more = prepare(dataclasses.replace(chips, images=images, labels=labels, test_only=marked), split)
+    ends = np.concatenate([np.arange(6), len(chips) + 6 + np.arange(6)])
+    assert np.array_equal(more.split.test, np.sort(np.concatenate([without.split.test + 6, ends])))
+    assert np.array_equal(more.split.train, without.split.train + 6)
+    assert np.array_equal(more.for_trials().validation.pairs.first, without.for_trials().validation.pairs.first)
+
+
 def test_a_random_split_says_that_groups_are_torn_apart():
     """--split random treats chips one by one; the note says that groups are not kept together."""
     data = prepare(patients(12, 5), "random")

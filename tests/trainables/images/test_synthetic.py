@@ -6,7 +6,7 @@ import numpy as np
 
 from trainables.data import prepare
 from trainables.images.readers import read_chips
-from trainables.images.synthetic import simulate
+from trainables.images.synthetic import COUNT, TEST_ONLY, embedded, simulate
 from trainables.splits import near_duplicates
 
 
@@ -53,11 +53,15 @@ def test_speckle_and_contrast_resemble_real_chips(shared_data):
 
 
 def test_the_default_set_prepares():
-    """The embedded default has nothing to warn of, and is split and paired as it always was: its studies can go on."""
-    data = prepare(simulate(), "grouped", 0)
+    """The embedded default has nothing to warn of, and trains and validates on what it always did; 560 chips test."""
+    chips = embedded()
+    data = prepare(chips, "grouped", 0)
     assert data.notes == data.warnings == ()
+    assert data.split.sizes() == {"train": 512, "validation": 128, "test": 160 + TEST_ONLY}
+    assert set(range(COUNT, COUNT + TEST_ONLY)) <= set(data.split.test.tolist())
+    assert np.array_equal(chips.images[:12], simulate(12).images)
     trained = data.for_trials()
-    numbers = [data.split.train, data.split.validation, data.groups]
+    numbers = [data.split.train, data.split.validation, data.groups[:COUNT]]
     numbers += [side for part in (trained.train, trained.validation) for side in (part.pairs.first, part.pairs.second)]
     digest = hashlib.sha256(b"".join(array.astype("<i8").tobytes() for array in numbers)).hexdigest()
     assert digest == "62ded9cbe47baa94ba1f6a8c4fc79e1743ca22233d9e7d4cba1d9f032f6d5e24"
