@@ -2,8 +2,8 @@
 
 At the end of a study its answer follows.
 
-A phase that has ended leaves its bar standing above the next one's. On anything but a terminal or a notebook nothing is
-drawn, so that log files stay readable.
+A phase that has ended leaves its bar standing above the next one's. On anything but a terminal or a notebook it is a
+plain line each minute, so that log files stay readable.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from rich.text import Text
 from trainables.result import EpochMetrics, History, Metric, Trial, TrialResult
 
 REDRAWS = 4  # a second
+LINES_APART = 60.0  # seconds between two lines of a log file
 
 
 class Progress:
@@ -43,7 +44,9 @@ class Progress:
         """
         before = before or {}
         self._title, self._count, self._metric = title, len(lengths), metric
-        self._live = _live(stream or sys.stderr, self)
+        self._stream = stream or sys.stderr
+        self._live = _live(self._stream, self)
+        self._last_line = time.monotonic()
         self._running: set[int] = set()
         self._done = sum(history.result is not None for history in before.values())
         behind = sum(lengths[number] if h.result else len(h.epochs) for number, h in before.items())
@@ -77,6 +80,7 @@ class Progress:
         if self._first_epoch is None:
             self._first_epoch = time.monotonic() - metrics.seconds
         self._epochs_done += 1
+        self._log()
 
     def ended(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
         """Count a trial's end, and note the best."""
@@ -84,6 +88,17 @@ class Progress:
         self._done += 1
         self._epochs_to_do -= result.trial.config.epochs - result.epochs
         self._compare(result)
+        self._log()
+
+    def _log(self) -> None:
+        """Write how far it is as a line, where nothing is drawn and the last line is old enough."""
+        if self._live or time.monotonic() - self._last_line < LINES_APART:
+            return
+        self._last_line = time.monotonic()
+        said = "; ".join(filter(None, (self.counts(), self.time_left(), self.best())))
+        with contextlib.suppress(OSError):  # a pipe that was closed
+            self._stream.write(f"{self._title}: {said}\n")
+            self._stream.flush()
 
     def _compare(self, result: TrialResult | None) -> None:
         """Keep the result if it is the best so far."""

@@ -1,8 +1,9 @@
-"""Guards what a terminal shows while trials run, and that nothing but a terminal is drawn on."""
+"""Guards what a terminal shows while trials run, and that a log file is not drawn on but told."""
 
 import io
 import re
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -113,12 +114,21 @@ def test_a_terminal_that_is_closed_stops_nothing():
     assert progress.counts() == "0 done, 1 running, 4 left"
 
 
-def test_anything_but_a_terminal_stays_quiet(monkeypatch):
-    """A log file gets nothing, whatever asks for colours."""
+def test_a_log_file_gets_a_plain_line_a_minute(monkeypatch):
+    """A study of seconds leaves a log file empty; over ten minutes of epochs it gets ten lines, whatever asks for colours."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     stream = io.StringIO()
-    run(stream)
+    progress = run(stream)
     assert stream.getvalue() == ""
+    begun = time.monotonic()
+    for seconds in range(10, 610, 10):
+        monkeypatch.setattr("studies.progress.time.monotonic", lambda at=begun + seconds: at)
+        progress.epoch(Trial(2, "cosine", {}, TWO), EPOCH)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 10
+    assert all(line.startswith("search: 2 done, 1 running, 2 left; ") for line in lines)
+    assert lines[0].endswith("best is 0: val_loss 0.4000, accuracy 90.0% (lr 0.01)")
+    assert "\x1b" not in stream.getvalue()
 
 
 def test_a_run_that_goes_on_counts_what_was_done():
