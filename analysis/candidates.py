@@ -7,7 +7,7 @@ In the record of these runs an arm is the trial whose config was trained ("trial
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.decision import Rule
-from analysis.procedure import ERRORS, START, Procedure, Settled, next_runs, plan
+from analysis.procedure import ERRORS, START, Procedure, Settled, counted, next_runs, plan
 from analysis.race import Known, Outcome, RacePlan, Ranking, Run, entrants, next_in_race
 from analysis.selection import ranked
 from search_spaces.stage import COMPARED, SELECTED
@@ -34,6 +34,7 @@ class Contest:
     """What is known of a study's candidates. `seeds` are the training seeds by their numbers in a `Run`.
 
     `start_arm` is the arm that the start stands for where it takes a candidate's values; its own trials are none.
+    Once it is settled, `known` are the runs that the answer rests on.
     """
 
     procedure: Procedure
@@ -43,9 +44,9 @@ class Contest:
     seeds: tuple[int, ...]
     start_arm: str | None = None
 
-    def next(self) -> tuple[Run, ...] | Settled:
-        """Return the runs that are needed next, or the answer."""
-        answer = next_runs(self.procedure, self.search, self.arms, self.known)
+    def next(self, at_once: int = 1) -> tuple[Run, ...] | Settled:
+        """Return the runs that are needed next, as many as fill what is trained `at_once`, or the answer."""
+        answer = next_runs(self.procedure, self.search, self.arms, self.known, at_once)
         if isinstance(answer, Settled) and not answer.decisions:  # no candidate is left: the start is measured alone
             first = self.procedure.race.seeds
             most = max((rule.most for rule in self.procedure.decisions), default=0)
@@ -94,7 +95,12 @@ def contest(study: StudyRecord) -> Contest:
     asked = planned(manifest)
     rules = tuple(Rule(looks.seeds, looks.error) for looks in asked.decisions)
     procedure = Procedure(RacePlan(asked.race), rules, metric, worst)
-    seeds, known = _known(study, procedure)
+    seeds = _seeds(study, procedure)
+    trained = zip(_runs(study.repeats, seeds), study.repeats.iterrows(), strict=True)
+    known: Known = {run: _outcome(row, manifest) for run, (_, row) in trained if run is not None}
+    answer = next_runs(procedure, searched, arms, known)
+    if isinstance(answer, Settled):
+        known = counted(procedure, answer, known)
     return Contest(procedure, searched, arms, known, seeds, next((arms[trial] for trial in itself), None))
 
 
@@ -108,20 +114,23 @@ def _matches_start(study: StudyRecord, trial: int) -> bool:
     return config == manifest.start.override(taken)
 
 
-def _known(study: StudyRecord, procedure: Procedure) -> tuple[tuple[int, ...], Known]:
-    """The training seeds by number, those of failed runs passed over, and how the runs under them ended."""
+def _seeds(study: StudyRecord, procedure: Procedure) -> tuple[int, ...]:
+    """Return the training seeds by number, those of failed runs passed over."""
     manifest, runs = study.manifest, study.repeats
     lost = list(dict.fromkeys(int(seed) for seed in runs.loc[runs["status"] == "failed", "seed"]))[:LOST]
     count = procedure.race.seeds + max((rule.most for rule in procedure.decisions), default=0) + UNTESTED
     asked = (repeat_seed(manifest.seed, manifest.stage, manifest.start, place) for place in range(count + LOST))
-    seeds = tuple(seed for seed in asked if seed not in lost)
+    return tuple(seed for seed in asked if seed not in lost)
+
+
+def _runs(repeats: pd.DataFrame, seeds: Sequence[int]) -> list[Run | None]:
+    """Return for each row of runs under new seeds which `Run` it is; None for one under a seed that was passed over."""
     number = {seed: place for place, seed in enumerate(seeds)}
-    known = {}
-    for _, row in runs.iterrows():
-        trial = START if row["arm"] == COMPARED else int(str(row["arm"]).removeprefix("trial "))
-        if int(row["seed"]) in number:
-            known[Run(trial, number[int(row["seed"])])] = _outcome(row, manifest)
-    return seeds, known
+    trials = [START if arm == COMPARED else int(str(arm).removeprefix("trial ")) for arm in repeats["arm"]]
+    return [
+        Run(trial, number[int(seed)]) if int(seed) in number else None
+        for trial, seed in zip(trials, repeats["seed"], strict=True)
+    ]
 
 
 def _outcome(row: pd.Series[Any], manifest: Manifest) -> Outcome:
@@ -186,7 +195,8 @@ def by_role(study: StudyRecord) -> StudyRecord:
     """Return the study with its runs under fresh seeds called by role: those of the config to use are `selected`.
 
     Where that is the start, its runs are, and no `baseline` is left. Other candidates, and the race's runs, keep the
-    names of their trials. Without an answer yet there are no roles, and no runs.
+    names of their trials. Runs ahead of a look that was not needed are left out. Without an answer yet there are no
+    roles, and no runs.
     """
     if not is_raced(study):
         return study
@@ -194,7 +204,7 @@ def by_role(study: StudyRecord) -> StudyRecord:
     if answer is None:
         return replace(study, repeats=study.repeats.head(0), repeat_epochs=study.repeat_epochs.head(0))
     found = contest(study)
-    fresh = study.repeats["seed"].isin(found.seeds[found.procedure.race.seeds :])
+    runs = study.repeats[[run is None or run in found.known for run in _runs(study.repeats, found.seeds)]]
+    fresh = runs["seed"].isin(found.seeds[found.procedure.race.seeds :])
     own = arm_of(Run(answer.use, 0))
-    role = np.where((study.repeats["arm"] == own) & fresh, SELECTED, study.repeats["arm"])
-    return replace(study, repeats=study.repeats.assign(arm=role))
+    return replace(study, repeats=runs.assign(arm=np.where((runs["arm"] == own) & fresh, SELECTED, runs["arm"])))

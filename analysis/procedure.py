@@ -8,6 +8,7 @@ runner-up meet the start under the same seeds, so the start's runs serve both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,16 +59,15 @@ def rounds(procedure: Procedure, seeds: int | None = None) -> list[int]:
     """Return how many runs follow the search, round by round: those of one round may be trained at once.
 
     The decision is counted up to `seeds` fresh seeds of the winner (None: all that it may take, and then the
-    runner-up's too, for whom the start's runs are there already).
+    runner-up's too, for whom the start's runs are there already). It is one round, since it waits for no look.
     """
     race = list(procedure.race.left)
     if not race or not procedure.decisions:
         return race
     looks = procedure.decisions[0].looks
-    taken = [look for look in looks if seeds is None or look <= seeds] or [looks[0]]
-    steps = [look - before for before, look in zip([0, *taken], taken, strict=False)]
-    runner_up = steps if seeds is None and len(procedure.decisions) > 1 else []
-    return [*race, *(2 * step for step in steps), *runner_up]
+    last = max((look for look in looks if seeds is None or look <= seeds), default=looks[0])
+    runner_up = [last] if seeds is None and len(procedure.decisions) > 1 else []
+    return [*race, 2 * last, *runner_up]
 
 
 def unseen_deaths(procedure: Procedure, trials: int) -> float | None:
@@ -83,11 +83,13 @@ def unseen_deaths(procedure: Procedure, trials: int) -> float | None:
 
 
 def next_runs(
-    procedure: Procedure, search: Mapping[int, Outcome], arms: Mapping[int, str], known: Known
+    procedure: Procedure, search: Mapping[int, Outcome], arms: Mapping[int, str], known: Known, at_once: int = 1
 ) -> tuple[Run, ...] | Settled:
     """Return the runs that are needed next and not known yet, which may be trained at once; or the answer.
 
     `search` has the outcome of every trial, `arms` its arm, `known` the runs under new seeds as far as they have ended.
+    Of `at_once` runs that are trained together, those that the decision's next look leaves idle are given to seeds
+    beyond it. They change no answer: it is taken at the first look that decides.
     """
     race, metric, chance = procedure.race, procedure.metric, procedure.chance
     candidates = entrants(search, arms, START, race.entrants, metric, chance)
@@ -96,7 +98,7 @@ def next_runs(
         return ranking
     decisions: list[tuple[int, Decision]] = []
     for trial, rule in zip(ranking.order, procedure.decisions, strict=False):
-        decision = _decide(procedure, rule, trial, known, _earlier(race, trial, search, known))
+        decision = _decide(procedure, rule, trial, known, _earlier(race, trial, search, known), at_once)
         if not isinstance(decision, Decision):
             return decision
         decisions.append((trial, decision))
@@ -113,7 +115,9 @@ def _earlier(race: RacePlan, trial: int, search: Mapping[int, Outcome], known: K
     return Earlier(own, Tally(everything.died - own.died, everything.runs - own.runs))
 
 
-def _decide(procedure: Procedure, rule: Rule, trial: int, known: Known, earlier: Earlier) -> tuple[Run, ...] | Decision:
+def _decide(
+    procedure: Procedure, rule: Rule, trial: int, known: Known, earlier: Earlier, at_once: int
+) -> tuple[Run, ...] | Decision:
     first = procedure.race.seeds
     pairs: list[tuple[Outcome, Outcome]] = []
     for seed in range(first, first + rule.most):
@@ -124,8 +128,18 @@ def _decide(procedure: Procedure, rule: Rule, trial: int, known: Known, earlier:
     decision = decide(rule, pairs, procedure.metric, procedure.chance, earlier)
     if isinstance(decision, Decision):
         return decision
-    needed = (Run(side, first + seed) for seed in range(decision) for side in (trial, START))
-    return tuple(run for run in needed if run not in known)
+    whole = (Run(side, first + seed) for seed in range(rule.most) for side in (trial, START))
+    lacking = [run for run in whole if run not in known]
+    needed = sum(run.seed < first + decision for run in lacking)
+    return tuple(lacking[: at_once * math.ceil(needed / at_once)])
+
+
+def counted(procedure: Procedure, answer: Settled, known: Known) -> Known:
+    """Return the runs that the answer rests on: those trained ahead of a look that was not needed are left out."""
+    first = procedure.race.seeds
+    seeds: dict[int, float] = {trial: decision.seeds for trial, decision in answer.decisions}
+    seeds[START] = max(seeds.values(), default=math.inf)
+    return {run: known[run] for run in known if run.seed < first + seeds.get(run.trial, math.inf)}
 
 
 def _settle(ranking: Ranking, decisions: Sequence[tuple[int, Decision]]) -> Settled:

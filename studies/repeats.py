@@ -21,11 +21,12 @@ class Repeats:
     """Says which runs come next, from the record of a searched study alone, as long as there are any.
 
     A stage that varies nothing has no candidates: its config and its rivals are each trained under the same number of
-    seeds.
+    seeds. `at_once` runs are trained together.
     """
 
     study: Study
     searched: StudyRecord
+    at_once: int = 1
 
     def missing(self, record: Record) -> list[Trial]:
         """Return the runs that are needed now, those that were begun among them; none once all is settled."""
@@ -33,7 +34,7 @@ class Repeats:
             runs = self.study.repeats(self.study.finalists(self.study.incumbent().config))
             return [run for run in runs if run.number in record.missing(len(runs))]
         found = contest(self.searched.with_runs(record.histories))
-        asked = found.next()
+        asked = found.next(self.at_once)
         if isinstance(asked, Settled):
             return []
         begun = {(history.trial.arm, history.trial.config.seed): number for number, history in record.open.items()}

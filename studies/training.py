@@ -86,7 +86,7 @@ class Training:
             if few := note_on_budget(self._study):
                 say(f"note: {few}")
         self._retraining = self._open_retraining()
-        asked = Repeats(self._study, record)
+        asked = Repeats(self._study, record, self._session.resources.max_concurrent or 1)
         yield from self._retraining_phases(asked, self._retraining)
         finalists = asked.finalists(self._retraining.histories)
         self._record = with_manifest(self._record, replace(self._record.manifest, finalists=finalists))

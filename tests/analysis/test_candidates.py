@@ -18,12 +18,12 @@ from trainables.result import Metric
 COLUMNS = ["trial", "arm", "status", "seed", "val_loss", "val_accuracy", "val_jaccard"]
 
 
-def carried_out(made, world, most=400):
-    """The study with every run that it asks for, `world` of (trial, seed) being a status and a loss; and how many."""
+def carried_out(made, world, most=400, at_once=1):
+    """The study with every run that it asks for, `world` of (trial, seed) being a status and a loss."""
     rows = [list(row) for row in made.repeats.reindex(columns=COLUMNS).itertuples(index=False)]
     while len(rows) < most:
         found = contest(replace(made, repeats=pd.DataFrame(rows, columns=COLUMNS)))
-        asked = found.next()
+        asked = found.next(at_once)
         if isinstance(asked, Settled):
             break
         for run in asked:
@@ -116,6 +116,24 @@ def test_a_record_that_was_cut_short_asks_for_what_it_lacks(kept):
     again = carried_out(replace(whole, repeats=whole.repeats.head(kept)), remembered)
     assert settled(again) == settled(whole)
     assert len(again.repeats) == len(whole.repeats)
+
+
+def test_runs_ahead_of_a_look_that_was_not_needed_are_in_no_answer():
+    """Of sixteen runs at once some are too many: the study says what it says of one at a time, of as many seeds."""
+    losses = {}
+    draw = world(better=[3], gain=0.04, spread=0.03)
+
+    def remembered(trial, seed):
+        return losses.setdefault((trial, seed), draw(trial, seed))
+
+    one, many = (carried_out(lucky(26), remembered, at_once=at_once) for at_once in (1, 16))
+    assert len(many.repeats) > len(one.repeats)
+    assert settled(many) == settled(one)
+    assert contest(many).known == contest(one).known
+    assert adoption(many, []) == adoption(one, [])
+    roles = [by_role(made).repeats[["arm", "seed", "val_loss"]] for made in (one, many)]
+    assert set(roles[0].itertuples(index=False)) == set(roles[1].itertuples(index=False))
+    assert verdict(many, adoption(many, []), 3, []) == verdict(one, adoption(one, []), 3, [])
 
 
 def test_a_lost_run_says_nothing_of_a_config():

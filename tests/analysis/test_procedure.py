@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.procedure import START, Settled, next_runs, plan, unseen_deaths
+from analysis.procedure import START, Settled, counted, next_runs, plan, unseen_deaths
 from analysis.race import Outcome
 from trainables.result import Metric
 
@@ -29,12 +29,12 @@ def study(means, arms=3, repeats=20, seed=0, sd=0.05, death=None):
     return procedure, search, {trial: str(trial % arms) for trial in search}, lambda run: train(run.trial, 1 + run.seed)
 
 
-def settle(procedure, search, arms, train, known=None, at_once=None):
+def settle(procedure, search, arms, train, known=None, ended_at_once=None, trained_at_once=1):
     """Carry a study out; return the answer and the runs that it asked for."""
     known, asked = dict(known or {}), []
-    while not isinstance(wanted := next_runs(procedure, search, arms, known), Settled):
+    while not isinstance(wanted := next_runs(procedure, search, arms, known, trained_at_once), Settled):
         assert wanted and len(set(wanted)) == len(wanted) and not set(wanted) & set(known)
-        for run in wanted[:at_once]:
+        for run in wanted[:ended_at_once]:
             known[run] = train(run)
             asked.append(run)
     return wanted, asked
@@ -139,6 +139,27 @@ def test_an_interrupted_study_asks_for_exactly_what_is_missing(seed, count, repe
     again, missing = settle(*case, {run: case[3](run) for run in kept}, at_once)
     assert again == whole
     assert sorted(missing) == sorted(set(asked) - kept)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 9), st.integers(1, 12), st.integers(2, 30))
+def test_runs_that_fill_idle_cpus_change_no_answer(seed, count, repeats, trained_at_once):
+    """However many are trained at once, the answer and the runs that it rests on are those of one after the other.
+
+    A decision leaves none idle but at its last seed, and has fewer runs too many than are trained at once.
+    """
+    rng = np.random.default_rng(seed)
+    case = study(rng.uniform(0.2, 0.5, count), 3, repeats, seed, death=rng.uniform(0, 0.4, count))
+    whole, one_by_one = settle(*case)
+    again, asked = settle(*case, trained_at_once=trained_at_once)
+    procedure = case[0]
+    assert again == whole
+    assert set(counted(procedure, again, {run: case[3](run) for run in asked})) == set(one_by_one)
+    ahead = len(asked) - len(one_by_one)
+    assert 0 <= ahead < trained_at_once * max(len(whole.decisions), 1)
+    deciding = len(asked) - procedure.race.runs
+    last = procedure.race.seeds + repeats - 1
+    assert deciding % trained_at_once == 0 or any(run.seed == last for run in asked)
 
 
 @pytest.mark.slow
