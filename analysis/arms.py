@@ -1,8 +1,9 @@
-"""The stage's question answered by new seeds: each arm by its candidate's runs, beside those of the leading arm's.
+"""The stage's question answered by new seeds: each arm by the runs of what stands for it, beside the leading arm's.
 
-Single trials answer nothing: the best of more trials, or of luckier ones, wins. So an arm stands for its best candidate
-of the race, and two arms are compared under the seeds that both were trained with (playbook: isolation plot). The race
-drops candidates early, so an arm that is far behind has few seeds, and is then not told apart, whatever the gap.
+Single trials answer nothing: the best of more trials, or of luckier ones, wins. So for an arm stands its best candidate
+of the race, or the start, where this is of the arm and better under new seeds. Two arms are compared under the seeds
+that both were trained with (playbook: isolation plot). The race drops candidates early, so an arm that is far behind
+has few seeds, and is then not told apart, whatever the gap.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from analysis.candidates import Contest, contest, is_raced
 from analysis.checks.separation import FEWEST, told_apart
-from analysis.procedure import START
+from analysis.procedure import START, Settled
 from storage.folder import StudyRecord
 from storage.report_json import ArmAnswer
 
@@ -23,22 +24,37 @@ def arm_answers(study: StudyRecord) -> tuple[ArmAnswer, ...]:
     if not is_raced(study) or study.finished.empty or len(study.manifest.arms) < 2:
         return ()
     found = contest(study)
-    leaders = _leaders(found)
+    leaders = _leaders(found, found.start_arm or study.manifest.arms[0])
     answers = [_answer(study, found, arm, leaders) for arm in leaders]
     rest = [arm for arm in study.manifest.arms if arm not in leaders]
     return (*answers, *(ArmAnswer(arm, sum(own == arm for own in found.arms.values())) for arm in rest))
 
 
-def _leaders(found: Contest) -> dict[str, int]:
-    """The best candidate of each arm that has runs under new seeds, the race's winner first; the start for its own."""
-    trained = {run.trial for run in found.known}
+def _leaders(found: Contest, own: str) -> dict[str, int]:
+    """What stands for each arm that has runs under new seeds; the arm of what is used first, else of the race's winner.
+
+    `own` is the start's arm.
+    """
+    trained, answer = {run.trial for run in found.known}, found.next()
+    arms = {**found.arms, START: own}
+    used = [answer.use] if isinstance(answer, Settled) else []
     leaders: dict[str, int] = {}
-    for trial in found.ranking():
+    for trial in (*used, *found.ranking()):
         if trial in trained:
-            leaders.setdefault(found.arms[trial], trial)
-    if found.start_arm and START in trained:
-        leaders.setdefault(found.start_arm, START)
+            leaders.setdefault(arms[trial], trial)
+    if START in trained and _better(found, START, leaders.get(own)):
+        leaders[own] = START
     return leaders
+
+
+def _better(found: Contest, one: int, other: int | None) -> bool:
+    """Whether the mean of one under new seeds is better than the other's: under their common ones, if there are any."""
+    if other is None:
+        return True
+    ours, theirs = _by_seed(found, one), _by_seed(found, other)
+    common = set(ours) & set(theirs)
+    means = [fmean(value for seed, value in own.items() if seed in common or not common) for own in (ours, theirs)]
+    return found.procedure.metric.gain(means[0], means[1]) > 0
 
 
 def _answer(study: StudyRecord, found: Contest, arm: str, leaders: dict[str, int]) -> ArmAnswer:

@@ -4,7 +4,8 @@ import pytest
 from scipy.stats import binom
 
 from analysis.arms import arm_answers
-from analysis.candidates import contest
+from analysis.candidates import contest, settled
+from analysis.procedure import START
 from tests.analysis.test_candidates import carried_out, lucky, world
 from tests.build import ARMS, saying
 
@@ -19,6 +20,21 @@ def test_arms_are_ranked_by_new_seeds_and_not_by_the_luckiest_trial():
     assert all(answer.trials == 9 for answer in answers)
     cosine = next(answer for answer in answers if answer.arm == "cosine")
     assert cosine.mean > answers[0].mean + 0.1
+
+
+@pytest.mark.parametrize(("better", "gain"), [([START], 0.2), ([START, 1], 0.05), ([1], 0.2)])
+def test_the_start_stands_for_its_arm_where_it_is_the_best_of_it(better, gain):
+    """The start is of the first arm: it leads where it is what to use, else stands for its arm where that is worse."""
+    made = carried_out(lucky(26), world(better=better, gain=gain, spread=0.01))
+    answers = {answer.arm: answer for answer in arm_answers(made)}
+    used = settled(made).use
+    assert (answers[ARMS[0]].candidate == START) == (START in better)
+    assert next(iter(answers)) == (ARMS[0] if used == START else contest(made).arms[used])
+    if START in better:
+        fresh = contest(made).seeds[contest(made).procedure.race.seeds :]
+        runs = made.repeats[(made.repeats["arm"] == "baseline") & made.repeats["seed"].isin(fresh)]
+        assert answers[ARMS[0]].seeds <= len(runs)
+        assert answers[ARMS[0]].mean < 0.4
 
 
 def test_an_interval_needs_three_common_seeds_and_is_paired():
