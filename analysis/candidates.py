@@ -105,9 +105,9 @@ def contest(study: StudyRecord) -> Contest:
 
 
 def _matches_start(study: StudyRecord, trial: int) -> bool:
-    """Whether a trial is what the start becomes where it takes a candidate's values: it would meet itself."""
+    """Whether a trial is the start, or what it becomes where it takes a candidate's values: it would meet itself."""
     manifest = study.manifest
-    if not manifest.matching or trial == START or trial not in study.search:
+    if trial == START or trial not in study.search:
         return False
     config = study.search[trial].trial.config
     taken = {path: config.value(path) for path in (*manifest.matching, "epochs", "seed")}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -117,18 +117,30 @@ class FlatQMC(optuna.samplers.QMCSampler):
     Optuna's own sampler learns the space from the first trial, which it therefore draws at random; an arm's space is
     data, so every point is quasi-random, and the k-th point is the same however many trials run at once. A round that
     changes `space` goes on in the same sequence, spread over the new ranges.
+
+    Studies of one seed draw from the same sequence, so a start that one stage found at a point comes up again in the
+    next: the arm that has it already (`taken`) passes it over.
     """
 
     space: dict[str, BaseDistribution]
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, taken: Mapping[str, Any]) -> None:
         super().__init__(qmc_type="halton", scramble=True, seed=seed, warn_independent_sampling=False)
+        self._taken = taken
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return the space of the trial that is asked for."""
         return self.space
+
+    def sample_relative(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the next point that is not taken; among whole numbers and choices alone points come again anyway."""
+        point = super().sample_relative(study, trial, search_space)
+        continuous = any(isinstance(own, FloatDistribution) for own in search_space.values())
+        return super().sample_relative(study, trial, search_space) if continuous and point == self._taken else point
 
 
 def _sampler(study: Study, arm: Arm) -> optuna.samplers.BaseSampler:
@@ -143,7 +155,8 @@ def _sampler(study: Study, arm: Arm) -> optuna.samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if study.sampler == "qmc":
-            return FlatQMC(seed)
+            own = study.arm_of(0) == arm
+            return FlatQMC(seed, {p.path: study.start.value(p.path) for p in arm.nuisance} if own else {})
         if study.sampler == "tpe":
             return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, share // 3))
         return optuna.samplers.RandomSampler(seed=seed)

@@ -1,5 +1,7 @@
 """Guards which configs are trained under new seeds, and under which numbers."""
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.arms import arm_answers
@@ -81,3 +83,15 @@ def test_all_configs_of_a_round_share_their_seeds_and_the_start_is_the_study_s(t
     assert {config.override({"seed": 0}) for config in seen["baseline"]} == {start.override({"seed": 0})}
     fresh = {config.seed for config in seen["baseline"]}
     assert any(fresh <= {config.seed for config in configs} for arm, configs in seen.items() if arm != "baseline")
+
+
+def test_a_trial_of_the_start_s_own_config_is_no_candidate(tmp_path):
+    """The luckiest trial has the start's config: it does not meet itself, others are raced."""
+    asked, record = searched(tmp_path, "lr", [0.5, 0.4, 0.4, 0.1, 0.4, 0.4, 0.4, 0.4, 0.4])
+    search = dict(asked.searched.search)
+    itself = replace(search[3], trial=replace(search[3].trial, config=search[0].trial.config))
+    twice = Repeats(asked.study, replace(asked.searched, search={**search, 3: itself}))
+    assert "trial 3" in run(asked, record, lambda trial: 0.4)
+    (tmp_path / "twice").mkdir()
+    seen = run(twice, Record(Files.of_repeats(tmp_path / "twice"), asked.study.stage.metric), lambda trial: 0.4)
+    assert "trial 3" not in seen and len(seen) > 2

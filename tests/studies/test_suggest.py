@@ -69,6 +69,16 @@ def test_arms_that_search_the_same_get_the_same_points(tmp_path, stage, path, sa
     assert len(set(others[0])) > 2
 
 
+def test_a_start_that_is_a_point_of_the_sequence_is_not_drawn_again(tmp_path):
+    """An earlier stage of the same seed found the start at a point of this one's: its arm has the other points alone."""
+    made = Study(stage_named("init"), "s", TrialConfig(), Budget(20, 5))
+    rates = [overrides["optimiser.lr"] for overrides in suggestions(made, tmp_path / "j", 24)][1::4]
+    again = dataclasses.replace(made, start=made.start.override({"optimiser.lr": rates[2]}))
+    own, *others = ([o["optimiser.lr"] for o in suggestions(again, tmp_path / "k", 24)][place::4] for place in range(4))
+    assert others[0] == others[1] == others[2] == rates
+    assert own == [rates[2], rates[0], rates[1], *rates[3:]]
+
+
 def test_quasi_random_points_are_evener_than_random_ones(tmp_path):
     """In every arm, with eight in flight, 40 points from the first on have under half the discrepancy of random ones."""
     spread = {}
