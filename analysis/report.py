@@ -12,6 +12,7 @@ from analysis.checks import Finding, diagnose, training_length
 from analysis.commands import is_cut_off, next_command
 from analysis.figures import draw_figures
 from analysis.paper_figures import PUBLISHED
+from analysis.procedure import START
 from analysis.sections import page_of
 from analysis.shown import Shown
 from analysis.verdict import adoption, candidates, overtuning, verdict
@@ -82,10 +83,13 @@ def measured_before(study: StudyRecord) -> Measured:
 
 
 def selected_trial(study: StudyRecord) -> tuple[int, Config]:
-    """Return number and config of the trial to use; before that is settled, of the one that leads."""
+    """Return number and config of the trial to use; before that is settled, of the one that leads.
+
+    Of a start that was trained with a candidate's values (as many networks) it is the start's own.
+    """
     trial = leading(study)
     assert trial is not None
-    if settled(study) is None:
+    if settled(study) is None or (trial == START and trial in study.search):
         return trial, study.search[trial].trial.config
     return trial, study.manifest.finalists.get(SELECTED) or study.search[trial].trial.config
 

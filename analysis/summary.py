@@ -13,7 +13,7 @@ from analysis.shown import Shown
 from search_spaces.stages import STAGES
 from storage.folder import StudyRecord, is_of_other_task, read_study
 from storage.report_json import REPORT, Published, Report, Selected, TestRow
-from storage.study_json import SCHEMA
+from storage.study_json import SCHEMA, Manifest
 from storage.whole_files import write_json, write_text
 from trainables.errors import InputError
 from trainables.json_values import to_plain
@@ -74,9 +74,15 @@ def newest_studies(results: Path) -> dict[str, Answered]:
         folders = [path.parent for path in sorted((results / name).glob("*/report.json"))]
         studies = [_answered(folder) for folder in folders if not is_of_other_task(folder)]
         finished = [study for study in studies if study and study.record.manifest.finished]
-        if finished:
-            newest[name] = max(finished, key=lambda study: str(study.record.manifest.finished))
+        if finished:  # a smoke run answers nothing: it stands there where there is no other
+            newest[name] = max(
+                finished, key=lambda study: (not _manifest(study).is_smoke, str(_manifest(study).finished))
+            )
     return newest
+
+
+def _manifest(study: Answered) -> Manifest:
+    return study.record.manifest
 
 
 def _answered(folder: Path) -> Answered | None:

@@ -58,11 +58,10 @@ def _measured(study: StudyRecord, chance: str) -> Adoption:
     pairs = paired_outcomes(study)
     if not pairs:
         return Adoption(False, "not adopted: not trained under new seeds, so its gain cannot be told from luck")
-    decision = decide(
-        Rule((len(pairs),), ERROR), pairs, manifest.metric, _worst(pairs, manifest.metric), Earlier(NONE, NONE)
-    )
+    worst = _worst(pairs, manifest.metric)
+    decision = decide(Rule((len(pairs),), ERROR), pairs, manifest.metric, worst, Earlier(NONE, NONE))
     assert isinstance(decision, Decision)
-    said = _told(decision, pairs, manifest)
+    said = _told(decision, pairs, worst, manifest)
     if manifest.judged == "test" and not (decision.proven and chance != "ok"):
         return _grounds(decision, decision.proven, f"on validation: {said}")
     return _decided(decision, said, chance)  # of a stage that searches: begun before candidates were raced
@@ -95,7 +94,7 @@ def _raced(found: Contest, answer: Settled, manifest: Manifest, chance: str) -> 
         (found.known[Run(trial, first + seed)], found.known[Run(START, first + seed)])
         for seed in range(own[trial].seeds)
     ]
-    said = _told(own[trial], pairs, manifest)
+    said = _told(own[trial], pairs, found.procedure.chance, manifest)
     if answer.use == START:
         said = f"trial {trial}, the best candidate: {said}"
     return _decided(own[trial], said, chance)
@@ -123,12 +122,15 @@ def _grounds(decision: Decision, adopted: bool, why: str) -> Adoption:
     )
 
 
-def _told(decision: Decision, pairs: Sequence[tuple[Outcome, Outcome]], manifest: Manifest) -> str:
-    """A decision in words: from what to what, how sure, how many runs died, and what could not have been seen."""
+def _told(decision: Decision, pairs: Sequence[tuple[Outcome, Outcome]], chance: float, manifest: Manifest) -> str:
+    """A decision in words: from what to what, how sure, how many runs died, and what could not have been seen.
+
+    A diverged run counts as `chance`, as it does in the gain.
+    """
     metric, rival = manifest.metric, rival_name(manifest)
-    ours, start = ([run.value for run in side if run.value is not None] for side in zip(*pairs, strict=True))
+    ours, start = ([run.worth(chance) for run in side] for side in zip(*pairs, strict=True))
     seeds = f"{decision.seeds} new seed{'s' if decision.seeds > 1 else ''}"
-    parts = [f"{metric.name} {_mean(start)} to {_mean(ours)} over {seeds}"]
+    parts = [f"{metric.name} {fmean(start):.4f} to {fmean(ours):.4f} over {seeds}"]
     if decision.low is not None and decision.high is not None and decision.confidence is not None:
         interval = f"({decision.confidence:.0%} {decision.low:.4f} to {decision.high:.4f})"
         parts[0] += f", gain {decision.gain:.4f} {interval}"
@@ -143,10 +145,6 @@ def _told(decision: Decision, pairs: Sequence[tuple[Outcome, Outcome]], manifest
     if decision.deaths.died or decision.start_deaths.died:
         parts.append(f"it dies under {_share(decision.deaths)}, {rival} under {_share(decision.start_deaths)}")
     return "; ".join(parts)
-
-
-def _mean(values: Sequence[float]) -> str:
-    return f"{fmean(values):.4f}" if values else "(died)"
 
 
 def _share(deaths: Deaths) -> str:

@@ -77,9 +77,9 @@ class Table:
         ranges: dict[str, Domain] = {path: domain for path, domain in RANGES.items() if path in self.varied}
         return Evidence(
             LOSS,
-            with_the_dead(rows, epochs, PAIRS, {}, LN2),
+            with_the_dead(rows, epochs, PAIRS, lambda run: LN2),
             epochs,
-            with_the_dead(runs, run_epochs, PAIRS, {}, LN2),
+            with_the_dead(runs, run_epochs, PAIRS, lambda run: LN2),
             run_epochs,
             ranges,
             {arm: {"schedule.kind": arm} for arm in self.varied["arm"].unique()},

@@ -112,9 +112,9 @@ class World:
         runs, run_epochs = self._new_seeds(rng, true, best, arm, epochs)
         return Evidence(
             LOSS,
-            with_the_dead(rows, history, PAIRS, {}, LN2),
+            with_the_dead(rows, history, PAIRS, lambda run: LN2),
             history,
-            with_the_dead(runs, run_epochs, PAIRS, {}, LN2),
+            with_the_dead(runs, run_epochs, PAIRS, lambda run: LN2),
             run_epochs,
             RANGES,
             ARMS,

@@ -21,6 +21,7 @@ from studies.run_study import STATUS, Conducted, resume_study, run_study, study_
 from studies.session import Session, Where, beginning, check_writable, open_session, say
 from trainables.base_config import Config
 from trainables.errors import InputError
+from trainables.json_values import to_plain
 
 FOLDER, RECORD = "all", "chain.json"
 DONE = STATUS["done"]
@@ -173,7 +174,7 @@ def _open(chain: Chain, session: Session) -> tuple[Path, list[Step]]:
     chains = session.results / FOLDER
     asked = {**chain.settings, "data": session.chips.digest(), "split": session.chips.split.kind}
     if session.chips.chips.groups is not None:
-        asked["grouping"] = described_grouping(session.chips)
+        asked["grouping"] = to_plain(described_grouping(session.chips))
     known = {path.parent.name: read_json(path) for path in sorted(chains.glob(f"*/{RECORD}"))}
     mine = [name for name, record in known.items() if record.get("asked") == asked and not record.get("finished")]
     name = chain.name or (mine[-1] if mine else name_by_time())

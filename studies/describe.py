@@ -104,7 +104,7 @@ def study_of(manifest: Manifest, own: Stage | None = None) -> Study:
     """
     known = own or stage_named(manifest.stage)
     suited = (stage.suited(manifest.start) for stage in (known, known.for_demo()))
-    asked = [stage for stage in suited if stage.parameters == manifest.parameters]
+    asked = [stage for stage in suited if _is_described(stage, manifest)]
     if not asked:
         raise InputError(f"the stage {known.name} has changed since this study was started; start a new one")
     return Study(
@@ -174,6 +174,13 @@ def _of_task(data: TaskData, source: Source) -> DataDescription:
         options=(),
         read=source,
     )
+
+
+def _is_described(stage: Stage, manifest: Manifest) -> bool:
+    """Whether a stage asks what a study.json says: of the same parameters it may still leave out some arms."""
+    own = stage.arm_for(manifest.start).name
+    names = {own, *(arm.name for arm in stage.arms())}
+    return stage.parameters == manifest.parameters and names == set(manifest.arms)
 
 
 def _split(data: PreparedData) -> SplitSizes:

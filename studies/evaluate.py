@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from analysis.scores import CRITERIA, THRESHOLD, Finalist, Judged, Task, accurac
 from analysis.thresholds import Floats
 from storage.report_json import Gain, Identification, TaskScore, TestRow, TestScore
 from storage.whole_files import append_line, now
+from studies.session import say
 from trainables.config import TrialConfig, of_verifier
 from trainables.data import Part, PreparedData, TrialData
 from trainables.ensemble import mean_score, unpack
@@ -98,8 +100,11 @@ def score_own(
     scores = []
     for role, finalist in finalists.items():
         runs = [task.score(finalist.config, load_file(weights), data.held_out) for weights in finalist.weights]
-        names = list(dict.fromkeys(name for run in runs for name in run))
-        scores += [TaskScore(role, name, tuple(float(run[name]) for run in runs if name in run)) for name in names]
+        for name in dict.fromkeys(name for run in runs for name in run):
+            values = tuple(float(run[name]) for run in runs if name in run and math.isfinite(run[name]))
+            if len(values) < len(runs):
+                say(f"note: {name} of {role}: {len(runs) - len(values)} of {len(runs)} runs have no finite number")
+            scores += [TaskScore(role, name, values)] if values else []
     return tuple(scores)
 
 

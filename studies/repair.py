@@ -11,13 +11,14 @@ from storage.event_record import Files, Record
 from studies.checkpoint_store import trial_file
 from studies.session import say
 from studies.suggest import disagreements
+from trainables.task import Task
 
 
-def repair_search(record: Record, study: Study, folder: Path, given_up: Sequence[int]) -> None:
+def repair_search(record: Record, study: Study, folder: Path, given_up: Sequence[int], task: Task) -> None:
     """Bring everything beside the record of the search to where it is, and say in one line what was found."""
     if not record.histories:
         return
-    drop_damaged_states(record, folder / "states" / "search")
+    drop_damaged_states(record, folder / "states" / "search", task)
     reopen_given_up(record, given_up)
     left = study.budget.trials - len(record.histories)
     found = f"record: {len(record.done)} trials ended, {len(record.open)} begun, {left} to begin"
@@ -27,10 +28,10 @@ def repair_search(record: Record, study: Study, folder: Path, given_up: Sequence
     say(f"{found}; Optuna's storage made anew from it ({wrong} trials differed); {ray}")
 
 
-def repair_retraining(record: Record, folder: Path, given_up: Sequence[int]) -> None:
+def repair_retraining(record: Record, folder: Path, given_up: Sequence[int], task: Task) -> None:
     """Open again those runs under new seeds that left less behind than they should have."""
-    drop_damaged_states(record, folder / "states" / "retrain")
-    ended = [number for number, history in record.done.items() if history.result and history.result.best]
+    drop_damaged_states(record, folder / "states" / "retrain", task)
+    ended = [n for n, history in record.done.items() if history.result and history.result.status == "finished"]
     # weights are kept before an end is written down; they may have been lost or removed since
     record.reopen([number for number in ended if not trial_file(folder / "checkpoints", number).exists()])
     reopen_given_up(record, given_up)
@@ -42,18 +43,16 @@ def reopen_given_up(record: Record, given_up: Sequence[int]) -> None:
     record.reopen([number for number in failed if number in given_up or len(failed) == len(record.done)])
 
 
-def drop_damaged_states(record: Record, states: Path) -> None:
+def drop_damaged_states(record: Record, states: Path, task: Task) -> None:
     """Remove checkpoints of open trials that cannot be gone on from, and say which."""
-    from trainables.checkpoint import from_bytes
-    from trainables.config import of_verifier
-
     for number, history in record.open.items():
         path = trial_file(states, number)
         try:
             if path.exists():
-                run, _ = from_bytes(path.read_bytes(), of_verifier(history.trial.config))
-                if run.epoch > len(history.epochs):  # after a power cut: the record's last lines were lost
-                    raise ValueError(f"it has {run.epoch} epochs, the record {len(history.epochs)}")
+                run, best = task.resume(path.read_bytes(), history.trial.config, "cpu")
+                reached = task.reached(run, best)
+                if reached > len(history.epochs):  # after a power cut: the record's last lines were lost
+                    raise ValueError(f"it has {reached} epochs, the record {len(history.epochs)}")
         except ValueError as error:
             say(f"note: {path}: {error}; trial {number} starts again")
             path.unlink()

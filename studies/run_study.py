@@ -24,6 +24,7 @@ from studies.describe import described_grouping, manifest, notes_on_start, resum
 from studies.repair import remove_retraining
 from studies.resources import describe
 from studies.session import Session, Where, beginning, check_writable, open_session, say
+from studies.suggest import Suggester
 from studies.training import Training
 from studies.wandb_process import shown_on_wandb
 from trainables.config import TrialConfig, has_own_encoder
@@ -169,6 +170,7 @@ def _with_more_trials(record: StudyRecord, study: Study) -> StudyRecord:
 
     What is asked for is written down last: runs that are left from before would say that the search is over.
     """
+    Suggester(study, record.path / "optuna.journal", record.search)  # refuses a record that it would not give again
     record = with_manifest(record, replace(record.manifest, finished=None, finalists={}))
     remove_retraining(record.path)
     return with_manifest(record.with_runs({}), replace(record.manifest, budget=study.budget, plan=None))

@@ -99,7 +99,7 @@ class Training:
         study, folder = self._study, self._folder
         paths = [parameter.path for parameter in study.stage.varied]
         record = self._search = Record(Files.of_search(folder), self._metric, paths, self._own_scores)
-        repair_search(record, study, folder, self._record.manifest.given_up.get("search", ()))
+        repair_search(record, study, folder, self._record.manifest.given_up.get("search", ()), self._session.task)
         suggester = Suggester(study, folder / "optuna.journal", record.histories)
         if study.budget.minutes and self._record.manifest.pace is None:
             at_once = self._session.resources.max_concurrent or 1
@@ -135,7 +135,9 @@ class Training:
         numbers, epochs = record.missing(count), self._study.budget.epochs
         if not numbers:
             return
-        with Progress("search", [epochs] * count, self._metric, before=record.histories) as progress:
+        with Progress(
+            "search", [epochs] * max(count, len(record.histories)), self._metric, before=record.histories
+        ) as progress:
             yield Phase(
                 suggester,
                 numbers,
@@ -172,7 +174,9 @@ class Training:
             remove_retraining(self._folder)  # begun before candidates were raced
             self._record = with_manifest(self._record, replace(self._record.manifest, finalists={}))
             record = Record(Files.of_repeats(self._folder), self._metric, own=own)
-        repair_retraining(record, self._folder, self._record.manifest.given_up.get("retraining", ()))
+        repair_retraining(
+            record, self._folder, self._record.manifest.given_up.get("retraining", ()), self._session.task
+        )
         return record
 
     def _retraining_phases(self, asked: Repeats, record: Record) -> Iterator[Phase]:

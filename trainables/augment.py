@@ -53,10 +53,10 @@ def gather(images: Tensor, chips: Tensor, views: Tensor | None) -> Tensor:
     return pixels.view(len(chips), height, width, 3).permute(0, 3, 1, 2)
 
 
-def _positions(size: int, shown_on_wandb: Tensor) -> Tensor:
-    """Row or column numbers (B, size), counted backwards where `shown_on_wandb` (B,)."""
-    forward = torch.arange(size, device=shown_on_wandb.device)
-    return torch.where(shown_on_wandb[:, None], forward.flip(0), forward)
+def _positions(size: int, flipped: Tensor) -> Tensor:
+    """Row or column numbers (B, size), counted backwards where `flipped` (B,)."""
+    forward = torch.arange(size, device=flipped.device)
+    return torch.where(flipped[:, None], forward.flip(0), forward)
 
 
 def _colour_matrices(grey: Tensor) -> Tensor:

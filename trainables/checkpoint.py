@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainables.config import TrialConfig
 from trainables.result import EpochMetrics
-from trainables.task import Best
+from trainables.task import Best, packed
 from trainables.training import Member, Run
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -31,8 +31,7 @@ def to_bytes(config: TrialConfig, run: Run, best: Best) -> bytes:
         "epoch": run.epoch,
         "best": best.epoch.to_dict() if best.epoch else None,
     }
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return bytes(save(whole, metadata={"run": json.dumps(described)}))
+    return bytes(save(packed(tensors), metadata={"run": json.dumps(described)}))
 
 
 def from_bytes(content: bytes, config: TrialConfig, device: str = "cpu") -> tuple[Run, Best]:

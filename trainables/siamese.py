@@ -27,20 +27,20 @@ class Siamese(Task):
     """
 
     config: ClassVar[type[Config]] = TrialConfig
-    threads = 1
+    threads, device = 1, "cpu"
 
     def place(self, data: TrialData, device: str, threads: int) -> DeviceData:
         """Load both parts onto `device`."""
-        self.threads = threads
+        self.threads, self.device = threads, device
         return DeviceData.of(data, device)
 
     def start(self, config: TrialConfig, data: DeviceData, device: str) -> Run:
         """Return an untrained run."""
-        share_threads(self.threads, encoder_path(config.network, device))
         return Run.fresh(config, device)
 
     def train(self, config: TrialConfig, data: DeviceData, run: Run) -> Iterator[EpochMetrics]:
         """Train what `run` has left of its epochs."""
+        share_threads(self.threads, encoder_path(config.network, self.device))
         return train(config, data, run)
 
     def weights(self, run: Run) -> Mapping[str, Tensor]:
@@ -53,5 +53,8 @@ class Siamese(Task):
 
     def resume(self, content: bytes, config: TrialConfig, device: str) -> tuple[Run, Best]:
         """Return the run and best epoch that `keep` wrote."""
-        share_threads(self.threads, encoder_path(config.network, device))
         return from_bytes(content, config, device)
+
+    def reached(self, run: Run, best: Best) -> int:
+        """Return how many epochs a run has behind it."""
+        return run.epoch

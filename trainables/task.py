@@ -95,7 +95,7 @@ class Task:
     def train(self, config: Any, data: Any, run: Any) -> Iterator[EpochMetrics]:
         """Train `run` in place; yield each of `config.epochs` epochs, numbered from 1, as it ends.
 
-        A loss that is no finite number ends the trial as infeasible.
+        A loss or score that is no finite number ends the trial as infeasible.
         """
         raise NotImplementedError
 
@@ -115,3 +115,7 @@ class Task:
     def resume(self, content: bytes, config: Any, device: str) -> tuple[Any, Best]:
         """Return the run and the best epoch that `keep` wrote; raise ValueError for anything else."""
         raise NotImplementedError
+
+    def reached(self, run: Any, best: Best) -> int:
+        """Return how many epochs a kept run surely has behind it: a record that lacks some of them was cut short."""
+        return best.epoch.epoch if best.epoch else 0

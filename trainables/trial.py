@@ -95,7 +95,7 @@ class TaskTrial(tune.Trainable):
         return entries
 
     def _next(self) -> EpochMetrics:
-        """The next epoch, timed here where the task does not say what it took; Diverged where its losses are none."""
+        """The next epoch, timed here where the task does not say what it took; Diverged where a figure is no number."""
         began = time.perf_counter()
         try:
             epoch = next(self.epochs)
@@ -103,7 +103,13 @@ class TaskTrial(tune.Trainable):
             raise ValueError(f"the task's `train` ended before {self.trial_config.epochs} epochs") from None
         if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss)):
             raise Diverged(f"loss not finite in epoch {epoch.epoch}")
-        return epoch if epoch.seconds else replace(epoch, seconds=time.perf_counter() - began)
+        own = {name: float(value) for name, value in epoch.own.items()}
+        for name, value in own.items():
+            if not math.isfinite(value):
+                raise Diverged(f"{name} not finite in epoch {epoch.epoch}")
+        seconds = epoch.seconds or time.perf_counter() - began
+        train_loss, val_loss = float(epoch.train_loss), float(epoch.val_loss)  # a record takes no array's numbers
+        return replace(epoch, train_loss=train_loss, val_loss=val_loss, own=own, seconds=seconds)
 
     def _keep_state(self) -> None:
         """Before an epoch, not behind it: what is kept never knows of an epoch that the driver has not heard of."""

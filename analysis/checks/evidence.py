@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,9 @@ from trainables.result import Metric
 LN2 = math.log(2)  # cross-entropy of always answering "one half"
 NEAR = 0.99  # a loss at this share of chance's or above has learned nothing
 _LOSS = Metric("val_loss", "min")
+MARGIN = "loss.margin"  # of the contrastive loss: what it has at chance grows with its square
 TOP = 5  # leading trials whose curves are looked at
+Run = Mapping[Hashable, Any]  # a row of trials.csv or repeats.csv
 
 
 def dead(
@@ -142,13 +144,13 @@ def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
     validation = manifest.data.validation_pairs
     groups = parts["validation"] if parts else None
     pairs = Pairs(validation.count, validation.similar, groups) if validation else None
-    at_chance, usual = _losses_at_chance(manifest, pairs) if pairs else ({}, None)
+    at_chance = _loss_at_chance(manifest, pairs) if pairs else _unknown
     domains = manifest.domains
     return Evidence(
         metric,
-        with_the_dead(study.evidence, study.epochs, pairs, at_chance, usual),
+        with_the_dead(study.evidence, study.epochs, pairs, at_chance),
         study.epochs,
-        with_the_dead(called.repeats, called.repeat_epochs, pairs, {}, usual),
+        with_the_dead(called.repeats, called.repeat_epochs, pairs, at_chance),
         called.repeat_epochs,
         {path: domain for path, domain in domains.items() if not isinstance(domain, Choice)},
         {arm: manifest.arm_values[arm] for arm in manifest.arms},
@@ -160,21 +162,34 @@ def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
     )
 
 
-def _losses_at_chance(manifest: Manifest, pairs: Pairs) -> tuple[dict[str, float], float | None]:
-    """The validation loss of telling nothing apart, by arm, and that of runs of no arm, if it is the same for all."""
+def _loss_at_chance(manifest: Manifest, pairs: Pairs) -> Callable[[Run], float | None]:
+    """Return the validation loss of telling nothing apart, asked of a run: by its arm's loss, and its own margin.
+
+    Runs under new seeds are of no arm: for them it is known where it is the same for all.
+    """
     loss = of_verifier(manifest.start).loss
     own = {arm: str(values.get("loss.kind", loss.kind)) for arm, values in manifest.arm_values.items()}
-    at_chance = {arm: chance_value(_LOSS, replace(loss, kind=kind), pairs.similar) for arm, kind in own.items()}
-    return at_chance, chance_value(_LOSS, loss, pairs.similar) if len(set(own.values())) < 2 else None
+    usual = None if len(set(own.values())) > 1 or MARGIN in manifest.domains else loss.kind
+
+    def at_chance(run: Run) -> float | None:
+        kind, margin = own.get(str(run["arm"]), usual), run.get(MARGIN)
+        margin = loss.margin if margin is None or math.isnan(margin) else float(margin)
+        return chance_value(_LOSS, replace(loss, kind=kind, margin=margin), pairs.similar) if kind else None
+
+    return at_chance
+
+
+def _unknown(run: Run) -> None:
+    """What a task without pairs has for a loss at chance."""
 
 
 def with_the_dead(
-    runs: pd.DataFrame, epochs: pd.DataFrame, pairs: Pairs | None, at_chance: Mapping[str, float], usual: float | None
+    runs: pd.DataFrame, epochs: pd.DataFrame, pairs: Pairs | None, at_chance: Callable[[Run], float | None]
 ) -> pd.DataFrame:
     """Return `runs` with the column `dead`; a run without a finished epoch is not called so: it diverged or failed.
 
-    `at_chance` is the validation loss of a network that tells nothing apart by arm, `usual` that of other runs. Of a
-    task without pairs what guessing gives is not known, and no run is called dead.
+    `at_chance` says of a run, which is a row as a mapping, the validation loss of a network that tells nothing apart.
+    Of a task without pairs what guessing gives is not known, and no run is called dead.
     """
     last = {trial: float(epochs["val_loss"].iloc[rows[-1]]) for trial, rows in _rows_by_trial(epochs).items()}
     died = []
@@ -184,5 +199,5 @@ def with_the_dead(
             died.append(False)
             continue
         ended = last.get(run.get("trial", -1), best)
-        died.append(dead(best, ended, accuracy, pairs.chance, at_chance.get(str(run["arm"]), usual)))
+        died.append(dead(best, ended, accuracy, pairs.chance, at_chance(run)))
     return runs.assign(dead=np.array(died, dtype=bool))

@@ -6,6 +6,7 @@ from studies.repair import drop_damaged_states, reopen_given_up
 from studies.training import given_up_trials
 from tests.storage.test_event_record import LOSS, write
 from trainables.checkpoint import Best, to_bytes
+from trainables.siamese import Siamese
 from trainables.training import Run
 
 
@@ -50,6 +51,6 @@ def test_a_checkpoint_ahead_of_the_record_is_dropped(tmp_path, capsys):
         state = trial_file(tmp_path / "states", number)
         state.parent.mkdir(exist_ok=True)
         state.write_bytes(to_bytes(trial.config, run, Best()))
-    drop_damaged_states(cut, tmp_path / "states")
+    drop_damaged_states(cut, tmp_path / "states", Siamese())
     assert [trial_file(tmp_path / "states", number).exists() for number in (0, 1)] == [False, True]
     assert "it has 2 epochs, the record 1; trial 0 starts again" in capsys.readouterr().err
