@@ -34,9 +34,13 @@ NAMES = [stage.name for stage in chain_with()]
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
-    """The chain on class folders, ended by Ctrl-C in its third stage and gone on with; what both runs left."""
+    """The chain on ten scenes a class, ended by Ctrl-C in its third stage and gone on with; what both runs left."""
     root = tmp_path_factory.mktemp("all")
     images(root / "chips", {"boat": 30, "ship": 30})
+    for place, image in enumerate(sorted((root / "chips").glob("*/*.png"))):
+        scene = image.parent / f"scene {place % 10}"
+        scene.mkdir(exist_ok=True)
+        image.rename(scene / image.name)
     process = start(root, *COMMAND)
     while process.poll() is None and not list(root.glob("r/lr/*/epochs.csv")):
         time.sleep(0.1)

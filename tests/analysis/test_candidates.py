@@ -1,5 +1,6 @@
 """Guards what the record of runs under new seeds asks for next, and what it is called once it is whole."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -156,6 +157,21 @@ def test_a_config_that_dies_is_not_proven_by_the_runs_that_live():
     grounds = adoption(made, [])
     assert not grounds.adopted
     assert "dies under" in grounds.why
+
+
+def test_the_means_that_are_told_differ_by_the_gain():
+    """A diverged run counts as guessing in both: the sentence's two means and its gain agree."""
+    draw = world(better=[3], gain=0.05)
+    lost = {(0, 0)}
+
+    def dies_once(trial, seed):
+        return ("infeasible", np.nan) if (trial, seed - len(found.procedure.race.left)) in lost else draw(trial, seed)
+
+    found = contest(lucky(26))
+    grounds = adoption(carried_out(lucky(26), dies_once), [])
+    start, ours = (float(word) for word in re.search(r"val_loss ([\d.]+) to ([\d.]+) over", grounds.why).groups())
+    assert start - ours == pytest.approx(grounds.gain, abs=1.1e-4)
+    assert "the starting config under 1 of" in grounds.why
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from storage.event_record import Files, Record
 from studies.checkpoint_store import trial_file
-from studies.repair import drop_damaged_states, reopen_given_up
+from studies.repair import drop_damaged_states, reopen_given_up, repair_retraining
 from studies.training import given_up_trials
-from tests.storage.test_event_record import LOSS, write
+from tests.storage.test_event_record import LOSS, epoch, write
 from trainables.checkpoint import Best, to_bytes
 from trainables.siamese import Siamese
+from trainables.task import Task
 from trainables.training import Run
 
 
@@ -54,3 +55,34 @@ def test_a_checkpoint_ahead_of_the_record_is_dropped(tmp_path, capsys):
     drop_damaged_states(cut, tmp_path / "states", Siamese())
     assert [trial_file(tmp_path / "states", number).exists() for number in (0, 1)] == [False, True]
     assert "it has 2 epochs, the record 1; trial 0 starts again" in capsys.readouterr().err
+
+
+class Counted(Task):
+    """A task whose checkpoint is the number of its epochs."""
+
+    def resume(self, content, config, device):
+        count = int(content)
+        return None, Best(epoch(count) if count else None)
+
+
+def test_checkpoints_of_a_task_of_one_s_own_are_read_by_it(tmp_path, capsys):
+    """What its `resume` takes is kept, unless its best epoch is ahead of the record; what it refuses is dropped."""
+    cut = Record(Files.of_search(tmp_path), LOSS)
+    (tmp_path / "states").mkdir()
+    for number, content in enumerate((b"1", b"2", b"3", b"damaged")):
+        write(cut, number, 2)
+        trial_file(tmp_path / "states", number).write_bytes(content)
+    drop_damaged_states(cut, tmp_path / "states", Counted())
+    assert [trial_file(tmp_path / "states", number).exists() for number in range(4)] == [True, True, False, False]
+    assert "it has 3 epochs, the record 2; trial 2 starts again" in capsys.readouterr().err
+
+
+def test_only_a_finished_run_without_weights_is_opened_again(tmp_path):
+    """A run under a new seed that failed on its way has none and stays failed, or the seeds of all later runs would move."""
+    record = Record(Files.of_repeats(tmp_path), LOSS)
+    write(record, 0, 3, "finished"), write(record, 1, 2, "failed", "killed"), write(record, 2, 3, "finished")
+    kept = trial_file(tmp_path / "checkpoints", 2)
+    kept.parent.mkdir()
+    kept.write_bytes(b"weights")
+    repair_retraining(record, tmp_path, (), Siamese())
+    assert sorted(record.open) == [0]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load
 
 from trainables.checkpoint import Best, from_bytes, to_bytes
 from trainables.config import TrialConfig
@@ -60,6 +61,19 @@ def test_an_untrained_run_can_be_kept_too():
     """Before the first epoch there is no best and no moment yet, and nothing is lost by that."""
     restored, best = from_bytes(to_bytes(PLAIN, Run.fresh(PLAIN), Best()), PLAIN)
     assert (restored.epoch, best.epoch, best.weights) == (0, None, {})
+
+
+def test_weights_that_two_names_share_are_kept_under_both():
+    """An encoder of a user's own may have a layer twice; its run is kept like any other."""
+    run = Run.fresh(PLAIN)
+    (member,) = run.members
+    member.model.again = next(member.model.children())
+    content = to_bytes(PLAIN, run, Best())
+    names = [name for name in load(content) if name.startswith("0.model.again.")]
+    assert names
+    assert all(
+        torch.equal(load(content)[name], member.model.state_dict()[name.removeprefix("0.model.")]) for name in names
+    )
 
 
 def test_another_configs_checkpoint_is_refused():

@@ -2,13 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
 from trainables.checkpoint import from_bytes
 from trainables.config import TrialConfig
+from trainables.result import EpochMetrics
 from trainables.siamese import Siamese
+from trainables.task import Task
 from trainables.training import Run, train
 from trainables.trial import TaskTrial
 
@@ -31,14 +34,30 @@ class Memory:
             self.kept.append(from_bytes(content, A)[0].epoch)
 
 
+class Scored(Task):
+    """A task whose epochs have the scores that it is made with, as a user's libraries give them."""
+
+    config = TrialConfig
+
+    def __init__(self, *scores):
+        self.scores = scores
+
+    def start(self, config, data, device):
+        return torch.nn.Linear(1, 1)
+
+    def train(self, config, data, run):
+        for number, score in enumerate(self.scores, 1):
+            yield EpochMetrics(number, np.float32(0.5), np.float32(0.25), own={"val_f1": score})
+
+
 def ray_config(config, number=0):
     files = {"state": f"state {number}", "weights": f"weights {number}"}
     return {"number": number, "config": config.to_dict(), "metric": {"name": "val_loss", "goal": "min"}, **files}
 
 
-def started(config, data, store=None, number=0):
+def started(config, data, store=None, number=0, task=None):
     made = TaskTrial.__new__(TaskTrial)  # Ray's constructor wants a Ray session
-    made.setup(ray_config(config, number), Siamese(), data, store or Memory())
+    made.setup(ray_config(config, number), task or Siamese(), data, store or Memory())
     return made
 
 
@@ -63,6 +82,15 @@ def test_steps_are_the_epochs_of_train(trial, device_data):
     results = run(trial)
     assert figures(results) == [(m.epoch, m.train_loss, m.val_loss) for m in train(A, device_data)]
     assert [result["done"] for result in results] == [False, False, True]
+
+
+def test_scores_of_a_task_of_one_s_own_are_plain_numbers_or_end_the_trial():
+    """NumPy's numbers are written as any others; one that is not finite makes the trial infeasible, and says which."""
+    made = started(B, None, task=Scored(np.float32(0.75), float("nan")))
+    first = made.step()
+    assert json.loads(json.dumps(first, allow_nan=False)) == first
+    assert (first["own"], first["train_loss"], first["done"]) == ({"val_f1": 0.75}, 0.5, False)
+    assert made.step() == {"infeasible": "val_f1 not finite in epoch 2", "done": True}
 
 
 def test_a_reused_process_trains_as_a_fresh_one(trial, trial_data):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.checks.evidence import LN2, dead
+from analysis.checks.evidence import LN2, dead, evidence_of
 from analysis.checks.feasibility import split
 from storage.finding import Narrow
 from tests.analysis.checks.build import found, severities
-from tests.build import study
+from tests.build import LOSS, saying, study
 
 
 @pytest.mark.parametrize(("bad", "severity"), [(5, "ok"), (6, "warn"), (14, "fail")])
@@ -46,6 +46,15 @@ def test_trials_that_die_at_chance_are_infeasible():
 def test_dead_is_what_never_left_chance_or_ended_there(best, last, accuracy, chance_loss, expected):
     """A loss at ln 2, first to last or at the end, is death; so is an accuracy of at most the commoner class's share."""
     assert dead(best, last, accuracy, 0.5125, chance_loss) is expected
+
+
+def test_a_contrastive_loss_is_held_against_chance_by_its_own_margin():
+    """What guessing has grows with the margin's square: a loss of 0.2 is good at margin 2, and none at margin 1 or 0.5."""
+    margins = [2.0, 1.0, 0.5] * 9
+    made = study(val_loss=[0.2] * 27, loss__margin=margins)
+    arms = {arm: {"loss.kind": "contrastive"} for arm in made.manifest.arms}
+    died = evidence_of(saying(made, arm_values=arms), LOSS).trials["dead"]
+    assert [bool(own) for own in died] == [margin < 2 for margin in margins]
 
 
 def test_the_parameter_that_sets_them_apart_is_named():
