@@ -232,7 +232,7 @@ def test_the_final_verifier_compares_the_users_own_images(chain, capsys, monkeyp
     root = chain[0]
     monkeypatch.chdir(root)
     (folder,) = Path("r/final").iterdir()
-    assert compare(["--model", str(folder), "chips/boat/0.png", "chips/ship"]) == 0
+    assert compare(["--model", str(folder), "chips/boat/scene 0/0.png", "chips/ship"]) == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == 30
     assert {line[2] for line in lines} <= {"similar", "different"}
