@@ -56,7 +56,7 @@ def _epochs(stage: Stage) -> str:
         case Doubling(rounds):
             return (
                 f" In a chain asked up to {rounds} times, each with twice the epochs, while the best epochs come "
-                "last; the first time is passed over where they did so in the stage before."
+                "last; the first time is passed over where they did so in a stage before."
             )
     return ""
 

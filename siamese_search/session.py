@@ -25,6 +25,7 @@ from studies.wandb_process import WandbMode
 from trainables.base_config import Config
 from trainables.config import has_own_encoder
 from trainables.images.arrays import Arrays
+from trainables.images.files import user_path
 from trainables.task import Task
 
 
@@ -65,7 +66,7 @@ class Session:
         path = IN_MEMORY if self._given else str(data)
         self._source = Source(path, split, drop_small_classes, skip_bad, ship_class, group_by, merge_splits)
         resources = Resources(cpus_per_trial, gpus_per_trial, max_concurrent)
-        self._where = Where(Path(results), address, resources, wandb)
+        self._where = Where(user_path(str(results)), address, resources, wandb)
         self._open: Opened | None = None
         self._closing = contextlib.ExitStack()
         atexit.register(self.close)
@@ -113,7 +114,7 @@ class Session:
         Raises InputError, before anything is written, for whatever cannot be run.
         """
         asked_stage, own = _stage(stage)
-        path = Path(start) if isinstance(start, str | Path) else None
+        path = user_path(str(start)) if isinstance(start, str | Path) else None
         asked = Request(
             source=self._source,
             results=self._where.results,

@@ -133,8 +133,9 @@ class StudyRecord:
         return f'<p>{html.escape(head)}</p><iframe srcdoc="{page}" width="100%" height="640"></iframe>'
 
 
-def read_study(path: Path) -> StudyRecord:
+def read_study(path: str | Path) -> StudyRecord:
     """Read a study folder, finished or not; raise InputError if it is none."""
+    path = Path(path).expanduser()
     manifest = read_manifest(path)
     search, retraining = (
         read_histories(files.record, manifest.metric) for files in (Files.of_search(path), Files.of_repeats(path))

@@ -39,6 +39,17 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    """In every path that is given, as on the command line, where no shell has seen to it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(InputError, match=f"{tmp_path}/mine/lr"):
+        Session(results="~/mine").resume("lr")
+    with pytest.raises(InputError, match=f"{tmp_path}/start.json"):
+        Session(results=tmp_path).run("lr", start="~/start.json")
+    with pytest.raises(InputError, match=f"{tmp_path}/study"):
+        read_study("~/study")
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     return tmp_path_factory.mktemp("session")
@@ -65,7 +76,7 @@ def test_a_study_comes_with_its_answer(study, results):
     assert {finding.id for finding in study.findings} >= {"density"}
     assert study.page == results / "lr" / "first" / "report.html"
     assert study.figures["losses"]._repr_png_().startswith(b"\x89PNG")
-    again = read_study(study.path)
+    again = read_study(str(study.path))
     assert (again.verdict, again.best) == (study.verdict, study.best)
 
 
