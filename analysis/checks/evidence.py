@@ -144,7 +144,7 @@ def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
     validation = manifest.data.validation_pairs
     groups = parts["validation"] if parts else None
     pairs = Pairs(validation.count, validation.similar, groups) if validation else None
-    at_chance = _loss_at_chance(manifest, pairs) if pairs else _unknown
+    at_chance = _loss_at_chance(manifest, pairs) if pairs else (lambda run: None)
     domains = manifest.domains
     return Evidence(
         metric,
@@ -177,10 +177,6 @@ def _loss_at_chance(manifest: Manifest, pairs: Pairs) -> Callable[[Run], float |
         return chance_value(_LOSS, replace(loss, kind=kind, margin=margin), pairs.similar) if kind else None
 
     return at_chance
-
-
-def _unknown(run: Run) -> None:
-    """What a task without pairs has for a loss at chance."""
 
 
 def with_the_dead(
