@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -186,6 +186,14 @@ class Study:
         """Return the study without what its findings have added to it."""
         return replace(self, budget=replace(self.budget, trials=self.first_trials), rounds=())
 
+    def within(self, minutes: float) -> Study:
+        """Return the study as one that plans its trials and repeats itself, to fit into so many minutes.
+
+        Where it searches, its first trials are one of each arm; where it does not, they are all there are.
+        """
+        trials = len(self.arms()) if self.stage.varied else self.budget.trials
+        return replace(self, budget=replace(self.budget, trials=trials, minutes=minutes))
+
     def space(self, number: int) -> dict[str, Domain]:
         """Return what trial `number` is drawn from: the range of each nuisance parameter of its arm."""
         own = self.round_of(number)
@@ -231,14 +239,19 @@ class Study:
 
         For a stage that searches nothing; where something is searched, candidates are raced instead.
         """
-        limit = {rival.role: rival.seeds for rival in self.stage.rivals if rival.seeds}
+        counts = self.repeated(finalists)
         runs = [
             (role, config.override({"seed": self.repeat_seed(repeat)}))
             for repeat in range(self.budget.repeats)
             for role, config in finalists.items()
-            if repeat < limit.get(role, self.budget.repeats)
+            if repeat < counts[role]
         ]
         return [Trial(number, role, {}, config) for number, (role, config) in enumerate(runs)]
+
+    def repeated(self, finalists: Iterable[str]) -> dict[str, int]:
+        """Return under how many repeat seeds each finalist is trained: all, or as many as its rival is given."""
+        limit = {rival.role: rival.seeds for rival in self.stage.rivals if rival.seeds}
+        return {role: min(self.budget.repeats, limit.get(role, self.budget.repeats)) for role in finalists}
 
     def repeat_seed(self, repeat: int) -> int:
         """Return the training seed of a run under a new seed (`repeat_seed`)."""

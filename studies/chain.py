@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from trainables.json_values import to_plain
 
 FOLDER, RECORD = "all", "chain.json"
 DONE = STATUS["done"]
+LEAST = 0.01  # minutes: what a study still gets where none are left, to train what it must
 
 Plan = Callable[[Stage, Start, str, int | None], Study]
 
@@ -35,7 +37,7 @@ class Chain:
 
     `rounds`: whether a stage may be asked again with twice the epochs, as often as it allows. `settings` decide its
     figures: a chain is gone on with only if they, and the data, are equal. `optional` names the stages that it asks
-    beyond the report's.
+    beyond the report's. With `minutes` each study plans its own part of them.
     """
 
     plan: Plan
@@ -44,11 +46,12 @@ class Chain:
     rounds: bool
     settings: Mapping[str, Any]
     optional: tuple[str, ...] = ()
+    minutes: float | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stage's round: its study, and the config that the next step starts from."""
+    """One stage's round: its study, and the config that the next step starts from; `seconds` is what it took."""
 
     stage: str
     round: int
@@ -58,6 +61,7 @@ class Step:
     line: str
     config: dict[str, Any]
     origin: str
+    seconds: float = 0.0  # older chains did not count them
 
     @property
     def start(self) -> Start:
@@ -83,13 +87,15 @@ def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) 
     """Run what is left of the chain's steps, each from what the ones before adopted; return the exit status."""
     for done in steps:
         print(done.line, flush=True)
+    before = sum(step.seconds for step in steps)
     while asked := next_asked(steps, chain.rounds, chain.optional):
         start = replace(steps[-1].start, encoder=chain.start.encoder) if steps else chain.start
         name = folder.name if asked.round == 1 else f"{folder.name}.{asked.round}"
-        study = chain.plan(asked.stage, start, name, asked.epochs)
+        began = time.monotonic()
+        study = _planned(chain, asked, start, name, before + began - session.opened)
         stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
         try:
-            conducted = _run_or_resume(study, start.origin, session)
+            conducted = _run_or_resume(study, start.origin, replace(session, opened=began))
         except KeyboardInterrupt:  # before its trials or behind them; among them it is how the study ended
             say(stops)
             raise
@@ -98,10 +104,23 @@ def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) 
             say(stops)
             print(page)
             return status
-        steps.append(_step(study, start, conducted.record, asked.round))
+        steps.append(_step(study, start, conducted.record, asked.round, time.monotonic() - began))
         _write(folder, steps)
         print(steps[-1].line, flush=True)
     return DONE
+
+
+def _planned(chain: Chain, asked: Asked, start: Start, name: str, spent: float) -> Study:
+    """The step's study; where the chain has minutes, within its part of those that `spent` seconds have left."""
+    study = chain.plan(asked.stage, start, name, asked.epochs)
+    if chain.minutes is None:
+        return study
+    from studies.minutes import shares  # SciPy
+
+    stages = chain_with(chain.optional)
+    later = [chain.plan(stage, start, name, None) for stage in stages[stages.index(asked.stage) + 1 :]]
+    left = max(chain.minutes - spent / 60, LEAST)
+    return study.within(round(shares([study, *later], left)[0], 2) or LEAST)
 
 
 def _run_or_resume(study: Study, start_from: str, session: Session) -> Conducted:
@@ -109,7 +128,10 @@ def _run_or_resume(study: Study, start_from: str, session: Session) -> Conducted
     folder = study_folder(study, session.results)
     if not (folder / "study.json").exists():
         return run_study(study, start_from, session)
-    if study_of(read_manifest(folder)).as_asked() != study:
+    known = study_of(read_manifest(folder)).as_asked()
+    if study.budget.minutes and known.budget.minutes:  # its part of them was another when it began
+        study = replace(study, budget=replace(known.budget, epochs=study.budget.epochs))
+    if known != study:
         raise InputError(f"{folder}: a study of that name that this chain did not start; choose --study")
     return resume_study(folder, None, session)
 
@@ -150,7 +172,7 @@ def _rounds(stage: Stage, rounds: bool) -> int:
     return stage.length.rounds if rounds and isinstance(stage.length, Doubling) else 1
 
 
-def _step(study: Study, start: Start, record: StudyRecord, round_: int) -> Step:
+def _step(study: Study, start: Start, record: StudyRecord, round_: int, seconds: float) -> Step:
     """What a finished study means for the next: its selected config if adopted, else its start, trained as long."""
     report, folder = record.report, record.path
     assert report and report.selected and report.training_length
@@ -166,6 +188,7 @@ def _step(study: Study, start: Start, record: StudyRecord, round_: int) -> Step:
         line=f"{study.stage.name}: {report.verdict}; {selected.why} ({folder / 'report.html'})",
         config=config.to_dict(),
         origin=str(folder / "best.json") if adopted else start.origin,
+        seconds=round(seconds, 1),
     )
 
 

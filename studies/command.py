@@ -27,6 +27,11 @@ def plans(asked: Request, where: Where, stage: Stage | None) -> str:
     start, name = asked.starting_config(stage) if stage else asked.first_start(), asked.study_name()
     studies = [asked.study(each, start, name) for each in asked_stages]
     _check_own(studies[0])
+    if asked.minutes and asked.chain:
+        from studies.minutes import shares  # SciPy
+
+        parts = shares(studies, asked.minutes)
+        studies = [study.within(minutes) for study, minutes in zip(studies, parts, strict=True)]
     return "\n\n".join([*(plan(study, start) for study in studies), _time_of(studies, asked, where)])
 
 
@@ -76,7 +81,8 @@ def run_all(asked: Request, where: Where) -> int:
     studies = [asked.study(stage, start, name) for stage in asked.stages]
     _check_own(studies[0])
     source = _read_for(studies, asked)
-    return run_chain(Chain(asked.study, start, asked.name, rounds, settings, asked.optional), source, where)
+    chain = Chain(asked.study, start, asked.name, rounds, settings, asked.optional, asked.minutes)
+    return run_chain(chain, source, where)
 
 
 def _check_own(study: Study) -> None:

@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from statistics import fmean
 
-from search_spaces.domain import IntRange
 from search_spaces.study import Study
 from storage.data_source import Source
 from storage.study_json import Pace
-from studies.minutes import estimated
+from studies.minutes import estimated, members
 from studies.session import Where, on_this_machine, read_source
 from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig, of_verifier
@@ -22,7 +21,7 @@ from trainables.losses import make_loss
 from trainables.training import DeviceData, Member, train_epoch, validate
 
 STEPS = 8
-MEMBERS, ENCODER = "ensemble.members", "network.encoder"
+ENCODER = "network.encoder"
 
 
 def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
@@ -33,10 +32,10 @@ def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
     epoch = epoch_seconds(of_verifier(studies[0].start), data, at_once, device)
     each = f"an epoch of one network takes {epoch:.2g} s, {at_once} at once"
     if studies[0].budget.minutes:
-        return f"time: {studies[0].budget.minutes:g} min, as asked; {each}"
+        return f"time: {round(sum(study.budget.minutes or 0.0 for study in studies), 1):g} min, as asked; {each}"
     epochs = [_epoch_of_its_networks(study, data, at_once, device) or epoch for study in studies]
     paces = [
-        Pace(seconds * study.budget.epochs * _members(study), at_once)
+        Pace(seconds * study.budget.epochs * members(study), at_once)
         for study, seconds in zip(studies, epochs, strict=True)
     ]
     times = [estimated(study, pace) for study, pace in zip(studies, paces, strict=True)]
@@ -50,18 +49,6 @@ def _epoch_of_its_networks(study: Study, data: TrialData, at_once: int, device: 
         return None
     configs = [of_verifier(study.start.override(arm.values)) for arm in study.arms()]
     return fmean(epoch_seconds(config, data, at_once, device) for config in configs)
-
-
-def _members(study: Study) -> float:
-    """How many networks a trial trains, on average over the arms."""
-    counts = []
-    for arm in study.arms():
-        searched = next((p.domain for p in arm.nuisance if p.path == MEMBERS), None)
-        if isinstance(searched, IntRange):
-            counts.append((searched.low + searched.high) / 2)
-        else:
-            counts.append(float(arm.values.get(MEMBERS, of_verifier(study.start).ensemble.members)))
-    return fmean(counts)
 
 
 def epoch_seconds(config: TrialConfig, data: TrialData, at_once: int = 1, device: str = "cpu") -> float:

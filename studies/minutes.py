@@ -3,25 +3,31 @@
 Training is nearly all of a study's time, and a run of the same length takes the same time: so the time is counted in
 rounds of runs that are trained at once. How many fresh seeds the decision takes is not known beforehand. So with the
 fewest that it may take a study is planned to end a little early, and with the most a little late.
+
+A chain splits its minutes among the stages that are left, before each of them: what one took too much or left over is
+the later ones' loss or gain, and the last searches nothing, so it ends on time.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from analysis.decision import FIRST_LOOK, looks_up_to
 from analysis.procedure import plan, rounds
-from search_spaces.stage import Budget
+from search_spaces.domain import IntRange
 from search_spaces.study import Study
 from storage.study_json import Pace
-from trainables.result import Metric
+from trainables.config import of_verifier
 
 EARLIEST, LATEST = 0.85, 1.15  # parts of the minutes that a study takes with the fewest and with the most seeds
 BEGINNING, END = 7.0, 5.0  # seconds before the first epoch; and for test split, figures and page
-MOST_TRIALS = 2000
-UNUSED = Metric("val_loss", "min")  # how long a procedure is does not depend on what is measured
+MOST = 2000  # trials, and repeats of a stage that searches nothing
+FEWEST = 2  # repeats of a stage that searches nothing: of one there is no spread
+MEMBERS = "ensemble.members"
 
 
 def seconds(pace: Pace, runs: Sequence[int]) -> float:
@@ -29,24 +35,43 @@ def seconds(pace: Pace, runs: Sequence[int]) -> float:
     return pace.run * sum(math.ceil(count / pace.at_once) for count in runs)
 
 
-def fitted(budget: Budget, arms: int, done: int, elapsed: float, pace: Pace) -> Budget:
-    """Return the budget with as many trials and repeats as fit into its minutes, `done` trials being behind it.
+def takes(study: Study, done: int, elapsed: float, pace: Pace, fresh: int | None = None) -> float:
+    """Return how many seconds a study takes in all, `elapsed` of them and `done` runs being behind it.
 
-    `elapsed`: seconds since the study's beginning. Its own repeats are the most that are planned. Where nothing fits,
-    no trial is added, and the repeats are the fewest that can decide.
+    `done` are trials, or where nothing is searched runs under new seeds. `fresh`: how many fresh seeds decide, the most
+    that may if None.
     """
+    budget = study.budget
+    if study.stage.varied:
+        procedure = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats)
+        left = [budget.trials - done, *rounds(procedure, fresh)]
+    else:
+        left = [_repeated(study) - done]
+    return elapsed + seconds(pace, left) + END
+
+
+def fitted(study: Study, done: int, elapsed: float, pace: Pace) -> Study:
+    """Return the study with as many trials and repeats as fit into its minutes; for `done` and `elapsed` see `takes`.
+
+    Where something is searched, its own repeats are the most that are planned. Where nothing fits, no trial is added,
+    and the repeats are the fewest that can decide.
+    """
+    budget = study.budget
     assert budget.minutes is not None
     whole = 60 * budget.minutes
 
-    def takes(trials: int, repeats: int, fresh: int | None) -> float:
-        after = rounds(plan(trials, arms, UNUSED, 0.0, repeats), fresh)
-        return elapsed + seconds(pace, [trials - done, *after]) + END
+    def of_trials(trials: int) -> float:
+        return takes(_with(study, trials=trials), done, elapsed, pace, FIRST_LOOK)
 
-    trials = done
-    while trials < MOST_TRIALS and takes(trials + 1, FIRST_LOOK, FIRST_LOOK) <= EARLIEST * whole:
-        trials += 1
-    fit = [looks for looks in looks_up_to(budget.repeats) if takes(trials, looks, None) <= LATEST * whole]
-    return replace(budget, trials=trials, repeats=max(fit, default=min(FIRST_LOOK, budget.repeats)))
+    def of_repeats(repeats: int) -> float:
+        return takes(_with(study, repeats=repeats), done, elapsed, pace)
+
+    if not study.stage.varied:
+        return _with(study, repeats=FEWEST + bisect_right(range(FEWEST + 1, MOST + 1), whole, key=of_repeats))
+    trials = done + bisect_right(range(done + 1, MOST + 1), EARLIEST * whole, key=of_trials)
+    study = _with(study, trials=trials)
+    looks = [repeats for repeats in looks_up_to(budget.repeats) if of_repeats(repeats) <= LATEST * whole]
+    return _with(study, repeats=max(looks, default=min(FIRST_LOOK, budget.repeats)))
 
 
 def estimated(study: Study, pace: Pace) -> tuple[float, float]:
@@ -54,14 +79,37 @@ def estimated(study: Study, pace: Pace) -> tuple[float, float]:
 
     Rounds after the first may not be needed, or have as many trials each as the first.
     """
-    budget = study.budget
     if not study.stage.varied:
-        runs = len(study.repeats(study.finalists(study.incumbent().config)))
-        whole = BEGINNING + seconds(pace, [budget.trials, runs]) + END
+        whole = BEGINNING + seconds(pace, [study.budget.trials, _repeated(study)]) + END
         return whole, whole
-    arms, metric = len(study.arms()), study.stage.metric
-    fewest, most = (
-        seconds(pace, [trials, *rounds(plan(trials, arms, metric, 0.0, budget.repeats), fresh)])
-        for trials, fresh in ((budget.trials, FIRST_LOOK), (budget.rounds * budget.trials, None))
-    )
-    return BEGINNING + fewest + END, BEGINNING + most + END
+    longest = _with(study, trials=study.budget.rounds * study.budget.trials)
+    return takes(study, 0, BEGINNING, pace, FIRST_LOOK), takes(longest, 0, BEGINNING, pace)
+
+
+def shares(studies: Sequence[Study], minutes: float) -> list[float]:
+    """Split minutes among studies, in parts as the epochs of single networks that their own budgets train."""
+    work = [
+        fmean(estimated(study, Pace(study.budget.epochs * members(study), 1))) - BEGINNING - END for study in studies
+    ]
+    return [minutes * own / sum(work) for own in work]
+
+
+def members(study: Study) -> float:
+    """Return how many networks a trial trains, on average over the arms."""
+    counts = []
+    for arm in study.arms():
+        searched = next((p.domain for p in arm.nuisance if p.path == MEMBERS), None)
+        if isinstance(searched, IntRange):
+            counts.append((searched.low + searched.high) / 2)
+        else:
+            counts.append(float(arm.values.get(MEMBERS, of_verifier(study.start).ensemble.members)))
+    return fmean(counts)
+
+
+def _with(study: Study, **budget: int) -> Study:
+    return replace(study, budget=replace(study.budget, **budget))
+
+
+def _repeated(study: Study) -> int:
+    """How many runs under new seeds a stage has that searches nothing."""
+    return sum(study.repeated(study.finalists(study.incumbent().config)).values())

@@ -18,7 +18,6 @@ from trainables.config import TrialConfig, has_own_encoder, of_verifier
 from trainables.errors import InputError
 
 NO_ROUNDS = "asks a search for more trials; {} searches nothing, leave it out"
-NO_PLAN = "plans a stage that searches, not {}; give --trials and --repeats"
 SMOKE = Budget(trials=3, epochs=2, repeats=1)
 
 
@@ -26,7 +25,8 @@ SMOKE = Budget(trials=3, epochs=2, repeats=1)
 class Request:
     """What is to be studied: None is the stage's, the start's or the clock's to say.
 
-    `chain`: the request is for all stages in turn, where a stage that varies nothing keeps its own number of trials;
+    `chain`: the request is for all stages in turn, where a stage that varies nothing keeps its own number of trials,
+    and the chain splits the minutes among them;
     `optional` names stages beyond the report's that it takes in. `encoder` takes the place of the start's.
     `own_stage` is the file of the stage that is asked, where that is a user's.
     """
@@ -63,8 +63,6 @@ class Request:
                 f"--rounds {self.rounds}: how many trials its rounds add is not known beforehand, so --minutes "
                 "cannot plan them; leave out one of the two"
             )
-        if self.minutes and self.chain:
-            raise InputError(f"--minutes {self.minutes:g}: {NO_PLAN.format('all stages in turn')}")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -92,10 +90,6 @@ class Request:
             trials = own_trials or min(SMOKE.trials, default.trials)
             budget = Budget(trials, self.epochs or SMOKE.epochs, self.repeats or SMOKE.repeats)
             report = report.override({"epochs": budget.epochs})
-        if self.minutes and not stage.varied:
-            raise InputError(f"--minutes {self.minutes:g}: {NO_PLAN.format(f'{stage.name}, which searches nothing')}")
-        if self.minutes:
-            budget = replace(budget, trials=len(stage.arms()), minutes=self.minutes)
         if self.rounds and not (stage.varied or self.chain):
             raise InputError(f"--rounds {self.rounds}: {NO_ROUNDS.format(stage.name)}")
         if self.rounds and stage.varied:
@@ -119,7 +113,7 @@ class Request:
         )
         if self.own_stage:
             check_ranges(study)
-        return study
+        return study.within(self.minutes) if self.minutes and not self.chain else study
 
     def typed_start(self) -> Start | None:
         """Return the config of --start, if one was given; raise InputError where the file holds none.
@@ -175,7 +169,9 @@ class Request:
         """Return what must be equal for a chain to be resumed: everything that decides its figures."""
         names = ("trials", "epochs", "repeats", "seed", "sampler", "scheduler", "smoke")
         own = {name: getattr(self, name) for name in names}
-        own |= {"rounds": self.rounds} if self.rounds else {}  # chains of older versions know of none
+        own |= {
+            name: value for name in ("rounds", "minutes") if (value := getattr(self, name))
+        }  # older chains know none
         own |= {"encoder": [self.encoder.file.digest, self.encoder.file.name]} if self.encoder else {}
         own |= {"ship_class": self.source.ship_class, "start": str(self.start) if self.start else None}
         return own | ({"optional": list(self.optional)} if self.optional else {})  # older chains lack it
@@ -201,7 +197,10 @@ def plan(study: Study, start: Start) -> str:
 def _budget(study: Study) -> str:
     budget, arms = study.budget, len(study.arms())
     if budget.minutes:
-        return f"as many trials of {budget.epochs} epochs, and seeds to decide, as {budget.minutes:g} minutes have"
+        fit = f"as {budget.minutes:.3g} minutes have"
+        if not study.stage.varied:
+            return f"{budget.trials} trials of {budget.epochs} epochs, and as many runs under new seeds {fit}"
+        return f"as many trials of {budget.epochs} epochs, and seeds to decide, {fit}"
     trained = f"{budget.trials} trials of {budget.epochs} epochs"
     if not study.stage.varied:
         again = len(study.repeats(study.finalists(study.incumbent().config)))

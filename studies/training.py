@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import shutil
 import threading
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from search_spaces.stage import SELECTED, Budget
+from search_spaces.stage import SELECTED
 from search_spaces.study import Study
 from storage.event_record import Files, Record
 from storage.folder import StudyRecord, with_manifest
@@ -86,7 +87,10 @@ class Training:
             if few := note_on_budget(self._study):
                 say(f"note: {few}")
         self._retraining = self._open_retraining()
-        asked = Repeats(self._study, record, self._session.resources.max_concurrent or 1)
+        if self._is_to_plan:
+            yield from self._retraining_phases(Repeats(self._few_repeats(), record), self._retraining)
+            self._plan(self._retraining)
+        asked = Repeats(self._study, record, self._at_once)
         yield from self._retraining_phases(asked, self._retraining)
         finalists = asked.finalists(self._retraining.histories)
         self._record = with_manifest(self._record, replace(self._record.manifest, finalists=finalists))
@@ -101,10 +105,9 @@ class Training:
         record = self._search = Record(Files.of_search(folder), self._metric, paths, self._own_scores)
         repair_search(record, study, folder, self._record.manifest.given_up.get("search", ()), self._session.task)
         suggester = Suggester(study, folder / "optuna.journal", record.histories)
-        if study.budget.minutes and self._record.manifest.pace is None:
-            at_once = self._session.resources.max_concurrent or 1
-            yield from self._trials(record, suggester, max(len(study.arms()), at_once))
-            self._plan(study.budget, record, at_once)
+        if self._is_to_plan and study.stage.varied:
+            yield from self._trials(record, suggester, max(len(study.arms()), self._at_once))
+            self._plan(record)
         yield from self._trials(record, suggester, self._study.budget.trials)
         while self._add_round():
             suggester.follow(self._study)
@@ -148,23 +151,44 @@ class Training:
                 max_epochs=epochs,
             )
 
-    def _plan(self, budget: Budget, record: Record, at_once: int) -> None:
-        """Plan trials and repeats by what the first trials took; write it down, and how to repeat it by number."""
-        from studies.minutes import fitted  # SciPy
+    @property
+    def _at_once(self) -> int:
+        return self._session.resources.max_concurrent or 1
 
+    @property
+    def _is_to_plan(self) -> bool:
+        return self._study.budget.minutes is not None and self._record.manifest.pace is None
+
+    def _few_repeats(self) -> Study:
+        """The study with the fewest repeats, or with as many as let its first runs take all CPUs."""
+        from studies.minutes import FEWEST  # SciPy
+
+        study = self._study
+        finalists = len(study.finalists(study.incumbent().config))
+        return replace(study, budget=replace(study.budget, repeats=max(FEWEST, math.ceil(self._at_once / finalists))))
+
+    def _plan(self, record: Record) -> None:
+        """Plan trials and repeats by what the first runs took; write it down, and how to repeat it by number."""
+        from analysis.decision import FIRST_LOOK  # SciPy
+        from studies.minutes import LATEST, fitted, takes
+
+        minutes = self._study.budget.minutes
+        assert minutes is not None
         epochs = [epoch.seconds for history in record.histories.values() for epoch in history.epochs]
         if not epochs:
             return
-        pace = Pace(budget.epochs * fmean(epochs), at_once)
-        elapsed = time.monotonic() - self._session.opened
-        planned = fitted(budget, len(self._study.arms()), len(record.histories), elapsed, pace)
-        self._study = replace(self._study, budget=planned)
+        pace = Pace(self._study.budget.epochs * fmean(epochs), self._at_once)
+        done, elapsed = len(record.histories), time.monotonic() - self._session.opened
+        self._study = fitted(self._study, done, elapsed, pace)
+        planned = self._study.budget
+        seeds = f"at most {planned.repeats} seeds to decide" if self._study.stage.varied else f"{planned.repeats} seeds"
         self._record = with_manifest(self._record, replace(self._record.manifest, budget=planned, pace=pace))
         say(
-            f"planned for {budget.minutes:g} minutes, a run taking {pace.run:.1f} s: {planned.trials} trials, and at "
-            f"most {planned.repeats} seeds to decide; the same without a clock: --trials {planned.trials} "
-            f"--repeats {planned.repeats}"
+            f"planned for {minutes:g} minutes, a run taking {pace.run:.1f} s: {planned.trials} trials, and {seeds}; "
+            f"the same without a clock: --trials {planned.trials} --repeats {planned.repeats}"
         )
+        if (needed := takes(self._study, done, elapsed, pace, FIRST_LOOK) / 60) > LATEST * minutes:
+            say(f"note: this is the least that can decide; it takes about {needed:.1f} minutes")
 
     def _open_retraining(self) -> Record:
         """The record of the runs under new seeds, as far as they still hold."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -237,3 +238,33 @@ def test_the_final_verifier_compares_the_users_own_images(chain, capsys, monkeyp
     assert len(lines) == 30
     assert {line[2] for line in lines} <= {"similar", "different"}
     assert all(0 <= float(line[3]) <= 1 for line in lines)
+
+
+def test_minutes_are_split_planned_by_and_recorded(tmp_path):
+    """--minutes gives each stage a part; it plans trials and repeats, says both, keeps them, and runs as many.
+
+    Cut off once a stage has planned, the chain goes on by that plan, though other minutes are left by then.
+    """
+    images(tmp_path / "chips", {"boat": 40, "ship": 40})
+    command = ("--stage", "all", "--data", "chips", "--results-dir", "r", "--epochs", "1", "--minutes", "0.3")
+    process = start(tmp_path, *command)
+    while process.poll() is None and not any(planned(path) for path in tmp_path.glob("r/loss/*/study.json")):
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    done = search(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    plans = re.findall(r"planned for (\S+) minutes.* --trials (\d+) --repeats (\d+)", said + done.stderr)
+    assert len(plans) == len(NAMES)
+    for name, (minutes, trials, repeats) in zip(NAMES, plans, strict=True):
+        (folder,) = tmp_path.glob(f"r/{name}/*")
+        budget = json.loads((folder / "study.json").read_text())["budget"]
+        assert (budget["minutes"], budget["trials"], budget["repeats"]) == (float(minutes), int(trials), int(repeats))
+        assert sorted(pd.read_csv(folder / "trials.csv")["trial"]) == list(range(int(trials)))
+        runs = pd.read_csv(folder / "repeats.csv")["arm"].value_counts()
+        assert runs.max() == int(repeats) if name in ("baseline", "final") else runs.max() >= int(repeats)
+    assert sum(float(minutes) for minutes, *_ in plans[:2]) < 0.3
+
+
+def planned(manifest):
+    return json.loads(manifest.read_text())["pace"]

@@ -53,8 +53,6 @@ ONE = ("--max-concurrent", "1")  # where it does not matter: most of a study thi
         (["--stage", "lr", "--seed", "1.5"], "--seed"),
         (["--stage", "lr", "--minutes", "0"], "--minutes: '0' is not a number above 0"),
         (["--stage", "lr", "--minutes", "5", "--trials", "4"], "--minutes 5: plans trials and repeats; leave out"),
-        (["--stage", "final", "--minutes", "5"], "not final, which searches nothing; give --trials and --repeats"),
-        (["--stage", "all", "--minutes", "5"], "--minutes 5: plans a stage that searches, not all stages in turn"),
         (
             ["--stage", "lr", "--minutes", "5", "--rounds", "2"],
             "--rounds 2: how many trials its rounds add is not known",
@@ -572,18 +570,3 @@ class TestSmoke:
             trial["state"] for arm in journal_states(root / "results/lr/cut/optuna.journal").values() for trial in arm
         ]
         assert "RUNNING" not in states
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_minutes_are_planned_by_and_recorded(tmp_path):
-    """--minutes plans trials and repeats from its first trials, says both, keeps them in study.json, and runs as many."""
-    done = search("--stage", "lr", "--minutes", "0.5", "--epochs", "1", "--study", "timed", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    said = re.search(r"--trials (\d+) --repeats (\d+)", done.stderr)
-    trials, repeats = map(int, said.groups())
-    manifest = json.loads((tmp_path / "results/lr/timed/study.json").read_text())
-    assert manifest["budget"] == {"trials": trials, "epochs": 1, "repeats": repeats, "minutes": 0.5, "rounds": 1}
-    assert manifest["pace"]["run"] > 0
-    rows = pd.read_csv(tmp_path / "results/lr/timed/trials.csv")
-    assert sorted(rows["trial"]) == list(range(trials))

@@ -1,19 +1,21 @@
 """Guards how many trials and seeds are planned for the minutes that a user gives."""
 
 import math
+from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from search_spaces.stage import Budget
-from search_spaces.stages import stage_named
+from search_spaces.stages import chain_with, stage_named
 from search_spaces.study import Study
 from storage.study_json import Pace
-from studies.minutes import END, MOST_TRIALS, estimated, fitted, seconds
+from studies.minutes import BEGINNING, END, FEWEST, LATEST, MOST, estimated, fitted, seconds, shares, takes
 from trainables.config import TrialConfig
 
 ARMS = 3
+TUNED = TrialConfig().override({"optimiser.lr": 0.01})
 
 
 def lr(budget):
@@ -37,12 +39,13 @@ def test_a_planned_study_ends_within_a_fifth_of_its_minutes(minutes, run, at_onc
     """Whether the decision takes the fewest seeds or the most, a plan that fits takes 80 to 120 % of the minutes."""
     done = max(ARMS, at_once)
     pace = Pace(run, at_once)
-    planned = fitted(Budget(ARMS, 5, 20, minutes), ARMS, done, elapsed, pace)
+    study = fitted(lr(Budget(ARMS, 5, 20, minutes)), done, elapsed, pace)
+    planned = study.budget
     assert planned.trials >= done
     # not where hardly anything fitted, or all that there may be
-    assume(planned.trials not in (done, MOST_TRIALS) and planned.repeats >= 5)
+    assume(planned.trials not in (done, MOST) and planned.repeats >= 5)
     spent = elapsed + END - done / at_once * run  # `estimated` counts the trials that are done already
-    least, most = (time - 7.0 - END + spent for time in estimated(lr(planned), pace))
+    least, most = (time - BEGINNING - END + spent for time in estimated(study, pace))
     # a round more or less is what one trial more costs at most where the race gets a round more
     slack = run * (math.log2(planned.trials) + 3)
     assert least <= 0.85 * 60 * minutes + slack
@@ -54,14 +57,14 @@ def test_a_planned_study_ends_within_a_fifth_of_its_minutes(minutes, run, at_onc
 def test_more_minutes_plan_no_fewer_trials(run, at_once, minutes):
     """Twice the minutes never plan fewer trials, and the user's bound on seeds holds."""
     done, pace = max(ARMS, at_once), Pace(run, at_once)
-    few, many = (fitted(Budget(ARMS, 5, 12, time), ARMS, done, 8.0, pace) for time in (minutes, 2 * minutes))
+    few, many = (fitted(lr(Budget(ARMS, 5, 12, time)), done, 8.0, pace).budget for time in (minutes, 2 * minutes))
     assert few.trials <= many.trials
     assert max(few.repeats, many.repeats) <= 12
 
 
 def test_minutes_that_nothing_fits_in_plan_the_least():
     """Half a minute at ten seconds a run: no trial beyond those that are done, and the fewest seeds that can decide."""
-    planned = fitted(Budget(ARMS, 5, 20, 0.5), ARMS, 3, 8.0, Pace(10.0, 1))
+    planned = fitted(lr(Budget(ARMS, 5, 20, 0.5)), 3, 8.0, Pace(10.0, 1)).budget
     assert (planned.trials, planned.repeats) == (3, 4)
 
 
@@ -69,5 +72,43 @@ def test_minutes_that_nothing_fits_in_plan_the_least():
 def test_a_stage_without_a_race_takes_what_its_runs_take(stage, runs):
     """Where nothing is searched, the estimate has one value: trials and runs under new seeds, a run each."""
     made = stage_named(stage)
-    least, most = estimated(Study(made, "s", TrialConfig().override({"optimiser.lr": 0.01}), made.demo), Pace(1.0, 1))
-    assert least == most == 7.0 + runs + END
+    least, most = estimated(Study(made, "s", TUNED, made.demo), Pace(1.0, 1))
+    assert least == most == BEGINNING + runs + END
+
+
+@given(minutes=st.floats(0.1, 60), run=st.floats(0.5, 10), at_once=st.integers(1, 8))
+def test_the_last_stage_fills_its_minutes_with_seeds(minutes, run, at_once):
+    """What `final` plans ends in time, and one seed more would not, or it has the fewest that show a spread."""
+    made, pace = stage_named("final"), Pace(run, at_once)
+    asked = Study(made, "s", TUNED, made.demo).within(minutes)
+    planned = fitted(asked, 4, 8.0, pace)
+    more = replace(planned, budget=replace(planned.budget, repeats=planned.budget.repeats + 1))
+    assert planned.budget.trials == 1
+    assert planned.budget.repeats == FEWEST or takes(planned, 4, 8.0, pace) <= 60 * minutes
+    assert planned.budget.repeats == MOST or takes(more, 4, 8.0, pace) > 60 * minutes
+
+
+@settings(max_examples=30)
+@given(minutes=st.floats(10, 100), run=st.floats(0.5, 2), at_once=st.integers(1, 8), luck=st.data())
+def test_a_chain_ends_within_a_fifth_of_its_minutes(minutes, run, at_once, luck):
+    """However many seeds each stage's decision takes, the later stages make up for it."""
+    pace, spent, stages = Pace(run, at_once), 0.0, chain_with()
+    for place, stage in enumerate(stages):
+        left = [Study(later.for_demo(), "s", TUNED, replace(later.demo, epochs=5)) for later in stages[place:]]
+        part = shares(left, minutes - spent / 60)[0]
+        assert part > 0
+        study = left[0].within(part)
+        done = max(len(study.arms()), at_once) if stage.varied else 4
+        planned = fitted(study, done, 8.0 + pace.run * done / at_once, pace)
+        fewest, most = (takes(planned, 0, 8.0, pace, fresh) for fresh in (4, None))
+        assume(fewest <= LATEST * 60 * part)  # else the minutes are too few for the least
+        assume(MOST not in (planned.budget.trials, planned.budget.repeats))
+        spent += luck.draw(st.floats(fewest, max(fewest, most)))
+    assert 0.8 * 60 * minutes - 4 * run <= spent <= 1.2 * 60 * minutes + 4 * run
+
+
+def test_minutes_are_split_by_the_epochs_that_stages_train():
+    """A stage of twice the epochs gets twice the part, and all parts are the whole."""
+    made = stage_named("lr")
+    short, long = (Study(made, "s", TrialConfig(), Budget(24, epochs)) for epochs in (5, 10))
+    assert shares([short, long], 30.0) == pytest.approx([10.0, 20.0])
