@@ -49,11 +49,12 @@ from studies.describe import manifest
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
 from trainables.config import TrialConfig
-from trainables.data import MIN_CHIPS_PER_CLASS, ChipSet, prepare
+from trainables.data import ChipSet
 from trainables.encoder_path import encoder_path
 from trainables.errors import InputError
 from trainables.images.readers import read_chips
 from trainables.images.synthetic import simulate
+from trainables.preparation import MIN_CHIPS_PER_CLASS, prepare
 from trainables.result import EpochMetrics, trial_result
 
 

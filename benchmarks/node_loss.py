@@ -30,8 +30,8 @@ from studies.resources import Resources, fit_resources
 from studies.suggest import Suggester
 from studies.tuner import TrialRun, run_trials
 from trainables.config import TrialConfig
-from trainables.data import prepare
 from trainables.images.synthetic import simulate
+from trainables.preparation import prepare
 from trainables.siamese import Siamese
 from trainables.task import Task
 from trainables.trial import CheckpointStore, TaskTrial

@@ -36,9 +36,9 @@ import torch
 import studies.cluster  # noqa: F401  # how workers allocate memory is set there, in the environment that they inherit
 from benchmarks.study import chips_of, parser, positive, run_study
 from trainables.config import TrialConfig
-from trainables.data import prepare
 from trainables.errors import Diverged, InputError
 from trainables.images.readers import read_chips
+from trainables.preparation import prepare
 from trainables.result import History
 from trainables.training import DeviceData, train
 

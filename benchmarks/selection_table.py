@@ -34,7 +34,7 @@ from studies.evaluate import test_pairs
 from studies.suggest import Suggester
 from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig, of_verifier
-from trainables.data import PreparedData, prepare
+from trainables.data import PreparedData
 from trainables.encoder_path import encoder_path
 from trainables.ensemble import mean_score
 from trainables.errors import Diverged
@@ -42,6 +42,7 @@ from trainables.images.readers import read_chips
 from trainables.images.synthetic import simulate
 from trainables.losses import make_loss
 from trainables.metrics import confusion
+from trainables.preparation import prepare
 from trainables.result import Trial
 from trainables.stored_chips import Tensors, load
 from trainables.training import DeviceData, Run, train, validate

@@ -23,9 +23,10 @@ from scipy import stats
 from analysis.scores import Finalist
 from studies.evaluate import evaluate
 from trainables.config import TrialConfig
-from trainables.data import ChipSet, prepare
+from trainables.data import ChipSet
 from trainables.ensemble import pack
 from trainables.images.synthetic import simulate
+from trainables.preparation import prepare
 from trainables.training import DeviceData, Run, train
 
 TUNED = {"optimiser.lr": 0.005, "schedule.kind": "cosine"}

@@ -35,13 +35,13 @@ import torch.nn.functional as F
 from benchmarks.study import ROOT, positive
 from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig
-from trainables.data import prepare
 from trainables.encoder_path import SWITCH, encoder_path
 from trainables.encoders.report import Report
 from trainables.errors import InputError
 from trainables.images.readers import read_chips
 from trainables.images.synthetic import simulate
 from trainables.losses import make_loss
+from trainables.preparation import prepare
 from trainables.stored_chips import Tensors
 from trainables.training import DeviceData, Member, train_epoch
 

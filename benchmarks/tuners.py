@@ -26,10 +26,11 @@ from search_spaces.stages import stage_named
 from storage.distributions import distribution
 from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig
-from trainables.data import PreparedData, TrialData, prepare
+from trainables.data import PreparedData, TrialData
 from trainables.encoder_path import encoder_path
 from trainables.errors import Diverged
 from trainables.images.synthetic import embedded
+from trainables.preparation import prepare
 from trainables.result import Metric
 from trainables.training import DeviceData, train
 

@@ -30,8 +30,9 @@ from torchvision import transforms
 
 from search_spaces.domain import Choice, LogUniform, Uniform
 from search_spaces.stages import stage_named
-from trainables.data import Part, TrialData, prepare
+from trainables.data import Part, TrialData
 from trainables.images.readers import read_chips
+from trainables.preparation import prepare
 
 
 class PairDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):

@@ -19,7 +19,7 @@ from studies.cluster import ray_cluster, sent_by_value, share
 from studies.machine import usable_cpus, usable_memory
 from studies.resources import Cluster, Node, Resources, fit_resources, memory_note
 from studies.wandb_process import WandbMode
-from trainables.data import ChipSet, PreparedData, TrialData, prepare
+from trainables.data import ChipSet, PreparedData, TrialData
 from trainables.encoder_path import EncoderPath, encoder_path
 from trainables.errors import InputError, listed, what_happened
 from trainables.images.arrays import Arrays
@@ -27,6 +27,7 @@ from trainables.images.fetch import KAGGLE, fetch
 from trainables.images.files import user_path
 from trainables.images.readers import Reading, read_chips
 from trainables.images.synthetic import SIZE, embedded
+from trainables.preparation import prepare
 from trainables.task import Task, TaskData
 
 T = TypeVar("T")

@@ -11,8 +11,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from trainables.data import ChipSet, PreparedData, TrialData, prepare
+from trainables.data import ChipSet, PreparedData, TrialData
 from trainables.images.synthetic import simulate
+from trainables.preparation import prepare
 from trainables.training import DeviceData
 
 settings.register_profile("untimed", deadline=None)  # timings are benchmarks, not tests

@@ -486,8 +486,8 @@ class TestSmoke:
         """The best trial's config and the data give its recorded validation loss again, to the last bit."""
         import torch
 
-        from trainables.data import prepare
         from trainables.images.readers import read_chips
+        from trainables.preparation import prepare
         from trainables.training import DeviceData, train
 
         root = smoke[0]

@@ -27,9 +27,9 @@ from studies.suggest import Suggester
 from studies.write_up import measured
 from tests.build import LOSS, saying, study
 from trainables.config import TrialConfig
-from trainables.data import prepare
 from trainables.encoder_path import encoder_path
 from trainables.images.synthetic import simulate
+from trainables.preparation import prepare
 from trainables.result import TrialResult
 
 

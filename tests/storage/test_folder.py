@@ -17,10 +17,10 @@ from storage.whole_files import read_json, write_json, write_text
 from studies.describe import manifest, notes_on_start, resumed
 from studies.resources import Cluster, Node
 from trainables.config import TrialConfig
-from trainables.data import prepare
 from trainables.encoder_path import EncoderPath, encoder_path
 from trainables.errors import InputError
 from trainables.images.synthetic import simulate
+from trainables.preparation import prepare
 from trainables.result import EpochMetrics, Trial, TrialResult
 
 EPOCH = EpochMetrics(1, 0.1 + 0.2, 1 / 3, 0.5, 0.25, 0.75, 1e-3, 1.5)

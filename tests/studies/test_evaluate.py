@@ -11,10 +11,11 @@ from analysis.scores import CRITERIA, Finalist
 from analysis.thresholds import best_f1
 from studies.evaluate import LEDGER, SHIP_PARTNERS, evaluate, examine, identify, ship_task, test_pairs
 from trainables.config import TrialConfig
-from trainables.data import ChipSet, channel_statistics, prepare
+from trainables.data import ChipSet, channel_statistics
 from trainables.images.synthetic import simulate
 from trainables.json_values import to_plain
 from trainables.losses import make_loss
+from trainables.preparation import prepare
 from trainables.stored_chips import load
 from trainables.training import Member, validate
 

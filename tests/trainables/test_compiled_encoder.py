@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from trainables.augment import GREY_WEIGHTS
 from trainables.compiled_encoder import share_threads
 from trainables.config import Network, TrialConfig
-from trainables.data import prepare
 from trainables.encoder_path import SOURCE, SWITCH, Library, digest, encoder_path
 from trainables.model import SiameseNetwork
+from trainables.preparation import prepare
 from trainables.stored_chips import StoredChips
 from trainables.training import DeviceData, Run, train
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.data import ChipSet, channel_statistics, prepare
+from trainables.data import ChipSet, channel_statistics
 from trainables.errors import InputError
 from trainables.images.synthetic import simulate
+from trainables.preparation import prepare
 from trainables.stored_chips import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,7 +175,8 @@ def test_many_images_are_prepared_in_little_more_memory_than_they_take():
     """4,000 images are checked, split and paired in less than 1.6 times their own size more: 100,000 within 6 GiB."""
     code = """
 import resource, numpy as np
-from trainables.data import ChipSet, prepare
+from trainables.data import ChipSet
+from trainables.preparation import prepare
 images = np.random.default_rng(0).integers(0, 256, (4000, 5, 5, 3), dtype=np.uint8).repeat(15, 1).repeat(15, 2)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 before = peak()

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from trainables.compare import main
 from trainables.config import TrialConfig
-from trainables.data import ChipSet, prepare
+from trainables.data import ChipSet
 from trainables.ensemble import mean_score, pack
 from trainables.errors import InputError
 from trainables.images.given import picture_of
@@ -24,6 +24,7 @@ from trainables.images.pixels import decode_image
 from trainables.images.readers import Reading, read_chips
 from trainables.images.scale import OF_FILES, Scale
 from trainables.losses import make_loss
+from trainables.preparation import prepare
 from trainables.stored_chips import StoredChips
 from trainables.training import DeviceData, Run, train, validate
 from trainables.verifier import DESCRIPTION, EIGHT_BIT, RAW, RENDERED, WEIGHTS, Verifier, pixels_of, save_verifier

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.data import prepare
 from trainables.errors import InputError
 from trainables.images.pixels import decode_image
 from trainables.images.readers import Reading, read_chips
+from trainables.preparation import prepare
 
 RECORD = {"id": "a", "band_1": [float(n % 97) for n in range(5625)], "band_2": [float(n % 31) for n in range(5625)]}
 

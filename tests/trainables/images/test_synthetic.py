@@ -4,9 +4,9 @@ import hashlib
 
 import numpy as np
 
-from trainables.data import prepare
 from trainables.images.readers import read_chips
 from trainables.images.synthetic import COUNT, TEST_ONLY, embedded, simulate
+from trainables.preparation import prepare
 from trainables.splits import near_duplicates
 
 
