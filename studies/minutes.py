@@ -74,6 +74,22 @@ def fitted(study: Study, done: int, elapsed: float, pace: Pace) -> Study:
     return _with(study, repeats=max(looks, default=min(FIRST_LOOK, budget.repeats)))
 
 
+def shortened(study: Study, elapsed: float, at_once: int, start: float, candidates: Sequence[float]) -> Study:
+    """Return a study that has searched with fewer repeats, where its candidates are slower than runs were on average.
+
+    `start` and `candidates`, best first, are the seconds of a run of each. The best and the next are expected to meet
+    the start, as they would if the race changed nothing.
+    """
+    budget = study.budget
+    assert budget.minutes is not None
+    race = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats).race
+    raced = sum(sum(candidates[:left]) for left in race.left)
+    one_look_each = start + sum(candidates[:2])
+    left = (LATEST * 60 * budget.minutes - END - elapsed) * at_once - raced
+    looks = [repeats for repeats in looks_up_to(budget.repeats) if repeats * one_look_each <= left]
+    return _with(study, repeats=max(looks, default=min(FIRST_LOOK, budget.repeats)))
+
+
 def estimated(study: Study, pace: Pace) -> tuple[float, float]:
     """Return how many seconds a study takes: with the fewest seeds that can decide, and with the most.
 

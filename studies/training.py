@@ -83,6 +83,8 @@ class Training:
         from studies.repeats import Repeats
 
         if self._study.stage.varied:
+            self._shorten(record)
+            record = self.record
             record = self._record = with_manifest(record, replace(record.manifest, plan=planned(record.manifest)))
             if few := note_on_budget(self._study):
                 say(f"note: {few}")
@@ -189,6 +191,27 @@ class Training:
         )
         if (needed := takes(self._study, done, elapsed, pace, FIRST_LOOK) / 60) > LATEST * minutes:
             say(f"note: this is the least that can decide; it takes about {needed:.1f} minutes")
+
+    def _shorten(self, record: StudyRecord) -> None:
+        """Where minutes are given and the best trials are slow ones, plan fewer repeats, before the race begins."""
+        minutes = self._study.budget.minutes
+        if minutes is None or record.manifest.plan:
+            return
+        from analysis.candidates import contest  # SciPy
+        from analysis.procedure import START
+        from studies.minutes import shortened
+
+        took = {number: sum(epoch.seconds for epoch in own.epochs) for number, own in record.search.items()}
+        candidates = [took[trial] for trial in contest(record).ranking()]
+        elapsed = time.monotonic() - self._session.opened
+        study = shortened(self._study, elapsed, self._at_once, took[START], candidates)
+        if study.budget.repeats < self._study.budget.repeats:
+            say(
+                f"runs take longer than planned: {minutes:g} minutes have room for at most {study.budget.repeats} "
+                f"seeds to decide; the same without a clock: --repeats {study.budget.repeats}"
+            )
+            self._study = study
+            self._record = with_manifest(self._record, replace(self._record.manifest, budget=study.budget))
 
     def _open_retraining(self) -> Record:
         """The record of the runs under new seeds, as far as they still hold."""

@@ -184,10 +184,8 @@ def test_ctrl_c_once_then_resumed_is_the_unbroken_study(unbroken):
     folder = unbroken / "results/lr/interrupted"
     process = start(unbroken, *COMMAND, "--study", "interrupted")
     wait_for_events(process, folder, 20)
-    began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert time.monotonic() - began < 30
+    out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "interrupted; what is done is kept, --resume --study interrupted goes on" in err

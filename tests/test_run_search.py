@@ -551,10 +551,8 @@ class TestSmoke:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and not (rows.exists() and len(rows.read_text().splitlines()) > 3):
             time.sleep(0.2)
-        began = time.monotonic()
         os.killpg(process.pid, signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
-        assert time.monotonic() - began < 30
+        out, err = process.communicate(timeout=30)  # what SLURM waits before it kills
         assert process.returncode == 143, err
         assert "Traceback" not in err
         assert "interrupted; what is done is kept, --resume --study cut goes on" in err

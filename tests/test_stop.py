@@ -56,12 +56,10 @@ def test_a_second_sigterm_ends_at_once(place):  # noqa: F811
     """Two of SIGTERM half a second apart end a search within three seconds, without a word of Ray's; ten seconds later nothing of it is left."""
     process = start(place, "--stage", "lr", "--data", "chips", "--trials", "50", "--epochs", "4", "--study", "s")
     wait_for(process, place / "results/lr/s/epochs.csv", 3)
-    for _ in range(2):
-        began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-    _, err = process.communicate(timeout=60)
-    assert time.monotonic() - began < 3
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=3)
     assert process.returncode in (143, -signal.SIGTERM)  # the same to a shell; the latter where it was already leaving
     assert "Traceback" not in err
     assert "***" not in err  # Ray's stack dump

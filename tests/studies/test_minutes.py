@@ -11,7 +11,7 @@ from search_spaces.stage import Budget
 from search_spaces.stages import chain_with, stage_named
 from search_spaces.study import Study
 from storage.study_json import Pace
-from studies.minutes import BEGINNING, END, FEWEST, LATEST, MOST, estimated, fitted, seconds, shares, takes
+from studies.minutes import BEGINNING, END, FEWEST, LATEST, MOST, estimated, fitted, seconds, shares, shortened, takes
 from trainables.config import TrialConfig
 
 ARMS = 3
@@ -74,6 +74,24 @@ def test_a_stage_without_a_race_takes_what_its_runs_take(stage, runs):
     made = stage_named(stage)
     least, most = estimated(Study(made, "s", TUNED, made.demo), Pace(1.0, 1))
     assert least == most == BEGINNING + runs + END
+
+
+@given(
+    minutes=st.floats(2, 60),
+    elapsed=st.floats(10, 600),
+    at_once=st.integers(1, 8),
+    start=st.floats(0.5, 20),
+    candidates=st.lists(st.floats(0.5, 20), min_size=8, max_size=8),
+)
+def test_slow_candidates_leave_room_for_fewer_seeds(minutes, elapsed, at_once, start, candidates):
+    """All that may follow the search fits, or the fewest seeds that can decide are left; no seed is ever added."""
+    study = lr(Budget(24, 5, 20, minutes))
+    repeats = shortened(study, elapsed, at_once, start, candidates).budget.repeats
+    raced = sum(sum(candidates[:left]) for left in (8, 4, 3, 2))
+    after = (raced + repeats * (start + candidates[0] + candidates[1])) / at_once
+    assert repeats == 4 or elapsed + after + END <= LATEST * 60 * minutes + 1e-6
+    assert 4 <= repeats <= 20
+    assert shortened(lr(Budget(24, 5, 5, minutes)), elapsed, at_once, start, candidates).budget.repeats <= 5
 
 
 @given(minutes=st.floats(0.1, 60), run=st.floats(0.5, 10), at_once=st.integers(1, 8))
