@@ -13,7 +13,7 @@ from search_spaces.stage import Doubling, Kept, Stage
 from search_spaces.stages import chain_with, stage_after, stage_named
 from search_spaces.study import Start, Study, name_by_time
 from storage.data_source import Source
-from storage.folder import StudyRecord, read_manifest
+from storage.folder import StudyRecord, read_manifest, read_study
 from storage.lock import held
 from storage.study_json import SCHEMA
 from storage.whole_files import now, read_json, write_json
@@ -87,12 +87,14 @@ def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) 
     """Run what is left of the chain's steps, each from what the ones before adopted; return the exit status."""
     for done in steps:
         print(done.line, flush=True)
-    before = sum(step.seconds for step in steps)
+    carried = sum(step.seconds for step in steps)
     while asked := next_asked(steps, chain.rounds, chain.optional):
         start = replace(steps[-1].start, encoder=chain.start.encoder) if steps else chain.start
         name = folder.name if asked.round == 1 else f"{folder.name}.{asked.round}"
         began = time.monotonic()
-        study = _planned(chain, asked, start, name, before + began - session.opened)
+        study = _planned(chain, asked, start, name, carried + began - session.opened)
+        before = _trained(study_folder(study, session.results), session)
+        carried += before
         stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
         try:
             conducted = _run_or_resume(study, start.origin, replace(session, opened=began))
@@ -104,7 +106,7 @@ def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) 
             say(stops)
             print(page)
             return status
-        steps.append(_step(study, start, conducted.record, asked.round, time.monotonic() - began))
+        steps.append(_step(study, start, conducted.record, asked.round, before + time.monotonic() - began))
         _write(folder, steps)
         print(steps[-1].line, flush=True)
     return DONE
@@ -121,6 +123,15 @@ def _planned(chain: Chain, asked: Asked, start: Start, name: str, spent: float) 
     later = [chain.plan(stage, start, name, None) for stage in stages[stages.index(asked.stage) + 1 :]]
     left = max(chain.minutes - spent / 60, LEAST)
     return study.within(round(shares([study, *later], left)[0], 2) or LEAST)
+
+
+def _trained(folder: Path, session: Session) -> float:
+    """How many seconds of its minutes a step that was cut off has trained before, by its record."""
+    if not (folder / "study.json").exists():
+        return 0.0
+    record = read_study(folder)
+    runs = (*record.search.values(), *record.retraining.values())
+    return sum(epoch.seconds for run in runs for epoch in run.epochs) / (session.resources.max_concurrent or 1)
 
 
 def _run_or_resume(study: Study, start_from: str, session: Session) -> Conducted:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -36,29 +36,22 @@ def seconds(pace: Pace, runs: Sequence[int]) -> float:
 
 
 def takes(study: Study, done: int, elapsed: float, pace: Pace, fresh: int | None = None) -> float:
-    """Return how many seconds a study takes in all, `elapsed` of them and `done` runs being behind it.
+    """Return how many seconds a search takes in all, `elapsed` of them and `done` trials being behind it.
 
-    `done` are trials, or where nothing is searched runs under new seeds. `fresh`: how many fresh seeds decide, the most
-    that may if None.
+    `fresh`: how many fresh seeds decide, the most that may if None.
     """
     budget = study.budget
-    if study.stage.varied:
-        procedure = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats)
-        left = [budget.trials - done, *rounds(procedure, fresh)]
-    else:
-        left = [_repeated(study) - done]
-    return elapsed + seconds(pace, left) + END
+    procedure = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats)
+    return elapsed + seconds(pace, [budget.trials - done, *rounds(procedure, fresh)]) + END
 
 
 def fitted(study: Study, done: int, elapsed: float, pace: Pace) -> Study:
-    """Return the study with as many trials and repeats as fit into its minutes; for `done` and `elapsed` see `takes`.
+    """Return a search with as many trials and repeats as fit into its minutes; for `done` and `elapsed` see `takes`.
 
-    Where something is searched, its own repeats are the most that are planned. Where nothing fits, no trial is added,
-    and the repeats are the fewest that can decide.
+    Its own repeats are the most that are planned. Where nothing fits, no trial is added, and the repeats are the fewest
+    that can decide.
     """
-    budget = study.budget
-    assert budget.minutes is not None
-    whole = 60 * budget.minutes
+    whole = _whole(study)
 
     def of_trials(trials: int) -> float:
         return takes(_with(study, trials=trials), done, elapsed, pace, FIRST_LOOK)
@@ -66,12 +59,10 @@ def fitted(study: Study, done: int, elapsed: float, pace: Pace) -> Study:
     def of_repeats(repeats: int) -> float:
         return takes(_with(study, repeats=repeats), done, elapsed, pace)
 
-    if not study.stage.varied:
-        return _with(study, repeats=FEWEST + bisect_right(range(FEWEST + 1, MOST + 1), whole, key=of_repeats))
     trials = done + bisect_right(range(done + 1, MOST + 1), EARLIEST * whole, key=of_trials)
     study = _with(study, trials=trials)
-    looks = [repeats for repeats in looks_up_to(budget.repeats) if of_repeats(repeats) <= LATEST * whole]
-    return _with(study, repeats=max(looks, default=min(FIRST_LOOK, budget.repeats)))
+    looks = [own for own in looks_up_to(study.budget.repeats) if of_repeats(own) <= LATEST * whole]
+    return _with(study, repeats=max(looks, default=min(FIRST_LOOK, study.budget.repeats)))
 
 
 def shortened(study: Study, elapsed: float, at_once: int, start: float, candidates: Sequence[float]) -> Study:
@@ -81,13 +72,30 @@ def shortened(study: Study, elapsed: float, at_once: int, start: float, candidat
     the start, as they would if the race changed nothing.
     """
     budget = study.budget
-    assert budget.minutes is not None
     race = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats).race
-    raced = sum(sum(candidates[:left]) for left in race.left)
-    one_look_each = start + sum(candidates[:2])
-    left = (LATEST * 60 * budget.minutes - END - elapsed) * at_once - raced
-    looks = [repeats for repeats in looks_up_to(budget.repeats) if repeats * one_look_each <= left]
+    raced = sum(_lasts(candidates[:left], at_once) for left in race.left)
+
+    def ends(repeats: int) -> float:
+        winner, runner_up = [start, *candidates[:1]] * repeats, [*candidates[1:2]] * repeats
+        return elapsed + raced + _lasts(winner, at_once) + _lasts(runner_up, at_once) + END
+
+    looks = [own for own in looks_up_to(budget.repeats) if ends(own) <= LATEST * _whole(study)]
     return _with(study, repeats=max(looks, default=min(FIRST_LOOK, budget.repeats)))
+
+
+def filled(study: Study, begun: int, elapsed: float, at_once: int, took: Mapping[str, Sequence[float]]) -> Study:
+    """Return a study that searches nothing with as many repeats as fit into its minutes.
+
+    `took` has the seconds of the runs that each finalist has behind it, by role, under at most `begun` seeds.
+    """
+    fewest = max(FEWEST, begun)
+
+    def ends(repeats: int) -> float:
+        planned = _with(study, repeats=repeats).repeated(took)
+        left = sum((planned[role] - len(runs)) * fmean(runs) for role, runs in took.items())
+        return elapsed + left / at_once + END
+
+    return _with(study, repeats=fewest + bisect_right(range(fewest + 1, MOST + 1), _whole(study), key=ends))
 
 
 def estimated(study: Study, pace: Pace) -> tuple[float, float]:
@@ -96,7 +104,8 @@ def estimated(study: Study, pace: Pace) -> tuple[float, float]:
     Rounds after the first may not be needed, or have as many trials each as the first.
     """
     if not study.stage.varied:
-        whole = BEGINNING + seconds(pace, [study.budget.trials, _repeated(study)]) + END
+        again = sum(study.repeated(study.finalists(study.incumbent().config)).values())
+        whole = BEGINNING + seconds(pace, [study.budget.trials, again]) + END
         return whole, whole
     longest = _with(study, trials=study.budget.rounds * study.budget.trials)
     return takes(study, 0, BEGINNING, pace, FIRST_LOOK), takes(longest, 0, BEGINNING, pace)
@@ -126,6 +135,11 @@ def _with(study: Study, **budget: int) -> Study:
     return replace(study, budget=replace(study.budget, **budget))
 
 
-def _repeated(study: Study) -> int:
-    """How many runs under new seeds a stage has that searches nothing."""
-    return sum(study.repeated(study.finalists(study.incumbent().config)).values())
+def _whole(study: Study) -> float:
+    assert study.budget.minutes is not None
+    return 60 * study.budget.minutes
+
+
+def _lasts(runs: Sequence[float], at_once: int) -> float:
+    """How many seconds runs of different lengths take at most, before the next may begin (Graham 1966)."""
+    return sum(runs) / at_once + max(runs, default=0.0) * (1 - 1 / at_once)

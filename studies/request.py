@@ -197,7 +197,7 @@ def plan(study: Study, start: Start) -> str:
 def _budget(study: Study) -> str:
     budget, arms = study.budget, len(study.arms())
     if budget.minutes:
-        fit = f"as {budget.minutes:.3g} minutes have"
+        fit = f"as {round(budget.minutes, 2):g} minutes have"
         if not study.stage.varied:
             return f"{budget.trials} trials of {budget.epochs} epochs, and as many runs under new seeds {fit}"
         return f"as many trials of {budget.epochs} epochs, and seeds to decide, {fit}"

@@ -89,7 +89,7 @@ def _encoder(study: Study, session: Session) -> str:
 
 def _size(study: Study) -> str:
     trials, epochs, minutes = study.budget.trials, study.budget.epochs, study.budget.minutes
-    return f"{minutes:.3g} minutes of trials of {epochs} epochs" if minutes else f"{trials} x {epochs} epochs"
+    return f"{round(minutes, 2):g} minutes of trials of {epochs} epochs" if minutes else f"{trials} x {epochs} epochs"
 
 
 def resume_study(

@@ -91,7 +91,7 @@ class Training:
         self._retraining = self._open_retraining()
         if self._is_to_plan:
             yield from self._retraining_phases(Repeats(self._few_repeats(), record), self._retraining)
-            self._plan(self._retraining)
+            self._fill(self._retraining)
         asked = Repeats(self._study, record, self._at_once)
         yield from self._retraining_phases(asked, self._retraining)
         finalists = asked.finalists(self._retraining.histories)
@@ -158,6 +158,10 @@ class Training:
         return self._session.resources.max_concurrent or 1
 
     @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._session.opened
+
+    @property
     def _is_to_plan(self) -> bool:
         return self._study.budget.minutes is not None and self._record.manifest.pace is None
 
@@ -170,27 +174,48 @@ class Training:
         return replace(study, budget=replace(study.budget, repeats=max(FEWEST, math.ceil(self._at_once / finalists))))
 
     def _plan(self, record: Record) -> None:
-        """Plan trials and repeats by what the first runs took; write it down, and how to repeat it by number."""
+        """Plan trials and repeats by what the first trials took; write it down, and how to repeat it by number."""
         from analysis.decision import FIRST_LOOK  # SciPy
         from studies.minutes import LATEST, fitted, takes
 
-        minutes = self._study.budget.minutes
+        minutes, done = self._study.budget.minutes, len(record.histories)
         assert minutes is not None
-        epochs = [epoch.seconds for history in record.histories.values() for epoch in history.epochs]
-        if not epochs:
+        if not (pace := self._pace(record)):
             return
-        pace = Pace(self._study.budget.epochs * fmean(epochs), self._at_once)
-        done, elapsed = len(record.histories), time.monotonic() - self._session.opened
-        self._study = fitted(self._study, done, elapsed, pace)
-        planned = self._study.budget
-        seeds = f"at most {planned.repeats} seeds to decide" if self._study.stage.varied else f"{planned.repeats} seeds"
-        self._record = with_manifest(self._record, replace(self._record.manifest, budget=planned, pace=pace))
-        say(
-            f"planned for {minutes:g} minutes, a run taking {pace.run:.1f} s: {planned.trials} trials, and {seeds}; "
-            f"the same without a clock: --trials {planned.trials} --repeats {planned.repeats}"
-        )
-        if (needed := takes(self._study, done, elapsed, pace, FIRST_LOOK) / 60) > LATEST * minutes:
+        study = fitted(self._study, done, self._elapsed, pace)
+        self._planned(study, pace, f"{study.budget.trials} trials, and at most {study.budget.repeats} seeds to decide")
+        if (needed := takes(study, done, self._elapsed, pace, FIRST_LOOK) / 60) > LATEST * minutes:
             say(f"note: this is the least that can decide; it takes about {needed:.1f} minutes")
+
+    def _fill(self, record: Record) -> None:
+        """Plan repeats by what the first ones took, where nothing is searched."""
+        from studies.minutes import filled
+
+        took: dict[str, list[float]] = {}
+        begun: dict[str, int] = {}
+        for history in record.histories.values():
+            role = history.trial.arm
+            begun[role] = begun.get(role, 0) + 1
+            if history.result and history.epochs:
+                took.setdefault(role, []).append(sum(epoch.seconds for epoch in history.epochs))
+        if not (pace := self._pace(record)):
+            return
+        study = filled(self._study, max(begun.values()), self._elapsed, self._at_once, took)
+        self._planned(study, pace, f"{study.budget.repeats} seeds")
+
+    def _pace(self, record: Record) -> Pace | None:
+        """How long a run takes here, by its epochs so far; None before there is one."""
+        epochs = [epoch.seconds for history in record.histories.values() for epoch in history.epochs]
+        return Pace(self._study.budget.epochs * fmean(epochs), self._at_once) if epochs else None
+
+    def _planned(self, study: Study, pace: Pace, runs: str) -> None:
+        """Go on with the study as it was planned; write it down, and say so."""
+        budget, self._study = study.budget, study
+        self._record = with_manifest(self._record, replace(self._record.manifest, budget=budget, pace=pace))
+        say(
+            f"planned for {budget.minutes:g} minutes, a run taking {pace.run:.1f} s: {runs}; "
+            f"the same without a clock: --trials {budget.trials} --repeats {budget.repeats}"
+        )
 
     def _shorten(self, record: StudyRecord) -> None:
         """Where minutes are given and the best trials are slow ones, plan fewer repeats, before the race begins."""
@@ -203,8 +228,7 @@ class Training:
 
         took = {number: sum(epoch.seconds for epoch in own.epochs) for number, own in record.search.items()}
         candidates = [took[trial] for trial in contest(record).ranking()]
-        elapsed = time.monotonic() - self._session.opened
-        study = shortened(self._study, elapsed, self._at_once, took[START], candidates)
+        study = shortened(self._study, self._elapsed, self._at_once, took[START], candidates)
         if study.budget.repeats < self._study.budget.repeats:
             say(
                 f"runs take longer than planned: {minutes:g} minutes have room for at most {study.budget.repeats} "

@@ -1,5 +1,6 @@
 """Guards how many trials and seeds are planned for the minutes that a user gives."""
 
+import heapq
 import math
 from dataclasses import replace
 
@@ -11,7 +12,20 @@ from search_spaces.stage import Budget
 from search_spaces.stages import chain_with, stage_named
 from search_spaces.study import Study
 from storage.study_json import Pace
-from studies.minutes import BEGINNING, END, FEWEST, LATEST, MOST, estimated, fitted, seconds, shares, shortened, takes
+from studies.minutes import (
+    BEGINNING,
+    END,
+    FEWEST,
+    LATEST,
+    MOST,
+    estimated,
+    filled,
+    fitted,
+    seconds,
+    shares,
+    shortened,
+    takes,
+)
 from trainables.config import TrialConfig
 
 ARMS = 3
@@ -79,31 +93,57 @@ def test_a_stage_without_a_race_takes_what_its_runs_take(stage, runs):
 @given(
     minutes=st.floats(2, 60),
     elapsed=st.floats(10, 600),
-    at_once=st.integers(1, 8),
+    at_once=st.integers(1, 16),
     start=st.floats(0.5, 20),
     candidates=st.lists(st.floats(0.5, 20), min_size=8, max_size=8),
 )
 def test_slow_candidates_leave_room_for_fewer_seeds(minutes, elapsed, at_once, start, candidates):
-    """All that may follow the search fits, or the fewest seeds that can decide are left; no seed is ever added."""
-    study = lr(Budget(24, 5, 20, minutes))
-    repeats = shortened(study, elapsed, at_once, start, candidates).budget.repeats
-    raced = sum(sum(candidates[:left]) for left in (8, 4, 3, 2))
-    after = (raced + repeats * (start + candidates[0] + candidates[1])) / at_once
+    """All that may follow the search ends in time, each run as soon as a CPU is free, or the fewest seeds are left."""
+    study = shortened(lr(Budget(24, 5, 20, minutes)), elapsed, at_once, start, candidates)
+    repeats = study.budget.repeats
+    decided = [[start, candidates[0]] * repeats, [candidates[1]] * repeats]
+    after = sum(scheduled(runs, at_once) for runs in [*(candidates[:left] for left in (8, 4, 3, 2)), *decided])
     assert repeats == 4 or elapsed + after + END <= LATEST * 60 * minutes + 1e-6
     assert 4 <= repeats <= 20
-    assert shortened(lr(Budget(24, 5, 5, minutes)), elapsed, at_once, start, candidates).budget.repeats <= 5
+    few = lr(Budget(24, 5, 5, minutes))
+    assert shortened(few, elapsed, at_once, start, candidates).budget.repeats <= 5
 
 
-@given(minutes=st.floats(0.1, 60), run=st.floats(0.5, 10), at_once=st.integers(1, 8))
-def test_the_last_stage_fills_its_minutes_with_seeds(minutes, run, at_once):
-    """What `final` plans ends in time, and one seed more would not, or it has the fewest that show a spread."""
-    made, pace = stage_named("final"), Pace(run, at_once)
+def scheduled(runs, at_once):
+    """When the last of them ends, each begun when a CPU is free."""
+    free = [0.0] * at_once
+    for run in runs:
+        heapq.heapreplace(free, free[0] + run)
+    return max(free)
+
+
+@given(
+    minutes=st.floats(0.1, 60),
+    at_once=st.integers(1, 16),
+    begun=st.integers(1, 8),
+    lasts=st.fixed_dictionaries(
+        {"selected": st.floats(0.5, 20), "baseline": st.floats(0.5, 20), "paper": st.floats(2, 30)}
+    ),
+)
+def test_the_last_stage_fills_its_minutes_with_seeds(minutes, at_once, begun, lasts):
+    """Whatever its configs take each, what `final` plans ends in time, and one seed more would not.
+
+    Else it has as many seeds as were begun before it could plan, or the fewest that show a spread. Its capped rivals
+    are counted by their caps.
+    """
+    made = stage_named("final")
     asked = Study(made, "s", TUNED, made.demo).within(minutes)
-    planned = fitted(asked, 4, 8.0, pace)
-    more = replace(planned, budget=replace(planned.budget, repeats=planned.budget.repeats + 1))
-    assert planned.budget.trials == 1
-    assert planned.budget.repeats == FEWEST or takes(planned, 4, 8.0, pace) <= 60 * minutes
-    assert planned.budget.repeats == MOST or takes(more, 4, 8.0, pace) > 60 * minutes
+    took = {role: [seconds] * min(begun, 5) for role, seconds in lasts.items()}
+
+    def ends(repeats):
+        counts = {"selected": repeats, "baseline": repeats, "paper": min(5, repeats)}
+        return 8.0 + sum((counts[role] - len(took[role])) * lasts[role] for role in took) / at_once + END
+
+    planned = filled(asked, begun, 8.0, at_once, took).budget
+    assert planned.trials == 1
+    assert planned.repeats >= max(FEWEST, begun)
+    assert planned.repeats == max(FEWEST, begun) or ends(planned.repeats) <= 60 * minutes + 1e-6
+    assert planned.repeats == MOST or ends(planned.repeats + 1) > 60 * minutes - 1e-6
 
 
 @settings(max_examples=30)
@@ -116,11 +156,14 @@ def test_a_chain_ends_within_a_fifth_of_its_minutes(minutes, run, at_once, luck)
         part = shares(left, minutes - spent / 60)[0]
         assert part > 0
         study = left[0].within(part)
-        done = max(len(study.arms()), at_once) if stage.varied else 4
-        planned = fitted(study, done, 8.0 + pace.run * done / at_once, pace)
+        if not stage.varied:  # fills its part with seeds, unless what tells how long they take is more than that
+            runs = study.repeated(study.finalists(study.incumbent().config))
+            spent += max(60 * part, 8.0 + FEWEST * run * len(runs) / at_once + END)
+            continue
+        done = max(len(study.arms()), at_once)
+        planned = fitted(study, done, 8.0 + run * done / at_once, pace)
         fewest, most = (takes(planned, 0, 8.0, pace, fresh) for fresh in (4, None))
-        assume(fewest <= LATEST * 60 * part)  # else the minutes are too few for the least
-        assume(MOST not in (planned.budget.trials, planned.budget.repeats))
+        assume(fewest <= LATEST * 60 * part and planned.budget.trials < MOST)  # else they are too few for the least
         spent += luck.draw(st.floats(fewest, max(fewest, most)))
     assert 0.8 * 60 * minutes - 4 * run <= spent <= 1.2 * 60 * minutes + 4 * run
 
