@@ -86,7 +86,9 @@ def contest(study: StudyRecord) -> Contest:
     ended = study.trials[study.trials["status"].isin(["finished", "infeasible"])]
     arms = dict(zip(ended["trial"], ended["arm"], strict=True))
     itself = [trial for trial in arms if _matches_start(study, trial)]
-    searched = {int(row["trial"]): _outcome(row, manifest) for _, row in ended.iterrows() if row["trial"] not in itself}
+    searched = {
+        int(row["trial"]): outcome_of(row, manifest) for _, row in ended.iterrows() if row["trial"] not in itself
+    }
     values = [outcome.value for outcome in searched.values() if outcome.value is not None]
     guessing = guessed(manifest, metric)
     worst = min(
@@ -97,7 +99,7 @@ def contest(study: StudyRecord) -> Contest:
     procedure = Procedure(RacePlan(asked.race), rules, metric, worst)
     seeds = _seeds(study, procedure)
     trained = zip(_runs(study.repeats, seeds), study.repeats.iterrows(), strict=True)
-    known: Known = {run: _outcome(row, manifest) for run, (_, row) in trained if run is not None}
+    known: Known = {run: outcome_of(row, manifest) for run, (_, row) in trained if run is not None}
     answer = next_runs(procedure, searched, arms, known)
     if isinstance(answer, Settled):
         known = counted(procedure, answer, known)
@@ -133,8 +135,8 @@ def _runs(repeats: pd.DataFrame, seeds: Sequence[int]) -> list[Run | None]:
     ]
 
 
-def _outcome(row: pd.Series[Any], manifest: Manifest) -> Outcome:
-    """How a run of a table ended: a network that is right no more often than guessing has learned nothing."""
+def outcome_of(row: pd.Series[Any], manifest: Manifest) -> Outcome:
+    """Return how a run of a table ended: a network that is right no more often than guessing has learned nothing."""
     if row["status"] != "finished":
         return Outcome(None, learned=False)
     pairs = manifest.data.validation_pairs

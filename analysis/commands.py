@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from search_spaces.stages import STAGES, stage_after, stage_named
-from search_spaces.study import IN_PYTHON, OwnFile
+from search_spaces.study import BASELINE, GIVEN, IN_PYTHON, OwnFile, Sampler, Scheduler
 from storage.data_source import IN_MEMORY
-from storage.folder import StudyRecord
+from storage.finding import Clip, Finding, MoreTrials, Narrow, WarmUp, Widen
+from storage.folder import BEST, GIVEN_START, StudyRecord
 from trainables.config import TrialConfig, has_own_encoder
 
-if TYPE_CHECKING:
-    from storage.finding import Finding
-
 ROUNDS = 2  # that a command proposes beyond those that a study had
-SEARCHED = {"boundary", "feasibility", "unstable edge", "density"}  # what a round of the search may settle
+CARRIED_OUT = Widen | Narrow | WarmUp | Clip | MoreTrials  # remedies that a round of the search may carry out
+
+
+@dataclass(frozen=True)
+class Command:
+    """What may be run next: a stage, and of the other options of run_search.py those that are not None."""
+
+    stage: str
+    resume: bool | None = None
+    study: str | None = None
+    start: str | None = None
+    trials: int | None = None
+    epochs: int | None = None
+    repeats: int | None = None
+    rounds: int | None = None
+    seed: int | None = None
+    sampler: Sampler | None = None
+    scheduler: Scheduler | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Return the options that are given, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def is_cut_off(study: StudyRecord) -> bool:
@@ -30,75 +51,91 @@ def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool)
 
     Of a study that no command can name it is a call in Python.
     """
-    options = _next(study, findings, adopted)
-    manifest, results = study.manifest, study.path.parent.parent
-    if not options and not isinstance(manifest.start, TrialConfig):
+    command = _next(study, findings, adopted)
+    if command:
+        return typed(study, command, adopted)
+    if not isinstance(study.manifest.start, TrialConfig):
         return f"read_study({str(study.path)!r}).best"
-    if not options:
-        return shlex.join(["python", "-m", "analysis", str(results)])
-    if "--resume" not in options and (encoder := _encoder(study, adopted)):
-        options["--encoder"] = encoder.typed
-    if manifest.data.asked.path == IN_MEMORY or options["--stage"] == IN_PYTHON:
+    return shlex.join(["python", "-m", "analysis", str(study.path.parent.parent)])
+
+
+def typed(study: StudyRecord, command: Command, adopted: bool) -> str:
+    """Return a command as it is typed after a study, on its images and into its results; or the call in Python."""
+    manifest, results = study.manifest, study.path.parent.parent
+    encoder = None if command.resume else _encoder(study, adopted)
+    options = command.given | ({"encoder": encoder.typed} if encoder else {})
+    if manifest.data.asked.path == IN_MEMORY or command.stage == IN_PYTHON:
         return _call(options)
-    options["--results-dir"] = None if results == Path("results") else results
-    given = [(option, value) for option, value in options.items() if value is not None]
-    words = [str(word) for option, value in given for word in ((option,) if value is True else (option, value))]
-    return shlex.join(["python", "run_search.py", *words, *manifest.data.asked.options()])
+    options |= {} if results == Path("results") else {"results-dir": results}
+    words = ["python", "run_search.py"]
+    for name, value in options.items():
+        words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    return shlex.join([*words, *manifest.data.asked.options()])
 
 
-def _next(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> dict[str, object]:
-    """What to run next, by option; nothing where there is nothing more to ask."""
+def _next(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> Command | None:
+    """What to run next, by the remedies of the findings; None where there is nothing more to ask."""
     from analysis.checks import longer  # SciPy
     from analysis.rounds import next_round
 
     manifest, budget = study.manifest, study.manifest.budget
-    warned = {finding.id for finding in findings if finding.severity in ("warn", "fail")}
+    warned = [finding.remedy for finding in findings if finding.severity in ("warn", "fail")]
     own, verifier = manifest.own_files.get("stage"), isinstance(manifest.start, TrialConfig)
     follows = stage_named("final") if own else stage_after(stage_named(manifest.stage))
     later = follows if verifier else None
     cut_off, too_short = is_cut_off(study), longer(findings)
     if later is None and verifier and not (cut_off or too_short):
-        return {}
-    again = _again(study, adopted)
-    more: dict[str, object] = {"--stage": again["--stage"], "--resume": True, "--study": manifest.name}
+        return None
+    again = once_more(study, adopted)
+    more = Command(again.stage, resume=True, study=manifest.name)
     if cut_off:
         return more
     if study.finished.empty:  # nothing trained: find out whether the plain baseline does
-        return {"--stage": STAGES[0].name} if verifier else again
+        return Command(STAGES[0].name) if verifier else again
     if too_short:
-        return {**again, "--epochs": 2 * budget.epochs}
-    if warned & SEARCHED and next_round(study):  # what is known is kept
-        return {**more, "--rounds": len(manifest.rounds) + 1 + ROUNDS}
-    if warned & {"boundary", "feasibility"}:  # a person changes the ranges first, which makes another study of it
-        return {**again, "--trials": 2 * budget.trials}
-    if warned & {"density", "retraining", "early best epochs"}:
-        return {**more, "--trials": 2 * budget.trials}
+        return replace(again, epochs=2 * budget.epochs)
+    carried_out = [remedy for remedy in warned if isinstance(remedy, CARRIED_OUT)]
+    if carried_out and next_round(study):  # what is known is kept
+        return replace(more, rounds=len(manifest.rounds) + 1 + ROUNDS)
+    if any(isinstance(remedy, Widen | Narrow) for remedy in carried_out):
+        return replace(again, trials=2 * budget.trials)  # a person changes the ranges first: that is another study
+    if carried_out:
+        return replace(more, trials=2 * budget.trials)
     if later is None:
-        return {}
-    kept = {"--start": again["--start"], "--epochs": budget.epochs}
-    return {"--stage": later.name, **({} if adopted and not own else kept)}  # what was adopted is found by itself
+        return None
+    if adopted and not own:
+        return Command(later.name)  # what was adopted is found by itself
+    return Command(later.name, start=again.start, epochs=budget.epochs)
 
 
-def _again(study: StudyRecord, adopted: bool) -> dict[str, object]:
-    """The options of the same study once more, from what it adopted."""
+def once_more(study: StudyRecord, adopted: bool) -> Command:
+    """Return the same study once more, from what it adopted."""
     manifest, own = study.manifest, study.manifest.own_files.get("stage")
-    start = str(study.path / "best.json") if adopted and manifest.judged != "test" else manifest.start_from
-    return {
-        "--stage": own.path if own else manifest.stage,
-        "--start": start if start.endswith(".json") else None,
-        "--trials": manifest.first_trials,
-        "--epochs": manifest.budget.epochs,
-        "--repeats": manifest.budget.repeats,
-        "--rounds": manifest.budget.rounds if manifest.budget.rounds > 1 else None,
-        "--seed": manifest.seed or None,
-        "--sampler": manifest.sampler if manifest.sampler != "qmc" else None,
-        "--scheduler": manifest.scheduler if manifest.scheduler != "none" else None,
-    }
+    start = str(study.path / BEST) if adopted and manifest.judged != "test" else _start(study)
+    return Command(
+        own.path if own else manifest.stage,
+        start=start,
+        trials=manifest.first_trials,
+        epochs=manifest.budget.epochs,
+        repeats=manifest.budget.repeats,
+        rounds=manifest.budget.rounds if manifest.budget.rounds > 1 else None,
+        seed=manifest.seed or None,
+        sampler=manifest.sampler if manifest.sampler != "qmc" else None,
+        scheduler=manifest.scheduler if manifest.scheduler != "none" else None,
+    )
 
 
-def _call(options: Mapping[str, object]) -> str:
+def _start(study: StudyRecord) -> str | None:
+    """The file that a study's start is in; None for the one that is taken where none is named."""
+    origin = study.manifest.start_from
+    if origin == GIVEN:
+        return str(study.path / GIVEN_START)
+    return None if origin == BASELINE else origin
+
+
+def _call(options: Mapping[str, Any]) -> str:
     """The same in Python, where no command can name the images or the stage."""
-    named = {option.removeprefix("--"): value for option, value in options.items() if value is not None}
+    named = dict(options)
     method = "resume" if named.pop("resume", False) else "run"
     if "study" in named:
         named["name"] = named.pop("study")

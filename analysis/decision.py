@@ -98,9 +98,25 @@ class Earlier:
 
 def deaths_of(outcomes: Sequence[Outcome]) -> Deaths:
     """Count the runs that died; without any run their share may be anything."""
-    died, runs = Tally.of(outcomes)
+    return deaths_among(*Tally.of(outcomes))
+
+
+def deaths_among(died: int, runs: int) -> Deaths:
+    """Return a share of deaths with its exact 95 % interval (Clopper and Pearson 1934)."""
     low = float(stats.beta.ppf(0.025, died, runs - died + 1)) if died else 0.0
     return Deaths(died, runs, low, most_deaths(died, runs, 0.975))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What bounds the gain that can be proven, beside the seeds: how gains `spread` (SD), and deaths that were missed.
+
+    The start is better than guessing by `penalty`, and `earlier` is what search and race say of deaths.
+    """
+
+    spread: float
+    penalty: float
+    earlier: Earlier
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,7 @@ class Decision:
 
     `low` to `high` is the repeated confidence interval at `confidence`; None where there are fewer than two pairs.
     `survives`: whether demand 2 is met. `detectable`: the gain that all of the rule's seeds would prove with 80 % power
-    at the spread seen here.
+    at the `noise` seen here.
     """
 
     stop: Stop
@@ -124,6 +140,7 @@ class Decision:
     p: float | None = None
     survives: bool = False
     detectable: float | None = None
+    noise: Noise | None = None
 
     @property
     def proven(self) -> bool:
@@ -252,6 +269,7 @@ def _look(
     if not (proven or no_better or seeds == rule.most):
         return None
     penalty = metric.gain(float(np.mean([start.worth(chance) for _, start in pairs])), chance)
+    noise = Noise(error * math.sqrt(seeds), penalty, earlier)
     return Decision(
         stop="proven" if proven else "no better" if no_better else "spent",
         seeds=seeds,
@@ -264,7 +282,8 @@ def _look(
         level=rule.level,
         p=float(stats.t.sf(mean / error, seeds - 1)) if error > 0 else float(mean <= 0),
         survives=safe,
-        detectable=detectable(rule, error * math.sqrt(seeds), penalty, earlier),
+        detectable=detectable(rule, noise),
+        noise=noise,
     )
 
 
@@ -288,12 +307,10 @@ def missed_deaths(rule: Rule, ours: Tally, start: Tally, earlier: Earlier) -> tu
     return most_deaths(*counted, 1 - rule.deaths_level), TOLERATED if rare else 0.0
 
 
-def detectable(rule: Rule, spread: float, penalty: float, earlier: Earlier) -> float:
-    """Return the gain that all of the rule's seeds prove with 80 % power.
-
-    Gains spread by `spread` (SD), no run dies, and the start is better than guessing by `penalty`.
-    """
-    error = spread / math.sqrt(rule.most)
-    share, tolerated = missed_deaths(rule, Tally(0, rule.most), Tally(0, rule.most), earlier)
-    needed = 0.0 if share <= tolerated else share / (1 - share) * max(penalty, 0.0)
+def detectable(rule: Rule, noise: Noise) -> float:
+    """Return the gain that all of the rule's seeds prove with 80 % power, where no run dies."""
+    error = noise.spread / math.sqrt(rule.most)
+    none = Tally(0, rule.most)
+    share, tolerated = missed_deaths(rule, none, none, noise.earlier)
+    needed = 0.0 if share <= tolerated else share / (1 - share) * max(noise.penalty, 0.0)
     return max(_quantile(rule.level, rule.most) * error, needed) + _quantile(1 - POWER, rule.most) * error

@@ -14,10 +14,11 @@ from analysis.figures import draw_figures
 from analysis.paper_figures import PUBLISHED
 from analysis.procedure import START
 from analysis.sections import page_of
+from analysis.settling import settling
 from analysis.shown import Shown
 from analysis.verdict import adoption, candidates, overtuning, verdict
 from search_spaces.stage import COMPARED, SELECTED
-from storage.folder import FIGURES, PAGE, StudyRecord, read_study
+from storage.folder import BEST, FIGURES, PAGE, StudyRecord, read_study
 from storage.report_json import (
     REPORT,
     Compared,
@@ -48,7 +49,7 @@ def reported(study: StudyRecord) -> StudyRecord:
     report = judge(study, study.measured or measured_before(study))
     folder, shown = study.path, Shown(study, report)
     if report.selected:
-        write_json(folder / "best.json", best_of(report.selected))
+        write_json(folder / BEST, best_of(report.selected))
         draw_figures(shown, folder / FIGURES)
     write_json(folder / REPORT, report.to_dict())
     write_text(folder / PAGE, page_of(shown))
@@ -127,6 +128,7 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
         candidates=candidates(study),
         arms=arm_answers(study),
         overtuning=overtuning(study),
+        settling=settling(study) if not grounds.adopted else None,
         training_length=training_length(study, findings),
         findings=findings,
         measured=measured,

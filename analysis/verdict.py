@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pandas as pd
 
-from analysis.candidates import Contest, contest, is_raced, settled
+from analysis.candidates import Contest, contest, is_raced, outcome_of, settled
 from analysis.decision import NONE, Decision, Earlier, Rule, decide
 from analysis.procedure import START, Settled
 from analysis.race import Outcome, Run
@@ -78,9 +78,7 @@ def paired_outcomes(study: StudyRecord) -> list[tuple[Outcome, Outcome]]:
     runs = study.repeats[study.repeats["arm"].isin([SELECTED, COMPARED]) & (study.repeats["status"] != "failed")]
     by_seed: dict[int, dict[str, Outcome]] = {}
     for _, row in runs.iterrows():
-        lived = row["status"] == "finished"
-        value = float(row[study.manifest.metric.name]) if lived else None
-        by_seed.setdefault(int(row["seed"]), {})[str(row["arm"])] = Outcome(value, lived)
+        by_seed.setdefault(int(row["seed"]), {})[str(row["arm"])] = outcome_of(row, study.manifest)
     return [(both[SELECTED], both[COMPARED]) for both in by_seed.values() if len(both) == 2]
 
 
@@ -136,15 +134,22 @@ def _told(decision: Decision, pairs: Sequence[tuple[Outcome, Outcome]], chance: 
         parts[0] += f", gain {decision.gain:.4f} {interval}"
     if decision.stop == "too few seeds":
         parts.append("the spread between seeds is unknown")
-    elif not decision.better:
-        parts.append("it is no better")
-    elif not decision.proven and decision.low is not None and decision.low <= 0:
-        parts.append(f"the interval reaches zero; a gain of {decision.detectable:.4f} would have been proven in 80 %")
     elif not decision.proven:
-        parts.append("too few runs to rule out that it dies under many seeds")
+        parts.append(_unproven(decision))
     if decision.deaths.died or decision.start_deaths.died:
         parts.append(f"it dies under {_share(decision.deaths)}, {rival} under {_share(decision.start_deaths)}")
     return "; ".join(parts)
+
+
+def _unproven(decision: Decision) -> str:
+    """Why a gain is not proven, and which one would have been: what is not shown is not refuted."""
+    if not decision.better:
+        why = "not shown to be better"
+    elif decision.low is not None and decision.low <= 0:
+        why = "the interval reaches zero"
+    else:
+        why = "too few runs to rule out that it dies under many seeds"
+    return f"{why}; a gain of {decision.detectable:.4f} would have been proven in 80 %"
 
 
 def _share(deaths: Deaths) -> str:

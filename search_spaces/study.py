@@ -30,6 +30,7 @@ def name_by_time() -> str:
 
 
 IN_PYTHON = "given in Python"  # the path of an own stage that no file holds
+BASELINE, GIVEN = "the baseline's config", "a config given in Python"  # where a start comes from that no file holds
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Start:
     """
 
     config: Config = field(default_factory=TrialConfig)
-    origin: str = "the baseline's config"
+    origin: str = BASELINE
     found: bool = False
     encoder: OwnFile | None = None
 

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES, stage_named
-from search_spaces.study import OwnFile, Sampler, Scheduler, Start
+from search_spaces.study import GIVEN, OwnFile, Sampler, Scheduler, Start
 from storage.data_source import BY_FOLDER, IN_MEMORY, SYNTHETIC, Source
-from storage.folder import StudyRecord, newest_study, read_manifest
+from storage.folder import BEST, StudyRecord, newest_study, read_manifest
 from studies import stop
 from studies.own_files import ENCODER, PYTHON, STAGE, check_own_files, given_stage, own_encoder, own_stage
 from studies.request import Request
@@ -24,6 +24,7 @@ from studies.session import Where, check_writable, open_session
 from studies.wandb_process import WandbMode
 from trainables.base_config import Config
 from trainables.config import has_own_encoder
+from trainables.errors import InputError
 from trainables.images.arrays import Arrays
 from trainables.images.files import user_path
 from trainables.task import Task
@@ -181,8 +182,10 @@ def _stage(stage: str | Stage) -> tuple[Stage, OwnFile | None]:
 def _start(start: StudyRecord | Config | str | Path | None) -> Start | None:
     """What a study starts from, where that is given as a value."""
     if isinstance(start, Config):
-        return Start(start, "a config given in Python", found=True)
-    if isinstance(start, StudyRecord) and start.best:
+        return Start(start, GIVEN, found=True)
+    if isinstance(start, StudyRecord):
+        if start.best is None:
+            raise InputError(f"start: {start.path} has no config to use; leave it out, or give another study")
         encoder = start.manifest.own_files.get(ENCODER) if has_own_encoder(start.best) else None
-        return Start(start.best, str(start.path / "best.json"), found=True, encoder=encoder)
+        return Start(start.best, str(start.path / BEST), found=True, encoder=encoder)
     return None

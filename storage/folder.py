@@ -21,6 +21,7 @@ from trainables.errors import InputError, SearchError
 from trainables.result import INTERRUPTED, History
 
 MANIFEST, PAGE, FIGURES = "study.json", "report.html", "figures"
+BEST, GIVEN_START = "best.json", "start.json"
 
 
 @dataclass(frozen=True)

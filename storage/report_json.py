@@ -293,6 +293,15 @@ class Overtuning:
     lost_sds: float | None = None
 
 
+@dataclass(frozen=True)
+class Settling:
+    """What would prove a gain that was seen: at most so many `repeats`, about so many `minutes` here, the `command`."""
+
+    repeats: int
+    minutes: float | None
+    command: str
+
+
 Answer = Literal["longer", "enough", "fewer", "open"]  # open: not judged, or something else comes first
 
 
@@ -328,6 +337,7 @@ class Report:
     candidates: tuple[Candidate, ...] = ()
     arms: tuple[ArmAnswer, ...] = ()
     overtuning: Overtuning | None = None
+    settling: Settling | None = None
     training_length: EpochsToTrain | None = None
     findings: tuple[Finding, ...] = ()
     measured: Measured = Measured()

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +85,10 @@ class Pace:
     run: float
     at_once: int
 
+    def seconds(self, runs: Sequence[int]) -> float:
+        """Return how long rounds of so many runs take, each waiting for the one before."""
+        return self.run * sum(math.ceil(count / self.at_once) for count in runs)
+
 
 @dataclass(frozen=True)
 class Looks:
@@ -116,8 +121,8 @@ class Manifest:
 
     `matching` are paths at which the start takes a candidate's values before the two are compared. `finalists` are the
     configs that the answer is about, by role; `given_up` the trials that had failed when a phase was given up, by its
-    name; both are empty until then. `pace` is what a study that was given minutes has measured and planned by; None
-    before that, and where none were given. `rounds` are those after the first; the budget counts their trials too.
+    name; both are empty until then. `pace` is what its first trials took, by which minutes are planned; None before
+    that. `rounds` are those after the first; the budget counts their trials too.
     `plan` is what followed the search, settled when that ended; None before, and where an older version searched.
     `own_files` are the user's own, by the option that brought them: "encoder", "stage".
     `own_scores` are what the epochs of a task of one's own have beside the verifier's columns. `test_unseen`: the test

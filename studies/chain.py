@@ -13,7 +13,7 @@ from search_spaces.stage import Doubling, Kept, Stage
 from search_spaces.stages import chain_with, stage_after, stage_named
 from search_spaces.study import Start, Study, name_by_time
 from storage.data_source import Source
-from storage.folder import StudyRecord, read_manifest, read_study
+from storage.folder import BEST, StudyRecord, read_manifest, read_study
 from storage.lock import held
 from storage.study_json import SCHEMA
 from storage.whole_files import now, read_json, write_json
@@ -198,7 +198,7 @@ def _step(study: Study, start: Start, record: StudyRecord, round_: int, seconds:
         longer=report.training_length.answer == "longer",
         line=f"{study.stage.name}: {report.verdict}; {selected.why} ({folder / 'report.html'})",
         config=config.to_dict(),
-        origin=str(folder / "best.json") if adopted else start.origin,
+        origin=str(folder / BEST) if adopted else start.origin,
         seconds=round(seconds, 1),
     )
 

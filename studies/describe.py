@@ -16,7 +16,7 @@ import numpy as np
 
 from search_spaces.stage import Stage
 from search_spaces.stages import stage_named
-from search_spaces.study import Study
+from search_spaces.study import BASELINE, GIVEN, Study
 from storage.data_source import Source
 from storage.folder import MANIFEST, read_manifest
 from storage.study_json import DataDescription, Grouping, Manifest, PairCount, ResumedUnder, SplitSizes
@@ -126,7 +126,7 @@ def study_of(manifest: Manifest, own: Stage | None = None) -> Study:
 def notes_on_start(start_from: str, data: DataDescription) -> list[str]:
     """Return what a reader must know where the starting config was found on other images, or under another split."""
     folder = Path(start_from).parent
-    if not start_from.endswith(".json") or not (folder / MANIFEST).exists():
+    if start_from in (BASELINE, GIVEN) or not (folder / MANIFEST).exists():
         return []
     before = read_manifest(folder).data
     if before.digest != data.digest:

@@ -10,7 +10,6 @@ the later ones' loss or gain, and the last searches nothing, so it ends on time.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,11 +29,6 @@ FEWEST = 2  # repeats of a stage that searches nothing: of one there is no sprea
 MEMBERS = "ensemble.members"
 
 
-def seconds(pace: Pace, runs: Sequence[int]) -> float:
-    """Return how long rounds of so many runs take, each waiting for the one before."""
-    return pace.run * sum(math.ceil(count / pace.at_once) for count in runs)
-
-
 def takes(study: Study, done: int, elapsed: float, pace: Pace, fresh: int | None = None) -> float:
     """Return how many seconds a search takes in all, `elapsed` of them and `done` trials being behind it.
 
@@ -42,7 +36,7 @@ def takes(study: Study, done: int, elapsed: float, pace: Pace, fresh: int | None
     """
     budget = study.budget
     procedure = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats)
-    return elapsed + seconds(pace, [budget.trials - done, *rounds(procedure, fresh)]) + END
+    return elapsed + pace.seconds([budget.trials - done, *rounds(procedure, fresh)]) + END
 
 
 def fitted(study: Study, done: int, elapsed: float, pace: Pace) -> Study:
@@ -105,7 +99,7 @@ def estimated(study: Study, pace: Pace) -> tuple[float, float]:
     """
     if not study.stage.varied:
         again = sum(study.repeated(study.finalists(study.incumbent().config)).values())
-        whole = BEGINNING + seconds(pace, [study.budget.trials, again]) + END
+        whole = BEGINNING + pace.seconds([study.budget.trials, again]) + END
         return whole, whole
     longest = _with(study, trials=study.budget.rounds * study.budget.trials)
     return takes(study, 0, BEGINNING, pace, FIRST_LOOK), takes(longest, 0, BEGINNING, pace)

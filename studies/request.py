@@ -152,8 +152,8 @@ class Request:
         """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
         from storage.folder import adopted_config, read_config, read_manifest  # pandas: not before it is needed
 
-        if stage.config is not TrialConfig:  # of a task of one's own
-            return Start(stage.config())
+        if stage.config is not TrialConfig:
+            return self._start_of_a_task(stage)
         if typed := self.typed_start():
             return typed
         for before in stages_before(stage):
@@ -164,6 +164,20 @@ class Request:
                 same = manifest.data.asked.path == self.source.path
                 return self.with_encoder(Start(config, str(best), same, encoder))
         return self.with_encoder(Start())
+
+    def _start_of_a_task(self, stage: Stage) -> Start:
+        """Return the config of --start for a stage of a task of one's own, else the task's defaults."""
+        from storage.folder import read_config
+
+        if self.encoder:
+            raise InputError(f"--encoder {self.encoder.file.typed}: is for the verifier, not for {stage.name}'s task")
+        if self.start is None:
+            return Start(stage.config())
+        config = read_config(self.start)
+        if type(config) is not stage.config:
+            found, wanted = type(config).__name__, stage.config.__name__
+            raise InputError(f"{self.start}: holds a {found}, and {stage.name} starts from a {wanted}")
+        return Start(config, str(self.start), found=True)
 
     def settings(self) -> dict[str, Any]:
         """Return what must be equal for a chain to be resumed: everything that decides its figures."""

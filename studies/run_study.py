@@ -14,11 +14,12 @@ from typing import Literal
 
 from analysis.commands import sync_command
 from search_spaces.stage import SELECTED, Stage
-from search_spaces.study import Study
+from search_spaces.study import GIVEN, Study
 from storage.data_source import Source
-from storage.folder import StudyRecord, read_study, reading, with_manifest
+from storage.folder import GIVEN_START, StudyRecord, read_study, reading, with_manifest
 from storage.lock import held
 from storage.study_json import Manifest
+from storage.whole_files import write_json
 from studies import stop
 from studies.describe import described_grouping, manifest, notes_on_start, resumed, study_of
 from studies.repair import remove_retraining
@@ -71,6 +72,8 @@ def run_study(study: Study, start_from: str, session: Session) -> Conducted:
             say(f"note: {note}")
         described = replace(described, data=replace(described.data, notes=(*described.data.notes, *notes)))
         with beginning(folder):
+            if start_from == GIVEN:
+                write_json(folder / GIVEN_START, {"config": study.start.to_dict()})
             record = with_manifest(StudyRecord.of(folder, described, {}, {}), described)
         say(
             f"{study.stage.name}: {study.stage.question} "

@@ -85,7 +85,10 @@ class Training:
         if self._study.stage.varied:
             self._shorten(record)
             record = self.record
-            record = self._record = with_manifest(record, replace(record.manifest, plan=planned(record.manifest)))
+            assert self._search is not None
+            pace = record.manifest.pace or self._pace(self._search)
+            described = replace(record.manifest, plan=planned(record.manifest), pace=pace)
+            record = self._record = with_manifest(record, described)
             if few := note_on_budget(self._study):
                 say(f"note: {few}")
         self._retraining = self._open_retraining()

@@ -16,7 +16,7 @@ from analysis.verdict import rival_name
 from search_spaces.stage import COMPARED, PAPER, SELECTED
 from search_spaces.study import Study
 from storage.folder import StudyRecord, with_manifest
-from storage.report_json import Gain, Identified, Measured, Report, TaskScore, TestRow, TestScore
+from storage.report_json import Gain, Identified, Measured, Report, Settling, TaskScore, TestRow, TestScore
 from storage.whole_files import now
 from studies.checkpoint_store import trial_file
 from studies.costs import costs
@@ -101,7 +101,14 @@ def summarise(record: StudyRecord) -> None:
                 lines.append((f"test pairs, {name}", f"{accuracy}, {jaccard}; {mean}"))
     lines += [(f"held out, {score.role}", f"{score.name} {_values(score)}") for score in report.measured.scores or ()]
     lines += [(f"{row.task}, the selected config", _named_right(row)) for row in _identified(report)]
+    if report.settling:
+        lines.append(("to settle it", _settled_by(report.settling)))
     closing([*lines, ("next", report.next)])
+
+
+def _settled_by(settling: Settling) -> str:
+    takes = f", about {settling.minutes:.1f} min" if settling.minutes is not None else ""
+    return f"{settling.command} (at most {settling.repeats} new seeds{takes})"
 
 
 def _identified(report: Report) -> list[Identified]:

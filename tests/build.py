@@ -91,8 +91,14 @@ def study(count=27, epochs=20, curve=None, notes=(), repeats=(), **changes):
     data = replace(DATA, notes=tuple(notes))
     manifest = replace(MANIFEST, data=data)
     runs = pd.DataFrame(repeats, columns=["arm", "status", "val_loss"]).reindex(columns=list(TRIAL_COLUMNS))
-    runs = runs.assign(seed=range(len(repeats)))
+    runs = right_or_guessing(runs.assign(seed=range(len(repeats))))
     return StudyRecord(None, manifest, trials, pd.DataFrame(curves, columns=list(EPOCH_COLUMNS)), runs, pd.DataFrame())
+
+
+def right_or_guessing(runs):
+    """Runs that are right as often as their losses say: at the loss of guessing, as often as guessing."""
+    learned = runs["val_loss"].astype(float) < 0.99 * np.log(2)
+    return runs.assign(val_accuracy=np.where(learned, 0.9, 0.5), val_jaccard=np.where(learned, 0.8, 0.0))
 
 
 def saying(record, data=None, **changes):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from analysis.checks.evidence import TOP, Evidence
-from storage.finding import Finding, not_judged
+from analysis.checks.ranges import ends
+from analysis.checks.unstable_edge import RATE
+from storage.finding import Finding, Narrow, not_judged
 
 ID = "early best epochs"
 EARLY = 0.10  # of all epochs (playbook)
@@ -19,4 +21,8 @@ def early_best_epochs(evidence: Evidence) -> list[Finding]:
     said = f"best epochs of the leading {len(top)} trials, of {int(top['epochs'].max())}: {listed}"
     if float((top["best_epoch"] / top["epochs"]).median()) > EARLY:
         return [Finding(ID, "ok", said)]
-    return [Finding(ID, "warn", said, "the rates may be far too high: search lower ones")]
+    domain = evidence.ranges.get(RATE)
+    if domain is None:
+        return [Finding(ID, "warn", said, "the rate may be far too high: start from a lower one")]
+    remedy = Narrow(RATE, ends(domain)[0], float(top[RATE].min()))
+    return [Finding(ID, "warn", said, f"the rates may be far too high: {remedy.words}", remedy)]

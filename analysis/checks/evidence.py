@@ -12,17 +12,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.candidates import by_role, chance_value, leading
+from analysis.candidates import by_role, chance_value, leading, outcome_of
 from analysis.selection import ranked
 from search_spaces.domain import Choice, Domain
 from storage.folder import StudyRecord
 from storage.study_json import Manifest
-from trainables.config import of_verifier
+from trainables.config import TrialConfig, of_verifier
 from trainables.result import Metric
 
 LN2 = math.log(2)  # cross-entropy of always answering "one half"
 NEAR = 0.99  # a loss at this share of chance's or above has learned nothing
 _LOSS = Metric("val_loss", "min")
+WARMUP = "schedule.warmup"
 MARGIN = "loss.margin"  # of the contrastive loss: what it has at chance grows with its square
 TOP = 5  # leading trials whose curves are looked at
 Run = Mapping[Hashable, Any]  # a row of trials.csv or repeats.csv
@@ -62,7 +63,7 @@ class Evidence:
     `trials` and `runs` have the columns of trials.csv and repeats.csv and a column `dead`, of runs that ended by
     themselves; `epochs` and `run_epochs` those of epochs.csv. `ranges` and `limits` go by path, `arms` holds the values
     that each arm fixes. `runs` go by role: `selected` is the config to use, trial number `used`; `baseline` the start;
-    "trial 7" another candidate, or a run of the race.
+    "trial 7" another candidate, or a run of the race. `warmed`: whether training is warmed up already.
     """
 
     metric: Metric
@@ -77,6 +78,7 @@ class Evidence:
     warnings: Sequence[str] = ()
     notes: Sequence[str] = ()
     used: int | None = None
+    warmed: bool = False
 
     @cached_property
     def ended(self) -> pd.DataFrame:
@@ -150,7 +152,7 @@ def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
         metric,
         with_the_dead(study.evidence, study.epochs, pairs, at_chance),
         study.epochs,
-        with_the_dead(called.repeats, called.repeat_epochs, pairs, at_chance),
+        _unlearned(called.repeats, manifest),
         called.repeat_epochs,
         {path: domain for path, domain in domains.items() if not isinstance(domain, Choice)},
         {arm: manifest.arm_values[arm] for arm in manifest.arms},
@@ -159,7 +161,21 @@ def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
         manifest.data.warnings,
         manifest.data.notes,
         leading(study),
+        _is_warmed(manifest),
     )
+
+
+def _unlearned(runs: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Return runs under new seeds with the column `dead`, by what the decision counts as one."""
+    finished = runs["status"] == "finished"
+    died = [ended and outcome_of(row, manifest).died for ended, (_, row) in zip(finished, runs.iterrows(), strict=True)]
+    return runs.assign(dead=np.array(died, dtype=bool))
+
+
+def _is_warmed(manifest: Manifest) -> bool:
+    start = manifest.start
+    in_rounds = any(WARMUP in own.values for own in manifest.rounds)
+    return in_rounds or (isinstance(start, TrialConfig) and start.schedule.warmup > 0)
 
 
 def _loss_at_chance(manifest: Manifest, pairs: Pairs) -> Callable[[Run], float | None]:

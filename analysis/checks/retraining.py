@@ -10,8 +10,8 @@ from scipy import stats
 
 from analysis.checks.evidence import Evidence
 from analysis.checks.unstable_edge import RATE
-from analysis.intervals import wilson
-from storage.finding import Finding, Remedy, WarmUp, not_judged
+from analysis.decision import deaths_among
+from storage.finding import Clip, Finding, MoreTrials, Remedy, WarmUp, not_judged
 
 ID = "retraining"
 START = 0  # the trial that is the start, which nobody has chosen for its value
@@ -40,15 +40,18 @@ def retraining(evidence: Evidence) -> list[Finding]:
     if len(values):
         spread = f" (SD {values.std(ddof=1):.4f})" if len(values) > 1 else ""
         said += f"; new seeds {values.mean():.4f}{spread} in the mean of {len(values)}"
+    remedy: Remedy
     if died:
-        low, high = wilson(died / len(runs), len(runs))
-        said += f"; it died under {died} of {len(runs)} (95 % {low:.0%} to {high:.0%})"
-        remedy: Remedy | None = WarmUp() if RATE in evidence.ranges else None
-        advice = f"unstable: {remedy.words}" if remedy else "unstable: prefer another config"
-        return [Finding(ID, "warn", said, advice, remedy)]
+        share = deaths_among(died, len(runs))
+        said += f"; it died under {died} of {len(runs)} (95 % {share.low:.0%} to {share.high:.0%})"
+        if RATE not in evidence.ranges:
+            return [Finding(ID, "warn", said, "unstable: prefer another config", MoreTrials(2))]
+        remedy = Clip() if evidence.warmed else WarmUp()
+        return [Finding(ID, "warn", said, f"unstable: {remedy.words}", remedy)]
     if evidence.used != START and worse_than(evidence.losses(learned), evidence.losses(alive)):
-        lucky = "a lucky trial: judge by the new seeds, or search again"
-        return [Finding(ID, "warn", f"{said}; the median trial reached {typical:.4f}", lucky)]
+        remedy = MoreTrials(2)
+        lucky = f"a lucky trial: judge by the new seeds, or {remedy.words}"
+        return [Finding(ID, "warn", f"{said}; the median trial reached {typical:.4f}", lucky, remedy)]
     return [Finding(ID, "ok", said)]
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 from analysis.checks.evidence import Evidence
 from analysis.checks.feasibility import split
 from analysis.checks.ranges import ends, value_at
-from storage.finding import Finding, Narrow, Remedy, WarmUp, not_judged
+from storage.finding import Clip, Finding, Narrow, Remedy, WarmUp, not_judged
 
 ID = "unstable edge"
 RATE = "optimiser.lr"
@@ -46,7 +46,7 @@ def unstable_edge(evidence: Evidence) -> list[Finding]:
     remedy: Remedy = Narrow(RATE, ends(domain)[0], rate)
     if best >= rate / CLOSE:  # high rates are wanted: then training is to be made stable, not the rate low
         said += f"; the best trial's {best:.3g} is at this edge"
-        remedy = WarmUp()
+        remedy = Clip() if evidence.warmed else WarmUp()
     return [Finding(ID, "warn", said, remedy.words, remedy)]
 
 

@@ -11,6 +11,7 @@ from analysis.figures.candidates import CANDIDATES
 from analysis.figures.costs import COSTS
 from analysis.figures.figure import Figure
 from analysis.figures.importance import IMPORTANCE
+from analysis.figures.isolation import ISOLATION
 from analysis.figures.losses import LOSSES
 from analysis.figures.pairs import PAIRS
 from analysis.figures.parallel import PARALLEL
@@ -22,6 +23,7 @@ from analysis.shown import Shown
 __all__ = ["FIGURES", "Figure", "draw_figures", "pictures"]
 
 FIGURES: tuple[Figure, ...] = (  # in the order of the page
+    ISOLATION,
     CANDIDATES,
     COSTS,
     LOSSES,

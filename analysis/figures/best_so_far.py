@@ -63,8 +63,8 @@ def _seen(shown: Shown) -> str:
 
 BEST_SO_FAR = Figure(
     "best_so_far.png",
-    "The best validation value so far, against trials and against the training time they took: "
-    "where the line is flat, more trials of this kind bring nothing.",
+    "The best validation value so far, against trials and against the training time they took. It is a single trial's, "
+    "luck included: what it is worth under new seeds is another figure's.",
     _draw,
     _seen,
 )

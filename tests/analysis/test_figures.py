@@ -16,12 +16,14 @@ from analysis.figures.best_so_far import best_so_far, draw_best_so_far
 from analysis.figures.costs import cost_points, draw_costs
 from analysis.figures.figure import WINDOW
 from analysis.figures.importance import ENOUGH, draw_importance, importance_shares
+from analysis.figures.isolation import ISOLATION, draw_isolation
 from analysis.figures.losses import draw_losses, loss_curves
 from analysis.figures.pairs import draw_pairs
 from analysis.figures.parallel import draw_parallel, parallel_points
 from analysis.sections import SECTIONS
+from analysis.shown import Shown
 from search_spaces.domain import LogUniform, from_dict
-from storage.report_json import Cost
+from storage.report_json import ArmAnswer, Cost, Report
 from tests.build import LOSS, PATHS, study
 
 
@@ -129,6 +131,22 @@ def test_the_new_figures_are_drawn(tmp_path):
         domains = domains_of(record)
         draw_parallel(parallel_points(record, LOSS, domains), domains, "val_loss", 3, tmp_path / "p.png")
         assert all(is_drawn(tmp_path / name) for name in ("b.png", "p.png", "i.png"))
+
+
+def test_arms_are_drawn_with_their_intervals(tmp_path):
+    """Told apart, not told apart, and dropped before there was an interval: each has a row, and words."""
+    arms = (
+        ArmAnswer("cosine", 9, 4, 0.3, 8),
+        ArmAnswer("constant", 9, 2, 0.4, 8, behind=0.1, half=0.02, common=8, apart=True),
+        ArmAnswer("exponential", 9, 7, 0.31, 5, behind=0.01, half=0.05, common=5),
+        ArmAnswer("step", 9, 8, 0.5, 1),
+    )
+    draw_isolation(arms, "val_loss", tmp_path / "isolation.png")
+    assert is_drawn(tmp_path / "isolation.png")
+    seen = ISOLATION.seen(Shown(study(), Report("", "", arms=arms)))
+    assert seen.startswith("cosine leads; constant is behind by 0.1 plus or minus 0.02; ")
+    assert seen.endswith("step was dropped after 1 new seed.")
+    assert ISOLATION.seen(Shown(study(), Report("", "", arms=arms[:1]))) == ""
 
 
 def test_the_chart_draws_the_best_curves_and_the_start_and_says_whose_they_are():

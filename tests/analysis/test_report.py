@@ -17,7 +17,7 @@ from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Round, Study
 from storage.data_source import Source
 from storage.event_record import Files, Record
-from storage.finding import Longer, Regularise
+from storage.finding import Longer, MoreTrials, Narrow, Regularise, WarmUp, Widen
 from storage.folder import read_study, write_manifest
 from storage.report_json import Gain, TestScore
 from studies.describe import manifest
@@ -25,7 +25,7 @@ from studies.options import parser, request
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
 from studies.write_up import measured
-from tests.build import LOSS, saying, study
+from tests.build import LOSS, right_or_guessing, saying, study
 from trainables.config import TrialConfig
 from trainables.encoder_path import encoder_path
 from trainables.images.synthetic import simulate
@@ -36,12 +36,21 @@ from trainables.result import TrialResult
 def record(path="results/lr/s", repeats=(), start_from="the baseline's config", seed=0, stage="lr", **changes):
     """A clean study of a stage, kept in `path`, with such runs under new seeds."""
     made = saying(study(**changes), stage=stage, name=Path(path).name, seed=seed, start_from=start_from)
-    runs = pd.DataFrame(repeats, columns=["arm", "seed", "status", "val_loss"])
+    runs = right_or_guessing(pd.DataFrame(repeats, columns=["arm", "seed", "status", "val_loss"]))
     return dataclasses.replace(made, path=Path(path), repeats=runs)
 
 
+REMEDIES = {
+    "training length": Longer(2),
+    "density": MoreTrials(2),
+    "retraining": WarmUp(),
+    "boundary": Widen("optimiser.lr", 0.0002, 0.04),
+    "early best epochs": Narrow("optimiser.lr", 0.0002, 0.001),
+}
+
+
 def warn(*ids):
-    return [Finding(name, "warn", "", remedy=Longer(2) if name == "training length" else None) for name in ids]
+    return [Finding(name, "warn", "", remedy=REMEDIES[name]) for name in ids]
 
 
 # as `diagnose` leaves them: longer training waits for what comes first
@@ -54,7 +63,8 @@ CONTRADICTED = [Finding("overfitting", "warn", "", remedy=Regularise()), Finding
         ([], True, {"--stage": "regularisation", "--start": None, "--trials": None}),
         (warn("training length"), True, {"--epochs": "40", "--trials": "24", "--start": "results/lr/s/best.json"}),
         (warn("density"), False, {"--resume": "--study", "--study": "s", "--trials": "48", "--epochs": None}),
-        (warn("early best epochs"), True, {"--resume": "--study", "--study": "s", "--trials": "48", "--start": None}),
+        (warn("retraining"), True, {"--resume": "--study", "--study": "s", "--trials": "48", "--start": None}),
+        (warn("early best epochs"), True, {"--resume": None, "--trials": "48", "--start": "results/lr/s/best.json"}),
         (warn("boundary", "density"), False, {"--resume": None, "--trials": "48", "--epochs": "20", "--seed": None}),
         (warn("boundary", "training length"), False, {"--epochs": "40"}),
         (CONTRADICTED, False, {"--stage": "regularisation", "--epochs": "20"}),
@@ -156,6 +166,14 @@ def test_adoption_looks_at_every_new_seed(selected, baseline, adopted, said):
     grounds = adoption(made, findings=[])
     assert grounds.adopted == adopted
     assert said in grounds.why
+
+
+def test_a_run_that_learned_nothing_has_died_in_the_last_stage_too():
+    """One run of the adopted config ends at guessing: `final` counts it, on validation pairs, though nothing diverged."""
+    made = record(stage="final", repeats=runs([0.2, 0.22, 0.69], [0.4, 0.42, 0.41]))
+    grounds = adoption(saying(made, examined=True), findings=[])
+    assert (grounds.deaths.died, grounds.deaths.runs, grounds.start_deaths.died) == (1, 3, 0)
+    assert "it dies under 1 of 3 seeds" in grounds.why
 
 
 def test_runs_that_a_machine_lost_say_nothing_of_a_config():

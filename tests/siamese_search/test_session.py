@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import siamese_search
+from analysis.commands import once_more
 from siamese_search import Arrays, InputError, Session, TrialConfig, read_study
+from storage.folder import read_config
 from storage.study_json import Manifest
 
 RNG = np.random.default_rng(0)
@@ -113,10 +115,13 @@ def test_ctrl_c_returns_what_there_is(session, results):
         signal.pthread_kill(main, signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
-    cut = session.run("loss", trials=12, epochs=60, repeats=1, name="cut")
+    mine = TrialConfig().override({"optimiser.lr": 0.002})
+    cut = session.run("loss", trials=12, epochs=60, repeats=1, name="cut", start=mine)
     assert isinstance(cut.manifest, Manifest)
     assert cut.manifest.finished is None
     assert "session.resume('loss', name='cut')" in cut.report.next
+    assert read_config(cut.path / "start.json") == mine  # what the next call can name
+    assert once_more(cut, adopted=False).start == str(cut.path / "start.json")
 
 
 @on_ray

@@ -15,7 +15,10 @@ from analysis.commands import next_command
 from analysis.summary import write_summary
 from search_spaces.stages import stage_named
 from siamese_search import Config, InputError, Metric, Parameter, Session, Stage, TrialConfig, read_study
-from storage.finding import Finding, Longer
+from storage.data_source import IN_MEMORY, Source
+from storage.finding import Finding, Longer, MoreTrials, Narrow
+from storage.whole_files import write_json
+from studies.request import Request
 from trainables.errors import ConfigError
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "fit_a_curve.py"
@@ -42,6 +45,17 @@ def session(tmp_path_factory):
 @pytest.fixture(scope="module")
 def study(session):
     return session.run(RATE, name="first")
+
+
+def test_a_start_is_read_from_its_file(tmp_path):
+    """--start names a config of the task, and a config of another, or an encoder of the verifier's, is refused in a line."""
+    mine = CurveConfig().override({"lr": 0.5})
+    write_json(tmp_path / "best.json", {"config": mine.to_dict()})
+    asked = Request(Source(IN_MEMORY), tmp_path, start=tmp_path / "best.json")
+    assert asked.starting_config(RATE).config == mine
+    write_json(tmp_path / "best.json", {"config": TrialConfig().to_dict()})
+    with pytest.raises(InputError, match=r"holds a TrialConfig, and .* starts from a CurveConfig"):
+        asked.starting_config(RATE)
 
 
 @pytest.mark.ray
@@ -76,7 +90,9 @@ def test_what_comes_next_is_never_a_stage_of_the_verifier(study):
     """Whatever the checks say, the call is one of this task's; and a results folder is summed up without it."""
     calls = set()
     short = Finding("training length", "warn", "evidence", "advice", Longer(2))
-    for findings in ([], [Finding("density", "warn", "")], [Finding("feasibility", "warn", "")], [short]):
+    more, less = MoreTrials(2), Narrow("lr", 0.01, 0.1)
+    warned = [[Finding("any", "warn", "", remedy=remedy)] for remedy in (more, less)]
+    for findings in ([], *warned, [short]):
         calls.add(next_command(study, findings, adopted=True).split("(")[0])
     assert calls == {"read_study", "session.resume", "session.run"}
     assert "stage" in next_command(study, [short], adopted=True)

@@ -21,7 +21,6 @@ from studies.minutes import (
     estimated,
     filled,
     fitted,
-    seconds,
     shares,
     shortened,
     takes,
@@ -38,9 +37,9 @@ def lr(budget):
 
 def test_rounds_wait_for_each_other():
     """Five runs two at once take three times a run, however many of them came before."""
-    assert seconds(Pace(2.0, 2), [5]) == 6.0
-    assert seconds(Pace(2.0, 2), [4, 1]) == 6.0
-    assert seconds(Pace(2.0, 2), []) == 0.0
+    assert Pace(2.0, 2).seconds([5]) == 6.0
+    assert Pace(2.0, 2).seconds([4, 1]) == 6.0
+    assert Pace(2.0, 2).seconds([]) == 0.0
 
 
 @given(

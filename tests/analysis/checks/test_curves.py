@@ -5,7 +5,7 @@ import pytest
 
 from analysis.checks.training_length import annealed
 from analysis.checks.trend import trend
-from storage.finding import Anneal, Longer, Regularise, Shorter
+from storage.finding import Anneal, Longer, Narrow, Regularise, Shorter
 from tests.analysis.checks.build import found, severities
 from tests.build import study
 
@@ -65,8 +65,13 @@ def test_annealed_is_a_rate_that_ends_below_half_its_highest(last, expected):
 
 @pytest.mark.parametrize(("best", "severity"), [(1, "warn"), (2, "warn"), (3, "ok"), (20, "ok")])
 def test_best_epochs_in_the_first_tenth_are_said(best, severity):
-    """Leading trials best in the first two of 20 epochs warn."""
-    assert severities(study(best_epoch=[best] * 27))["early best epochs"] == severity
+    """Leading trials best in the first two of 20 epochs warn, and rates below all of theirs are to be searched."""
+    record = study(best_epoch=[best] * 27)
+    assert severities(record)["early best epochs"] == severity
+    if severity == "warn":
+        leading = record.trials.sort_values("val_loss").head(5)
+        lowest = leading["optimiser.lr"].min()
+        assert found(record, "early best epochs").remedy == Narrow("optimiser.lr", 2e-4, pytest.approx(lowest))
 
 
 def test_a_loss_that_jumps_from_epoch_to_epoch_is_said():

@@ -3,9 +3,11 @@
 import pytest
 
 from analysis.checks.evidence import LN2
-from storage.finding import Narrow, WarmUp
+from search_spaces.study import Round
+from storage.finding import Clip, Narrow, WarmUp
 from tests.analysis.checks.build import found
-from tests.build import study
+from tests.build import saying, study
+from trainables.config import TrialConfig
 
 
 def dying(places, best=None, **changes):
@@ -36,6 +38,15 @@ def test_where_the_best_rate_is_at_the_edge_training_is_made_stable():
     """The best trial lies just below the edge: a warm-up, not a lower rate."""
     record, _ = dying(range(21, 27), best=20)
     assert found(record, "unstable edge").remedy == WarmUp()
+
+
+def test_where_a_warm_up_is_not_enough_gradients_are_clipped():
+    """The same edge where training is warmed up already, by the start or by a round before: clipping is what is left."""
+    record, _ = dying(range(21, 27), best=20)
+    start = TrialConfig().override({"schedule.warmup": 1.0})
+    round_ = Round(24, 3, ("cosine",), (), values={"schedule.warmup": 1.0})
+    for warmed in (saying(record, start=start), saying(record, rounds=(round_,))):
+        assert found(warmed, "unstable edge").remedy == Clip()
 
 
 @pytest.mark.parametrize(
