@@ -18,14 +18,14 @@ from storage.lock import held
 from storage.study_json import SCHEMA
 from storage.whole_files import now, read_json, write_json
 from studies.describe import described_grouping, study_of
-from studies.run_study import STATUS, Conducted, resume_study, run_study, study_folder
+from studies.run_study import STATUS, Conducted, Ended, resume_study, run_study, study_folder
 from studies.session import Session, Where, beginning, check_writable, open_session, say
 from trainables.base_config import Config
+from trainables.config import has_own_encoder
 from trainables.errors import InputError
-from trainables.json_values import to_plain
+from trainables.json_values import from_plain, to_plain
 
 FOLDER, RECORD = "all", "chain.json"
-DONE = STATUS["done"]
 LEAST = 0.01  # minutes: what a study still gets where none are left, to train what it must
 
 Plan = Callable[[Stage, Start, str, int | None], Study]
@@ -75,21 +75,23 @@ def run_chain(chain: Chain, source: Source, where: Where) -> int:
     with open_session(source, where) as session:
         folder, steps = _open(chain, session)
         with held(folder, say):
-            status = _run_steps(chain, session, folder, steps)
-            if status != DONE:
-                return status
+            ended = _run_steps(chain, session, folder, steps)
+            if ended != "done":
+                return STATUS[ended]
             write_json(folder / RECORD, read_json(folder / RECORD) | {"finished": now()})
     print(write_summary(where.results))
-    return DONE
+    return STATUS["done"]
 
 
-def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) -> int:
-    """Run what is left of the chain's steps, each from what the ones before adopted; return the exit status."""
+def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) -> Ended:
+    """Run what is left of the chain's steps, each from what the ones before adopted; return how that ended."""
     for done in steps:
         print(done.line, flush=True)
     carried = sum(step.seconds for step in steps)
     while asked := next_asked(steps, chain.rounds, chain.optional):
-        start = replace(steps[-1].start, encoder=chain.start.encoder) if steps else chain.start
+        start = steps[-1].start if steps else chain.start
+        if has_own_encoder(start.config):  # another may have been adopted on the way
+            start = replace(start, encoder=chain.start.encoder)
         name = folder.name if asked.round == 1 else f"{folder.name}.{asked.round}"
         began = time.monotonic()
         study = _planned(chain, asked, start, name, carried + began - session.opened)
@@ -101,15 +103,14 @@ def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) 
         except KeyboardInterrupt:  # before its trials or behind them; among them it is how the study ended
             say(stops)
             raise
-        status, page = conducted.told()
-        if status != DONE:
+        if conducted.ended != "done":
             say(stops)
-            print(page)
-            return status
+            print(conducted.record.page)
+            return conducted.ended
         steps.append(_step(study, start, conducted.record, asked.round, before + time.monotonic() - began))
         _write(folder, steps)
         print(steps[-1].line, flush=True)
-    return DONE
+    return "done"
 
 
 def _planned(chain: Chain, asked: Asked, start: Start, name: str, spent: float) -> Study:
@@ -223,9 +224,9 @@ def _open(chain: Chain, session: Session) -> tuple[Path, list[Step]]:
     if known[name].get("asked") != asked:
         raise InputError(f"{folder}: a chain on other data or with other settings; choose another --study")
     try:
-        steps = [Step(**step) for step in known[name]["steps"]]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{folder / RECORD}: not a chain's record ({error}); it was damaged or edited") from error
+        steps = list(from_plain(tuple[Step, ...], known[name].get("steps"), "steps"))
+    except InputError as error:
+        raise InputError(f"{folder / RECORD}: {error}; it was damaged or edited") from error
     say(f"going on with {folder}: {len(steps)} steps are done")
     return folder, steps
 

@@ -11,7 +11,7 @@ from statistics import fmean
 from search_spaces.study import Study
 from storage.data_source import Source
 from storage.study_json import Pace
-from studies.minutes import estimated, members
+from studies.minutes import BEGINNING, FEWEST, estimated, filled, fitted, members
 from studies.session import Where, on_this_machine, read_source
 from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig, of_verifier
@@ -32,7 +32,9 @@ def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
     epoch = epoch_seconds(of_verifier(studies[0].start), data, at_once, device)
     each = f"an epoch of one network takes {epoch:.2g} s, {at_once} at once"
     if studies[0].budget.minutes:
-        return f"time: {round(sum(study.budget.minutes or 0.0 for study in studies), 1):g} min, as asked; {each}"
+        minutes = round(sum(study.budget.minutes or 0.0 for study in studies), 1)
+        room = "; ".join(_room(study, Pace(epoch * study.budget.epochs * members(study), at_once)) for study in studies)
+        return f"time: {minutes:g} min, as asked ({each}), which have room for about {room}"
     epochs = [_epoch_of_its_networks(study, data, at_once, device) or epoch for study in studies]
     paces = [
         Pace(seconds * study.budget.epochs * members(study), at_once)
@@ -41,6 +43,17 @@ def estimate(studies: Sequence[Study], source: Source, where: Where) -> str:
     times = [estimated(study, pace) for study, pace in zip(studies, paces, strict=True)]
     least, most = (sum(time[place] for time in times) / 60 for place in (0, 1))
     return f"time: about {least:.1f} to {most:.1f} min on this machine ({each})"
+
+
+def _room(study: Study, pace: Pace) -> str:
+    """How many runs fit into a study's minutes, each of its configs taking as long as the start."""
+    if study.stage.varied:
+        first = study.budget.trials
+        budget = fitted(study, first, BEGINNING + pace.seconds([first]), pace).budget
+        return f"{study.stage.name} {budget.trials} trials and at most {budget.repeats} seeds"
+    took = {role: [pace.run] * FEWEST for role in study.finalists(study.incumbent().config)}
+    begun = BEGINNING + pace.seconds([study.budget.trials, FEWEST * len(took)])
+    return f"{study.stage.name} {filled(study, FEWEST, begun, pace.at_once, took).budget.repeats} seeds"
 
 
 def _epoch_of_its_networks(study: Study, data: TrialData, at_once: int, device: str) -> float | None:

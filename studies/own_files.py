@@ -54,6 +54,17 @@ def own_encoder(text: str) -> OwnEncoder:
     return OwnEncoder(OwnFile(str(user_path(path).resolve()), digest(source), name), source)
 
 
+def note_on_encoder(file: OwnFile | None) -> list[str]:
+    """Return what a reader must know where the file of a start's encoder was edited since."""
+    if file is None:
+        return []
+    path = Path(file.path)
+    if not path.is_file() or digest(_text(path, "--encoder")) == file.digest:
+        return []
+    which = f"this goes on with its text as the start has it; --encoder {file.typed} takes the new one"
+    return [f"{path} has changed since: {which}"]
+
+
 def own_stage(text: str) -> OwnStage:
     """Return the stage of a file; raise InputError for whatever is missing or wrong in it, with its line if it has one.
 

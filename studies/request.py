@@ -18,6 +18,7 @@ from trainables.config import TrialConfig, has_own_encoder, of_verifier
 from trainables.errors import InputError
 
 NO_ROUNDS = "asks a search for more trials; {} searches nothing, leave it out"
+CHAIN_ROUNDS = 2  # of a search in a chain on a user's images; half an hour is too short for them
 SMOKE = Budget(trials=3, epochs=2, repeats=1)
 
 
@@ -92,8 +93,8 @@ class Request:
             report = report.override({"epochs": budget.epochs})
         if self.rounds and not (stage.varied or self.chain):
             raise InputError(f"--rounds {self.rounds}: {NO_ROUNDS.format(stage.name)}")
-        if self.rounds and stage.varied:
-            budget = replace(budget, rounds=self.rounds)
+        if stage.varied:
+            budget = replace(budget, rounds=self.rounds or self._usual_rounds(demo))
         config = stretched(start.config, budget.epochs) if start.found else start.config
         if self.own_stage:
             check_arms(stage, config)
@@ -114,6 +115,11 @@ class Request:
         if self.own_stage:
             check_ranges(study)
         return study.within(self.minutes) if self.minutes and not self.chain else study
+
+    def _usual_rounds(self, demo: bool) -> int:
+        """A chain lets each search act on its own checks once, where no budget of runs or minutes says otherwise."""
+        free = self.chain and not (demo or self.smoke or self.minutes)
+        return CHAIN_ROUNDS if free else 1
 
     def typed_start(self) -> Start | None:
         """Return the config of --start, if one was given; raise InputError where the file holds none.

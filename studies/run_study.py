@@ -22,6 +22,7 @@ from storage.study_json import Manifest
 from storage.whole_files import write_json
 from studies import stop
 from studies.describe import described_grouping, manifest, notes_on_start, resumed, study_of
+from studies.own_files import ENCODER, note_on_encoder
 from studies.repair import remove_retraining
 from studies.resources import describe
 from studies.session import Session, Where, beginning, check_writable, open_session, say
@@ -67,7 +68,7 @@ def run_study(study: Study, start_from: str, session: Session) -> Conducted:
             holding.enter_context(held(folder, say))
         chips, cluster = (session.data, session.trial_data), session.cluster
         described = manifest(study, *chips, session.source, start_from, cluster, session.encoder, session.task.metrics)
-        notes = notes_on_start(start_from, described.data)
+        notes = [*notes_on_start(start_from, described.data), *note_on_encoder(study.own_files.get(ENCODER))]
         for note in notes:
             say(f"note: {note}")
         described = replace(described, data=replace(described.data, notes=(*described.data.notes, *notes)))

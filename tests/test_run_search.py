@@ -228,6 +228,20 @@ def test_all_plans_every_stage(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_plan_for_minutes_says_how_many_runs_they_have_room_for(tmp_path, monkeypatch, capsys):
+    """--minutes --dry-run names each stage's part, trials and seeds, by a measured epoch; more minutes have room for more."""
+    monkeypatch.chdir(tmp_path)
+    images(tmp_path / "chips", {"boat": 30, "ship": 30})
+    trials = []
+    for minutes in ("10", "20"):
+        assert main(["--stage", "all", "--data", "chips", "--minutes", minutes, "--dry-run"]) == 0
+        time = capsys.readouterr().out.splitlines()[-1]
+        assert time.startswith(f"time: {minutes} min, as asked (an epoch of one network takes ")
+        trials.append(int(re.search(r"lr (\d+) trials and at most \d+ seeds", time)[1]))
+        assert re.search(r"final \d+ seeds$", time)
+    assert trials[0] < trials[1]
+
+
 def test_a_chain_asks_for_the_network_where_it_is_told_to(tmp_path, monkeypatch, capsys):
     """--with network puts that stage between baseline and loss, of the plan too; without it the plan has none."""
     monkeypatch.chdir(tmp_path)

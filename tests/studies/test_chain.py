@@ -1,11 +1,18 @@
 """Which stages and rounds a chain asks, from what the ones before answered."""
 
+from pathlib import Path
+
 import pytest
 
 from search_spaces.stage import Kept
-from search_spaces.stages import chain_with
+from search_spaces.stages import chain_with, stage_named
+from search_spaces.study import Start
+from storage.data_source import SYNTHETIC, Source
 from studies.chain import Step, next_asked
+from studies.request import Request
 from trainables.config import TrialConfig
+from trainables.errors import InputError
+from trainables.json_values import from_plain
 
 NAMES = [stage.name for stage in chain_with()]
 
@@ -59,3 +66,24 @@ def test_the_final_config_trains_longer_where_its_epochs_were_too_few():
 def test_with_a_length_given_no_stage_is_asked_twice():
     """Where the user has said how many epochs, a chain takes it at that."""
     assert asked({("lr", 1), ("loss", 1)}, rounds=False) == [(name, 1, 20) for name in NAMES]
+
+
+def test_a_chain_lets_each_search_act_on_its_checks_once():
+    """On a user's images a search has two rounds, unless the budget is the embedded chips', a smoke run's or minutes'."""
+    lr, mine = stage_named("lr"), Source("mine")
+
+    def rounds(source=mine, **asked):
+        return Request(source, Path("r"), **asked).study(lr, Start(), "n").budget.rounds
+
+    assert rounds(chain=True) == 2
+    assert rounds(chain=True, rounds=1) == rounds() == 1
+    for other in ({"smoke": True}, {"minutes": 60.0}, {"source": Source(SYNTHETIC)}):
+        assert rounds(chain=True, **other) == 1
+
+
+def test_a_damaged_step_is_refused_by_name():
+    """A step of a chain's record is read value by value."""
+    step = vars(Step("lr", 1, "s", False, False, "", TrialConfig().to_dict(), "", 3.5))
+    assert from_plain(Step, step) == Step(**step)
+    with pytest.raises(InputError, match=r"steps\[0\].round"):
+        from_plain(tuple[Step, ...], [{**step, "round": "2"}], "steps")

@@ -15,7 +15,7 @@ from search_spaces.stages import STAGES
 from storage.folder import read_manifest
 from studies.describe import study_of
 from studies.options import parser, request, typed
-from studies.own_files import own_stage
+from studies.own_files import note_on_encoder, own_encoder, own_stage
 from studies.request import check_unchanged
 from tests.command import ROOT, images, search
 from trainables.compare import main as compare
@@ -133,6 +133,17 @@ def test_a_start_with_code_wants_its_file(folder, capsys):
     started = request(parser().parse_args(words)).typed_start()
     assert started.config == config.override({"network.own": "mine.py:Net"})
     assert started.encoder.digest == digest(text)
+
+
+def test_a_file_that_was_edited_since_is_told_of(folder):
+    """A start keeps its encoder's text; that its file has another now is a note, and one that is gone is none."""
+    file = own_encoder("mine.py:Net").file
+    assert note_on_encoder(file) == note_on_encoder(None) == []
+    (folder / "mine.py").write_text(FILES["mine.py"] + "\n")
+    (note,) = note_on_encoder(file)
+    assert note.startswith(f"{folder / 'mine.py'} has changed since: ") and f"--encoder {file.typed} takes" in note
+    (folder / "mine.py").unlink()
+    assert note_on_encoder(file) == []
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,17 @@ def test_the_members_of_an_ensemble_draw_for_themselves():
     assert not torch.equal(one, two)
 
 
+def test_lazy_layers_draw_their_weights_from_the_seed():
+    """A layer that learns its size at the first chips starts otherwise under each seed, and alike under the same."""
+    lazy = "from torch import nn\ndef lazy(): return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.LazyLinear(5))\n"
+    config = own(lazy, "lazy", **{"data.side": 24})
+    weights = [
+        Run.fresh(config.override({"seed": seed})).networks[0].encoder.module[2].weight.detach() for seed in (1, 2, 1)
+    ]
+    assert not torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+
+
 def test_where_it_looks_is_the_chips_times_their_gradient(device_data):
     """Without a map of features, relevance is that of pixels: its sum is the slope of the evidence along the chip."""
     network, loss = Run.fresh(own()).networks[0].double().eval(), make_loss(own().loss)

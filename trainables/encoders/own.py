@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -39,7 +41,7 @@ class Own(Encoder):
         self.drop = Dropout(network.dropout_conv) if network.dropout_conv else nn.Identity()
         self.generator: Generator | None = None  # the training loop's, see `draw_from` in model.py
         self.module.eval()
-        self.embedding = self._row(torch.zeros(1, 3, side, side)).shape[1]
+        self.embedding = self._row(torch.zeros(1, 3, side, side), contextlib.nullcontext()).shape[1]
         self.module.train()
 
     def features(self, chips: Batch | Tensor) -> Tensor:
@@ -73,11 +75,15 @@ class Own(Encoder):
         if not self._row(chips).requires_grad:
             raise InputError(f"{self._label} has nothing that a gradient reaches; it must have weights to train")
 
-    def _row(self, chips: Tensor) -> Tensor:
-        """What the module makes of chips, if these are rows of numbers; InputError in one line if not."""
+    def _row(self, chips: Tensor, drawing: AbstractContextManager[None] | None = None) -> Tensor:
+        """What the module makes of chips, if these are rows of numbers; InputError in one line if not.
+
+        Whatever it draws comes from a seed of ours, unless `drawing` says otherwise: lazy layers get their first
+        weights at their first chips, from the generator that all others got theirs from.
+        """
         shape = tuple(chips.shape)
         try:
-            with torch.set_grad_enabled(self.module.training), seeded(PROBE + len(chips)):
+            with torch.set_grad_enabled(self.module.training), drawing or seeded(PROBE + len(chips)):
                 made = self.module(chips)
         except Exception as error:
             file = self._label.rpartition(":")[0]

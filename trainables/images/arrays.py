@@ -96,7 +96,8 @@ def from_dataset(dataset: Iterable[Any]) -> Arrays:
     dataset names the numbers. Transforms of the dataset are applied, once: leave out random ones.
     """
     images, labels = [], []
-    items = (dataset[index] for index in range(len(dataset))) if hasattr(dataset, "__getitem__") else dataset  # type: ignore[arg-type]
+    listed = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")  # torch's IterableDataset has no length
+    items = (dataset[index] for index in range(len(dataset))) if listed else dataset  # type: ignore[index, arg-type]
     for image, label, *_ in items:
         images.append(_pixels_of(image))
         labels.append(label if isinstance(label, str) else int(label))

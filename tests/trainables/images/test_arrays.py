@@ -39,11 +39,22 @@ class Named(list):
     classes = ("boat", "ship", "tug")  # of which none is there
 
 
+class Streamed(torch.utils.data.IterableDataset):
+    """A dataset without a length, as torch has them."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __iter__(self):
+        return (self.dataset[index] for index in range(len(self.dataset)))
+
+
 def test_tensors_have_their_channels_first():
     """A TensorDataset of (C, H, W) gives the chips of the same images with channels last; greys are repeated."""
     tensors = torch.from_numpy(IMAGES).permute(0, 3, 1, 2)
     dataset = torch.utils.data.TensorDataset(tensors, torch.from_numpy(LABELS))
     assert from_dataset(dataset).chips().digest() == Arrays(IMAGES, LABELS).chips().digest()
+    assert from_dataset(Streamed(dataset)).chips().digest() == Arrays(IMAGES, LABELS).chips().digest()
     grey = torch.utils.data.TensorDataset(tensors[:, :1], torch.from_numpy(LABELS))
     assert from_dataset(grey).chips().digest() == Arrays(IMAGES[..., :1], LABELS).chips().digest()
 
