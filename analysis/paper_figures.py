@@ -1,4 +1,4 @@
-"""The figures that the report of 2023 published (section 2), as data: what ours stand beside."""
+"""The figures that the paper of 2023 published (section 2), as data: what ours stand beside."""
 
 from search_spaces.stage import COMPARED, PAPER
 from storage.report_json import Published

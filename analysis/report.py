@@ -138,7 +138,7 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
 
 def _compared(study: StudyRecord, called: StudyRecord) -> Compared:
     config = compared_config(study.manifest)
-    # it may be no trial of this study: the report's baseline, or the start with more networks
+    # it may be no trial of this study: the paper's baseline, or the start with more networks
     seen = 0 in study.search and _same_but_seed(study.search[0].trial.config, config)
     return Compared(config, _val(study, 0) if seen else None, _runs(called, COMPARED))
 

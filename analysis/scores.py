@@ -37,7 +37,7 @@ class Criterion:
     of: Judged = "answer"
 
 
-# The report decides by cosine similarity at 0.5 (sections 1.8 and 3) without saying of what. Read as that of a pair's
+# The paper decides by cosine similarity at 0.5 (sections 1.8 and 3) without saying of what. Read as that of a pair's
 # one output and its target it would be 0 or 1 whatever the network says; of the two embeddings it is a decision.
 CRITERIA: Mapping[str, Criterion] = {
     "0.5": Criterion(_half),

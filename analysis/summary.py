@@ -1,4 +1,4 @@
-"""A results folder at one look: each stage's question and answer, and the report's published figures beside ours."""
+"""A results folder at one look: each stage's question and answer, and the paper's published figures beside ours."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from trainables.errors import InputError
 from trainables.json_values import to_plain
 
 FIGURES = {
-    "pairs.png": "Figure 2: training pairs as the report's augmentation changes them.",
-    "runs.png": "Figures 3, 4 and 6: training and validation loss of the report's baseline, of the adopted config and "
+    "pairs.png": "Figure 2: training pairs as the paper's augmentation changes them.",
+    "runs.png": "Figures 3, 4 and 6: training and validation loss of the paper's baseline, of the adopted config and "
     "of the same with Koch's initialisation; a moving average over 3 epochs, thin for each seed.",
     "saliency.png": "Figure 5: where the final verifier looks, on validation pairs it judges rightly and wrongly.",
 }

@@ -51,7 +51,7 @@ def _measured(study: StudyRecord, chance: str) -> Adoption:
     manifest = study.manifest
     if COMPARED not in (manifest.finalists or set(study.repeats["arm"])):
         if manifest.judged == "test" and manifest.finalists:
-            return Adoption(False, "nothing was adopted on the way: the config is the report's baseline itself")
+            return Adoption(False, "nothing was adopted on the way: the config is the paper's baseline itself")
         if manifest.judged == "start":
             return Adoption(False, "not adopted: the best trial is the starting config; keep it")
         return CHANCE[chance]
@@ -160,7 +160,7 @@ def rival_name(manifest: Manifest) -> str:
     """Return what the selected config is measured beside."""
     if manifest.judged == "test":
         epochs = manifest.reference.epochs
-        return "the report's baseline" + (f" ({epochs} epochs)" if epochs != TrialConfig().epochs else "")
+        return "the paper's baseline" + (f" ({epochs} epochs)" if epochs != TrialConfig().epochs else "")
     return "the starting config" + (" with as many networks" if manifest.matching else "")
 
 
@@ -173,7 +173,7 @@ def verdict(
     elif measured.gain:
         head = on_the_test_pairs(measured.gain)
     else:
-        head = "the adopted config was not measured beside the report's baseline"
+        head = "the adopted config was not measured beside the paper's baseline"
     return with_doubts(head, findings, measured.selected)
 
 
@@ -191,9 +191,9 @@ def _to_do(grounds: Adoption, used: int, findings: Sequence[Finding]) -> str:
 def on_the_test_pairs(gain: Gain) -> str:
     """Return what a gain on the test pairs says; better only where its whole interval lies above zero."""
     if gain.seeds < 2:
-        return "with one seed nothing tells the adopted config from the report's baseline"
+        return "with one seed nothing tells the adopted config from the paper's baseline"
     better = "better than" if gain.low > 0 else "not shown to be better than"
-    return f"on the test pairs the adopted config is {better} the report's baseline"
+    return f"on the test pairs the adopted config is {better} the paper's baseline"
 
 
 def with_doubts(head: str, findings: Sequence[Finding], score: TestScore | None = None) -> str:

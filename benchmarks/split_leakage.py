@@ -2,7 +2,7 @@
 
     python -m benchmarks.split_leakage [--chips 800] [--seeds 5] [--epochs 8]
 
-The report's set is probably each chip with two flipped copies (4,113 = 3 x 1,371), split chip by chip: then most test
+The paper's set is probably each chip with two flipped copies (4,113 = 3 x 1,371), split chip by chip: then most test
 chips have a copy of themselves in training. Here the simulated chips get the same two copies; each seed decides split,
 pairs, weights and batches, and both kinds of split are trained and tested alike. Prints a Markdown table: test accuracy
 over seeds, and the difference within a seed with its 95 % interval (paired t).

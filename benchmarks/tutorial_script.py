@@ -52,7 +52,7 @@ class PairDataset(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class SiameseNet(nn.Module):
-    """The report's network."""
+    """The paper's network."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A stage of the report's experiment as a value: one question, its parameters with their roles, its budget.
+"""A stage of the paper's experiment as a value: one question, its parameters with their roles, its budget.
 
 Roles are the tuning playbook's ("Identifying scientific, nuisance, and fixed hyperparameters"): the question compares
 values of the scientific parameters; nuisance parameters must be searched anew for each of them to be fair; fixed ones
@@ -95,7 +95,7 @@ class Arm:
 class Rival:
     """A config that is retrained beside the selected one, under the same new seeds, and by which role it goes.
 
-    It is the stage's start, the report's baseline, or the selected config itself; with `values` in place, and with the
+    It is the stage's start, the paper's baseline, or the selected config itself; with `values` in place, and with the
     selected config's values at the paths of `matching`. `seeds` limits how many of the new seeds it gets (None: all).
     """
 
@@ -106,8 +106,8 @@ class Rival:
     seeds: int | None = None
 
 
-# roles of runs under new seeds: the answer; what it is compared with, which is the start, and in `final` the report's
-# baseline (files have called it so from the first version on); and the report's own final config
+# roles of runs under new seeds: the answer; what it is compared with, which is the start, and in `final` the paper's
+# baseline (files have called it so from the first version on); and the paper's own final config
 SELECTED, COMPARED, PAPER = "selected", "baseline", "paper"
 START = Rival(COMPARED, "start")
 

@@ -147,7 +147,7 @@ class Study:
     seed: int = 0
     sampler: Sampler = "qmc"
     scheduler: Scheduler = "none"
-    reference: Config = field(default_factory=TrialConfig)  # the report's baseline, as long as it is to train
+    reference: Config = field(default_factory=TrialConfig)  # the paper's baseline, as long as it is to train
     smoke: bool = False  # it goes through every part and answers nothing
     rounds: tuple[Round, ...] = ()
     own_files: Mapping[str, OwnFile] = field(default_factory=dict)

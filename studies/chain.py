@@ -37,7 +37,7 @@ class Chain:
 
     `rounds`: whether a stage may be asked again with twice the epochs, as often as it allows. `settings` decide its
     figures: a chain is gone on with only if they, and the data, are equal. `optional` names the stages that it asks
-    beyond the report's. With `minutes` each study plans its own part of them.
+    beyond the paper's. With `minutes` each study plans its own part of them.
     """
 
     plan: Plan

@@ -177,10 +177,14 @@ def _of_task(data: TaskData, source: Source) -> DataDescription:
 
 
 def _is_described(stage: Stage, manifest: Manifest) -> bool:
-    """Whether a stage asks what a study.json says: of the same parameters it may still leave out some arms."""
-    own = stage.arm_for(manifest.start).name
-    names = {own, *(arm.name for arm in stage.arms())}
-    return stage.parameters == manifest.parameters and names == set(manifest.arms)
+    """Whether a stage asks what a study.json says: of the same parameters it may still leave out some arms.
+
+    Reasons are for a reader, and may be told better by now.
+    """
+    incumbent = stage.arm_for(manifest.start).name
+    names = {incumbent, *(arm.name for arm in stage.arms())}
+    asked, told = ([replace(own, because="-") for own in each] for each in (stage.parameters, manifest.parameters))
+    return asked == told and names == set(manifest.arms)
 
 
 def _split(data: PreparedData) -> SplitSizes:

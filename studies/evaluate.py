@@ -121,7 +121,7 @@ def _held_out(data: PreparedData) -> HeldOut:
 
 
 def test_pairs(data: PreparedData) -> Task:
-    """Return the report's test: each test chip against five others."""
+    """Return the paper's test: each test chip against five others."""
     part = data.part("test", data.split.test)
     return Task("test pairs", part, *_units(data, part))
 
@@ -130,7 +130,7 @@ test_pairs.__test__ = False  # type: ignore[attr-defined]  # a task, not a test 
 
 
 def ship_task(data: PreparedData, ship_class: str | None = None) -> Task | None:
-    """Return the report's classification task (section 2): each test chip of one class against 15 other test chips.
+    """Return the paper's classification task (section 2): each test chip of one class against 15 other test chips.
 
     The class is `ship_class`, else the one called "ship", of two classes else the first, of those that have test chips.
     None where no class of many is more to be asked about than another: then `identify` asks about all of them.

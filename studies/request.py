@@ -28,7 +28,7 @@ class Request:
 
     `chain`: the request is for all stages in turn, where a stage that varies nothing keeps its own number of trials,
     and the chain splits the minutes among them;
-    `optional` names stages beyond the report's that it takes in. `encoder` takes the place of the start's.
+    `optional` names stages beyond the paper's that it takes in. `encoder` takes the place of the start's.
     `own_stage` is the file of the stage that is asked, where that is a user's.
     """
 
@@ -86,7 +86,7 @@ class Request:
         own_trials = self.trials if stage.varied or not self.chain else None
         found = start.config.epochs if start.found and isinstance(stage.length, Kept) else default.epochs
         budget = Budget(own_trials or default.trials, epochs or self.epochs or found, self.repeats or default.repeats)
-        report: Config = stage.config()  # as long as the report trained it, but in --smoke
+        report: Config = stage.config()  # as long as the paper trained it, but in --smoke
         if self.smoke:
             trials = own_trials or min(SMOKE.trials, default.trials)
             budget = Budget(trials, self.epochs or SMOKE.epochs, self.repeats or SMOKE.repeats)

@@ -2,7 +2,7 @@
 
 HiResCAM (Draelos and Carin 2020): the encoder's last map of features times the gradient of the answer, element by
 element, summed over channels. Unlike Grad-CAM, which averages the gradient over the picture, it is true to a network
-that reads its features by place, as the report's does (one linear layer over the flattened map).
+that reads its features by place, as the paper's does (one linear layer over the flattened map).
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def test_it_prints_a_line_for_each_stage_and_the_summary_last(chain):
 
 
 def test_each_stage_starts_from_the_last_adopted_config(chain):
-    """A study's start is the selected config of the last adopted one before it, the report's baseline before any."""
+    """A study's start is the selected config of the last adopted one before it, the paper's baseline before any."""
     root = chain[0]
     expected = TrialConfig()
     for step in record(root)["steps"]:

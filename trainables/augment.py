@@ -1,6 +1,6 @@
 """Training-time augmentation: how each chip of a batch is seen, and a batch gathered so.
 
-Flips and grey are the report's (section 1.2); crops, turns and brightness are for other encoders than its own.
+Flips and grey are the paper's (section 1.2); crops, turns and brightness are for other encoders than its own.
 """
 
 from __future__ import annotations

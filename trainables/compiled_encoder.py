@@ -1,4 +1,4 @@
-"""The compiled pass through the report's convolution blocks as an autograd operation; encoder.c has the equations."""
+"""The compiled pass through the paper's convolution blocks as an autograd operation; encoder.c has the equations."""
 
 from __future__ import annotations
 

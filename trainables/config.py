@@ -13,7 +13,7 @@ from typing import Any
 from trainables.base_config import Checked, Config, number, one_of, switch, text
 from trainables.errors import ConfigError
 
-SIDE = 75  # of a chip, as the report's network takes it
+SIDE = 75  # of a chip, as the paper's network takes it
 BLOCKS = 15  # a side, to tell near-duplicates by (trainables/splits.py): a set is read at a multiple of it
 
 # the sides that each encoder takes, from and to
@@ -82,7 +82,7 @@ class Network(Checked):
     `dropout_conv` on what the convolution blocks hand on, and `dropout_out` on the differences that the head reads.
     `width` (channels of the first block) and `depth` (blocks) are read by `small`, `embedding` (numbers a chip is
     described by) by `small` and `resnet18`. `head` compares two embeddings: `l1`, their absolute differences weighted
-    by a linear layer, as the report's; or `distance`, how far apart they lie as unit vectors (trainables/model.py).
+    by a linear layer, as the paper's; or `distance`, how far apart they lie as unit vectors (trainables/model.py).
     The encoder `own` is a user's: `own` is its FILE.py:NAME, `source` the text of that file, which is all that a trial,
     a checkpoint or a kept verifier needs of it. A config with another encoder has neither.
     """
@@ -113,7 +113,7 @@ class Data(Checked):
 
     @property
     def read_at(self) -> int:
-        """The side at which images are read for this: no less, nor less than the report's, and whole in `BLOCKS`."""
+        """The side at which images are read for this: no less, nor less than the paper's, and whole in `BLOCKS`."""
         return max(SIDE, -(-self.side // BLOCKS) * BLOCKS)
 
 
@@ -149,7 +149,7 @@ class Schedule(Checked):
 class Augmentation(Checked):
     """Each transform that is on hits a chip with probability `theta`, by its own draw (report, section 1.2).
 
-    Off by default, and not for the report's encoder, are those that pictures of things want: `crop`, a window anywhere
+    Off by default, and not for the paper's encoder, are those that pictures of things want: `crop`, a window anywhere
     whose sides lack at most this share of the chip's; `turn`, by at most so many degrees either way; and `brightness`,
     pixels times 1 - to 1 + this.
     """
@@ -165,7 +165,7 @@ class Augmentation(Checked):
 
 @dataclass(frozen=True)
 class Init(Checked):
-    """How weights start: `default` is torch's, `he` the report's (section 1.4); see trainables/initialisers/.
+    """How weights start: `default` is torch's, `he` the paper's (section 1.4); see trainables/initialisers/.
 
     `weights` is a file of weights that `resnet18` starts with in place of drawn ones, as torchvision keeps them
     (.pth, .safetensors); its linear layer and what compares are drawn. Other encoders do not read it.
@@ -192,7 +192,7 @@ class Ensemble(Checked):
 class TrialConfig(Config, task=""):
     """Everything that decides a training run: same config, same data, same CPU result to the bit.
 
-    The defaults are the report's baseline (section 1.9): Adam at 0.001, no schedule, no augmentation, 20 epochs,
+    The defaults are the paper's baseline (section 1.9): Adam at 0.001, no schedule, no augmentation, 20 epochs,
     batches of 64 pairs.
     """
 

@@ -37,7 +37,7 @@ def encoder_path(network: Network | None = None, device: str = "cpu") -> Encoder
     if device != "cpu":
         return EncoderPath(False, "the compiled pass is for CPUs")
     if network is not None and network.encoder != "report":
-        return EncoderPath(False, "it is the report's network that is compiled")
+        return EncoderPath(False, "it is the paper's network that is compiled")
     if network is not None and network.batch_norm:
         return EncoderPath(False, "batch normalisation lies between the convolutions")
     if os.environ.get(SWITCH) == "torch":

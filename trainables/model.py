@@ -1,6 +1,6 @@
 """The Siamese network: one shared encoder, and a head that compares its embeddings.
 
-The report's head is the L1 distance and one linear unit (section 1.3; Koch et al. 2015).
+The paper's head is the L1 distance and one linear unit (section 1.3; Koch et al. 2015).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from trainables.stored_chips import Batch
 
 TINY = 1e-12  # keeps the gradient of a distance finite where two embeddings are equal
 STEEPNESS = 5.0  # of the logit over the distance of unit vectors, before training: from -5 at 0 to 2 at right angles
-FIRST_NAMES = ("conv.", "fc1.")  # of the report's layers, in what was kept before there were other encoders
+FIRST_NAMES = ("conv.", "fc1.")  # of the paper's layers, in what was kept before there were other encoders
 
 
 class SiameseNetwork(nn.Module):
     """Two chips in, one logit out: sigmoid(logit) is the probability that they show different classes.
 
-    `network` names the encoder and the head, `out`; by default both are the report's, 41,553 parameters. Dropout may
+    `network` names the encoder and the head, `out`; by default both are the paper's, 41,553 parameters. Dropout may
     stand before `out`. `data` says how stored chips are shown to the encoder; chips that are normalised already, it
     takes as they are.
     """

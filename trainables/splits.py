@@ -54,7 +54,7 @@ def split_chips(
     """Split 64 / 16 / 20 %, stratified by class: `labels`, `groups` (N,).
 
     `grouped` moves whole groups, so that a chip and its flipped copy never face each other across the split;
-    `random`, the report's way, treats every chip on its own. A group with two labels goes with its first chip's.
+    `random`, the paper's way, treats every chip on its own. A group with two labels goes with its first chip's.
     Where there are enough, each part gets at least `least` groups of each class, the smallest ones of the largest part.
     `classes` moves whole groups as `grouped` does: the caller makes a group of each class, and gives all one label.
     """

@@ -26,6 +26,6 @@ def draw_pairs(first: NDArray[np.float32], second: NDArray[np.float32], titles: 
 
 PAIRS = Figure(
     "pairs.png",
-    "Five training pairs as the report's augmentation changes them: flips and greyscale at random, "
+    "Five training pairs as the paper's augmentation changes them: flips and greyscale at random, "
     "theta 0.7 (a stage that does not augment trains on them unchanged).",
 )

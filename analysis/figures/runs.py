@@ -13,8 +13,8 @@ from analysis.shown import Shown
 from storage.folder import StudyRecord
 
 TITLES = {
-    "baseline": "the report's baseline",
-    "paper": "the report's final config",
+    "baseline": "the paper's baseline",
+    "paper": "the paper's final config",
     "selected": "the adopted config",
     "koch": "the same with Koch's initialisation",
 }

@@ -16,11 +16,11 @@ from search_spaces.stages.regularisation import REGULARISATION
 from trainables.errors import ConfigError
 
 STAGES: tuple[Stage, ...] = (BASELINE, NETWORK, LOSS, LR, REGULARISATION, INIT, ENSEMBLE, FINAL)
-OPTIONAL = ("network",)  # not of the report's experiment: a chain asks them where they are named
+OPTIONAL = ("network",)  # not of the paper's experiment: a chain asks them where they are named
 
 
 def chain_with(optional: Collection[str] = ()) -> tuple[Stage, ...]:
-    """Return the stages of a chain: the report's, and of the optional ones those that are named, each at its place."""
+    """Return the stages of a chain: the paper's, and of the optional ones those that are named, each at its place."""
     return tuple(stage for stage in STAGES if stage.name not in OPTIONAL or stage.name in optional)
 
 

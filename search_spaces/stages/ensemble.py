@@ -18,7 +18,7 @@ ENSEMBLE = Stage(
             "ensemble.second_init",
             "scientific",
             Choice(("same", "he_fan_in", "koch")),
-            "the report averaged He's as it writes it and Koch's, which failed; He et al.'s is tried too",
+            "the paper averaged He's as it writes it and Koch's, which failed; He et al.'s is tried too",
         ),
         Parameter(
             "ensemble.members",
@@ -32,14 +32,14 @@ ENSEMBLE = Stage(
             "init.kind",
             "fixed",
             None,
-            "that of the first, third and fifth member; decided by the stage before; He's in the report's own ensemble",
+            "that of the first, third and fifth member; decided by the stage before; He's in the paper's own ensemble",
         ),
         Parameter("augmentation.theta", "fixed", None, "decided by an earlier stage"),
         Parameter("epochs", "fixed", None, "answered by the lr stage"),
     ),
     metric=Metric("val_loss", "min"),
     budget=Budget(trials=20, epochs=20),
-    demo=Demo(trials=5, epochs=10, repeats=26, fixes={"ensemble.members": 2}),  # the report's own ensemble
+    demo=Demo(trials=5, epochs=10, repeats=26, fixes={"ensemble.members": 2}),  # the paper's own ensemble
     compared={
         "best": {"ensemble.combine": "best", "ensemble.second_init": "same"},
         "average, same": {"ensemble.combine": "average", "ensemble.second_init": "same"},

@@ -1,9 +1,9 @@
-"""The last stage: what does the adopted config reach, beside the report's baseline?"""
+"""The last stage: what does the adopted config reach, beside the paper's baseline?"""
 
 from search_spaces.stage import COMPARED, PAPER, Budget, Demo, Kept, Parameter, Rival, Stage
 from trainables.result import Metric
 
-# the report's own final config (section 1), which its 96.14 % are of
+# the paper's own final config (section 1), which its 96.14 % are of
 REPORTED = {
     "optimiser.lr": 0.01,
     "optimiser.weight_decay": 2.5e-4,
@@ -16,13 +16,13 @@ REPORTED = {
 
 FINAL = Stage(
     name="final",
-    question="What does the adopted config reach on the test split, and how far is that above the report's baseline?",
+    question="What does the adopted config reach on the test split, and how far is that above the paper's baseline?",
     parameters=(
         Parameter(
             "epochs",
             "fixed",
             None,
-            "as adopted, in a chain twice as many if these were too few; the report's train their own 20 and 30",
+            "as adopted, in a chain twice as many if these were too few; the paper's train their own 20 and 30",
         ),
         Parameter("seed", "fixed", None, "several new ones for each config: a single network is an anecdote"),
     ),
@@ -32,8 +32,8 @@ FINAL = Stage(
     rivals=(
         Rival(COMPARED, "report"),
         Rival(PAPER, "report", REPORTED, seeds=5),  # shown beside the others, and never chosen
-        Rival("koch", "selected", {"init.kind": "koch", "ensemble.members": 1}, seeds=1),  # the report's figure 6
+        Rival("koch", "selected", {"init.kind": "koch", "ensemble.members": 1}, seeds=1),  # the paper's figure 6
     ),
-    length=Kept(prolonged=True),  # the report trained its final config 30 epochs; playbook: in doubt train longer
+    length=Kept(prolonged=True),  # the paper trained its final config 30 epochs; playbook: in doubt train longer
     judged="test",
 )

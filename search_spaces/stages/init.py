@@ -12,7 +12,7 @@ INIT = Stage(
             "init.kind",
             "scientific",
             Choice(("default", "he", "he_fan_in", "koch")),
-            "the question: the report chose He's, saw Koch's fail, and wrote He's with another D than He et al.",
+            "the question: the paper chose He's, saw Koch's fail, and wrote He's with another D than He et al.",
         ),
         Parameter(
             "optimiser.lr",

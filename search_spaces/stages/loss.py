@@ -16,13 +16,13 @@ LOSS = Stage(
             "loss.kind",
             "scientific",
             Choice(("bce", "contrastive", "koch")),
-            "the question: the report compared these three (section 1.9)",
+            "the question: the paper compared these three (section 1.9)",
         ),
         Parameter(
             "network.head",
             "scientific",
             Choice(("l1", "distance")),
-            "part of the question: what a loss is taken of, the report's weighted differences or how far apart two "
+            "part of the question: what a loss is taken of, the paper's weighted differences or how far apart two "
             "unit vectors lie; on faces that decided more than the network did",
         ),
         Parameter(

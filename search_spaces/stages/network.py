@@ -1,4 +1,4 @@
-"""Which network, for pictures that want another than the report's? Asked where a user says so."""
+"""Which network, for pictures that want another than the paper's? Asked where a user says so."""
 
 from search_spaces.domain import Choice, LogUniform
 from search_spaces.stage import Budget, Demo, Fixed, Parameter, Stage
@@ -40,7 +40,7 @@ NETWORK = Stage(
             "data.side",
             "fixed",
             None,
-            "the start's, 75 for the report's network, which takes no other; images are read at the largest",
+            "the start's, 75 for the paper's network, which takes no other; images are read at the largest",
         ),
         Parameter("network.depth", "fixed", None, "four blocks leave a map of four by four at side 75"),
         Parameter("network.embedding", "fixed", None, "64 numbers a chip are enough for a few hundred classes"),

@@ -24,7 +24,7 @@ REGULARISATION = Stage(
             "augmentation.greyscale",
             "scientific",
             Choice((False, True)),
-            "part of the question: the report turns chips grey, which throws away what their bands say; so flips "
+            "part of the question: the paper turns chips grey, which throws away what their bands say; so flips "
             "are tried with and without it",
         ),
         Parameter(
@@ -32,7 +32,7 @@ REGULARISATION = Stage(
             "scientific",
             Choice((0.0, 0.15)),
             "part of the question where a set has pictures of things, which no camera frames alike; not for the "
-            "report's encoder",
+            "paper's encoder",
         ),
         Parameter("augmentation.turn", "scientific", Choice((0.0, 10.0)), "as crop; degrees, as a camera is held"),
         Parameter("augmentation.brightness", "scientific", Choice((0.0, 0.2)), "as crop; as light and exposure vary"),
@@ -41,13 +41,13 @@ REGULARISATION = Stage(
             "scientific",
             Choice(("fixed", "fresh")),
             "part of the question: other pairs in every epoch are new examples, for nothing; with many classes the "
-            "report's five partners a chip are few",
+            "paper's five partners a chip are few",
         ),
         Parameter(
             "augmentation.theta",
             "nuisance",
             Uniform(0.1, 0.9),
-            "how often each transform hits; the report's 0.7 inside; 0 in arms that do not augment",
+            "how often each transform hits; the paper's 0.7 inside; 0 in arms that do not augment",
             limits=(0.0, 1.0),
         ),
         Parameter(
@@ -68,7 +68,7 @@ REGULARISATION = Stage(
             "optimiser.weight_decay",
             "nuisance",
             LogUniform(1e-5, 3e-2),
-            "strength, partly replaced by any other regulariser, so each arm searches it; the report's 2.5e-4 inside",
+            "strength, partly replaced by any other regulariser, so each arm searches it; the paper's 2.5e-4 inside",
             limits=(1e-7, 0.3),
         ),
         Parameter(

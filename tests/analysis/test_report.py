@@ -205,12 +205,12 @@ def test_a_dead_baseline_never_borrows_the_selected_ones_figures():
     ("stage", "repeats", "adopted", "said"),
     [
         ("final", runs([0.2, 0.3, 0.25], [0.4, 0.5, 0.46]), True, "over 3 new seeds"),
-        ("final", runs([0.2, 0.3], []), False, "the report's baseline itself"),
+        ("final", runs([0.2, 0.3], []), False, "the paper's baseline itself"),
         ("ensemble", runs([0.2, 0.3], []), False, "the best trial is the starting config"),
     ],
 )
 def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, said):
-    """The final stage judges against the report's baseline; where the selected config is its own rival nothing is adopted."""
+    """The final stage judges against the paper's baseline; where the selected config is its own rival nothing is adopted."""
     made = record(repeats=repeats, stage=stage)
     finalists = {role: TrialConfig() for role, *_ in repeats}
     made = saying(made, examined=stage == "final", finalists=finalists)
@@ -226,12 +226,12 @@ def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, s
     [
         ("lr", 20, "the starting config"),
         ("ensemble", 20, "the starting config with as many networks"),
-        ("final", 20, "the report's baseline"),
-        ("final", 40, "the report's baseline (40 epochs)"),
+        ("final", 20, "the paper's baseline"),
+        ("final", 40, "the paper's baseline (40 epochs)"),
     ],
 )
 def test_the_rival_is_called_what_it_is(stage, epochs, rival):
-    """What did not finish is the start, in an ensemble several of it, in the final stage the report's baseline."""
+    """What did not finish is the start, in an ensemble several of it, in the final stage the paper's baseline."""
     made = record(repeats=runs([0.2, 0.3, 0.2], [None, None, None]), stage=stage)
     matching = ("ensemble.members",) if stage == "ensemble" else ()
     made = saying(

@@ -108,7 +108,7 @@ def test_every_arm_gets_a_trial_of_a_stages_own_budget(stage, trials):
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_the_baseline_belongs_to_an_arm_of_every_stage(stage):
-    """Every stage can start from the report's baseline within its own arms."""
+    """Every stage can start from the paper's baseline within its own arms."""
     assert stage.arm_for(TrialConfig()).name != "start"
 
 

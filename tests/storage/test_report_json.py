@@ -89,6 +89,7 @@ def test_the_file_has_the_contract_s_fields(tmp_path):
             "candidates",
             "arms",
             "overtuning",
+            "settling",
             "verdict",
             "findings",
         ),

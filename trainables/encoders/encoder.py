@@ -40,7 +40,7 @@ class Encoder(nn.Module):
     def layer_groups(self) -> Mapping[str, list[Weighted]]:
         """Return the layers with weights by the names of `loss.l2_`: thirds of the convolutions, and what is linear.
 
-        In the report's network each is one layer. Of a number that three does not divide the earlier thirds have more.
+        In the paper's network each is one layer. Of a number that three does not divide the earlier thirds have more.
         """
         layers = [layer for layer in self.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
         convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]

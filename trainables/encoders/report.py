@@ -1,4 +1,4 @@
-"""The report's encoder (section 1.3): three small convolutions and one linear layer, 41,534 parameters."""
+"""The paper's encoder (section 1.3): three small convolutions and one linear layer, 41,534 parameters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHANNELS = (3, 5, 5, 7)
 class Report(Encoder):
     """Embeddings (B, 18) of chips of side 75.
 
-    The layers and their order are the report's; `added` puts batch normalisation after each convolution, and dropout
+    The layers and their order are the paper's; `added` puts batch normalisation after each convolution, and dropout
     behind the convolution blocks. `features` applies each ReLU after its max-pool: max and ReLU commute, so the result
     is the same and a quarter of the elements are touched.
     """

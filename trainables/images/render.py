@@ -1,4 +1,4 @@
-"""Two radar bands as the three channels that the report's network sees (method: Statoil chips as RGB)."""
+"""Two radar bands as the three channels that the paper's network sees (method: Statoil chips as RGB)."""
 
 from __future__ import annotations
 

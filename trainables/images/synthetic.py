@@ -2,7 +2,7 @@
 
 A chip is built as a radar sees it. The sea is a complex Gaussian field blurred by the system's point response, its
 intensity averaged over looks (speckle). A target is a set of point scatterers under the same response; strong ones show
-side lobes as a tilted cross. HH and HV intensities, in dB, are rendered as the report's RGB: R = HH, G = HV,
+side lobes as a tilted cross. HH and HV intensities, in dB, are rendered as the paper's RGB: R = HH, G = HV,
 B = HH + HV, each channel of each chip (x - mean) / (max - min).
 
 The constants were set by eye and by the figures in docs/experiments.md against 35 real Sentinel-1 chips.

@@ -1,4 +1,4 @@
-"""He et al.'s initialisation as the report writes it (section 1.4)."""
+"""He et al.'s initialisation as the paper writes it (section 1.4)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from torch import Generator, nn
 
 
 def he(layer: nn.Conv2d | nn.Linear, generator: Generator) -> None:
-    """The report's: weights N(0, 2 / D), biases N(0.5, 2 / D), the second number a variance.
+    """The paper's: weights N(0, 2 / D), biases N(0.5, 2 / D), the second number a variance.
 
-    D is the number of input channels (convolution) or input features (linear), as the report writes it.
+    D is the number of input channels (convolution) or input features (linear), as the paper writes it.
     """
     draw_normal(layer, generator, sd=math.sqrt(2.0 / layer.weight.shape[1]))
 

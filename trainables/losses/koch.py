@@ -16,7 +16,7 @@ from trainables.model import SiameseNetwork
 class Koch(BinaryCrossEntropy):
     """Binary cross entropy plus a penalty l2 |w|^2 for each layer's weights, without biases (Koch et al. 2015, 3.2).
 
-    A factor is for a group of layers, as the encoder groups them; in the report's network a group is one layer.
+    A factor is for a group of layers, as the encoder groups them; in the paper's network a group is one layer.
     """
 
     conv1: float
