@@ -4,7 +4,7 @@ One run a trial ranks luck as much as configs, so the best of a search is not th
 Feurer 2025 call it overtuning). Successive halving (Jamieson and Talwalkar 2016) over seeds in place of epochs spends
 new runs where they can still change the answer; racing over common instances is F-race's idea (Birattari et al. 2002),
 and common seeds take most of what a seed does to every config out of their comparison. Halving, F-race's test and OCBA
-(Chen et al. 2000) differ by less than the noise of our simulations (docs/evidence.md), so the simplest is taken.
+(Chen et al. 2000) differ by less than the noise of simulated studies, so the simplest is taken.
 
 All is plan and fold: the state is the runs known so far and nothing else. Asked again with the same runs, or with what
 an interrupted study has left of them, it asks for exactly those that are missing.

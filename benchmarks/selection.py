@@ -142,7 +142,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--null", action="store_true", help="every config is the start")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the draws (default: 0)")
     args = parser.parse_args(argv)
-    table = read_table(args.table)
+    try:
+        table = read_table(args.table)
+    except (OSError, KeyError, ValueError) as error:
+        parser.error(
+            f"--table {args.table}: cannot be read as a table of runs ({error}); see benchmarks.selection_table"
+        )
     trials = min(args.trials, len(table.outcomes))
     procedure = plan(trials, len(set(table.arms)), METRIC, table.chance, min(args.repeats, table.seeds))
     rng = np.random.default_rng(args.seed)

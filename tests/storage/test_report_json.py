@@ -22,6 +22,7 @@ from storage.report_json import (
     Report,
     SeedRun,
     Selected,
+    Settling,
     TestRow,
     Validation,
     read_report,
@@ -51,6 +52,7 @@ WHOLE = Report(
     baseline=Compared(TrialConfig(), VAL, (RUN,)),
     candidates=(Candidate(0, "constant", None, 0.3, None, 1, 1, 0), Candidate(3, "cosine", 0.2, 0.2, 0.01, 4, 2, 1)),
     overtuning=Overtuning(3, 0.2, 0.25, 4, 0.05),
+    settling=Settling(48, 7.5, "python run_search.py --stage lr --repeats 48"),
     training_length=EpochsToTrain(20, (18, 20), "longer", 40),
     findings=(Finding("chance", "fail", "nothing", "train longer", Longer(2)),),
     measured=Measured(

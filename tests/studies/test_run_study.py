@@ -54,3 +54,10 @@ def test_a_stage_that_has_other_arms_now_is_refused():
     manifest = saying(study(), stage="lr", parameters=lr.parameters, arms=("constant", "cosine")).manifest
     with pytest.raises(InputError, match="the stage lr has changed since this study was started"):
         study_of(manifest)
+
+
+def test_a_reason_that_is_told_better_by_now_refuses_no_older_study():
+    """What is searched, in which role, is as it was; only the words of why are others."""
+    lr = stage_named("lr")
+    before = tuple(dataclasses.replace(parameter, because="said otherwise then") for parameter in lr.parameters)
+    assert study_of(saying(study(), stage="lr", parameters=before).manifest).stage == lr
