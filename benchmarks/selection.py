@@ -144,10 +144,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         table = read_table(args.table)
-    except (OSError, KeyError, ValueError) as error:
-        parser.error(
-            f"--table {args.table}: cannot be read as a table of runs ({error}); see benchmarks.selection_table"
-        )
+    except InputError as error:
+        parser.error(str(error))
     trials = min(args.trials, len(table.outcomes))
     procedure = plan(trials, len(set(table.arms)), METRIC, table.chance, min(args.repeats, table.seeds))
     rng = np.random.default_rng(args.seed)
