@@ -465,7 +465,7 @@ class TestSmoke:
         page = re.sub(
             r"<(style|script).*?</\1>", "", (folder / "report.html").read_text(encoding="utf-8"), flags=re.DOTALL
         )
-        page = re.sub(r"<[^>]*>", " ", page.partition("The report of 2023")[0])
+        page = re.sub(r"<[^>]*>", " ", page.partition("The paper of 2023")[0])
         terminal = done.stderr[done.stderr.index("verdict:") :].partition("offline runs")[0]
         shown = NUMBER.findall(html.unescape(page)) + NUMBER.findall(terminal)
         assert len(shown) > 60
@@ -512,11 +512,11 @@ class TestSmoke:
         assert min(losses) == best["val"]["loss"]
 
     def test_the_page_stands_alone_and_shows_names_as_text(self, smoke):
-        """The page refers to nothing outside itself, has seven pictures, and shows a class name with markup as text."""
+        """The page refers to nothing outside itself, has eight pictures, and shows a class name with markup as text."""
         page = Page()
         text = (smoke[0] / "results/lr/s/report.html").read_text(encoding="utf-8")
         page.feed(text)
-        assert len(page.links) == 7
+        assert len(page.links) == 8
         assert all(link.startswith("data:image/png;base64,") for link in page.links)
         assert "<b>cat & co 30" in page.text
         assert "b" not in page.tags[page.tags.index("dl") :]  # the data section: no tag made of a name

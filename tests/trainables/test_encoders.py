@@ -148,7 +148,7 @@ def test_only_the_reports_encoder_is_compiled(kind):
     """Any other, a user's own too, takes torch's layers, and says why."""
     path = encoder_path(named(kind))
     assert not path.compiled
-    assert "report" in path.why
+    assert "paper" in path.why
 
 
 def test_stored_chips_are_shown_at_the_side_of_the_config(chips):
