@@ -8,12 +8,12 @@ from dataclasses import replace
 from analysis.candidates import contest, settled
 from analysis.commands import once_more, typed
 from analysis.decision import Decision, Rule, detectable, looks_up_to
-from analysis.procedure import plan, rounds
+from analysis.procedure import START, plan, rounds
 from storage.folder import StudyRecord
 from storage.report_json import Settling
 
 MOST = 100  # seeds, beyond which nobody would go on
-STEP = 1.1
+STEP = 1.1  # how many times as many are tried next
 
 
 def settling(study: StudyRecord) -> Settling | None:
@@ -25,7 +25,7 @@ def settling(study: StudyRecord) -> Settling | None:
     if answer is None or answer.proven or not answer.decisions:
         return None
     decided = contest(study).procedure.decisions
-    own = next(place for place, (trial, _) in enumerate(answer.decisions) if answer.use in (trial, 0))
+    own = next(place for place, (trial, _) in enumerate(answer.decisions) if answer.use in (trial, START))
     repeats = seeds_to_prove(answer.decisions[own][1], decided[own])
     if repeats is None:
         return None

@@ -121,8 +121,9 @@ class Manifest:
 
     `matching` are paths at which the start takes a candidate's values before the two are compared. `finalists` are the
     configs that the answer is about, by role; `given_up` the trials that had failed when a phase was given up, by its
-    name; both are empty until then. `pace` is what its first trials took, by which minutes are planned; None before
-    that. `rounds` are those after the first; the budget counts their trials too.
+    name; both are empty until then. `pace` is how long its runs take: the first, where minutes are planned by them,
+    else all of the search; None before that, and where nothing is searched and no minutes are given. `rounds` are
+    those after the first; the budget counts their trials too.
     `plan` is what followed the search, settled when that ended; None before, and where an older version searched.
     `own_files` are the user's own, by the option that brought them: "encoder", "stage".
     `own_scores` are what the epochs of a task of one's own have beside the verifier's columns. `test_unseen`: the test

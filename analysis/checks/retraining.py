@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.unstable_edge import RATE
+from analysis.checks.unstable_edge import RATE, steadier
 from analysis.decision import deaths_among
-from storage.finding import Clip, Finding, MoreTrials, Remedy, WarmUp, not_judged
+from storage.finding import Finding, MoreTrials, Remedy, not_judged
 
 ID = "retraining"
 START = 0  # the trial that is the start, which nobody has chosen for its value
@@ -46,7 +46,7 @@ def retraining(evidence: Evidence) -> list[Finding]:
         said += f"; it died under {died} of {len(runs)} (95 % {share.low:.0%} to {share.high:.0%})"
         if RATE not in evidence.ranges:
             return [Finding(ID, "warn", said, "unstable: prefer another config", MoreTrials(2))]
-        remedy = Clip() if evidence.warmed else WarmUp()
+        remedy = steadier(evidence)
         return [Finding(ID, "warn", said, f"unstable: {remedy.words}", remedy)]
     if evidence.used != START and worse_than(evidence.losses(learned), evidence.losses(alive)):
         remedy = MoreTrials(2)

@@ -46,8 +46,13 @@ def unstable_edge(evidence: Evidence) -> list[Finding]:
     remedy: Remedy = Narrow(RATE, ends(domain)[0], rate)
     if best >= rate / CLOSE:  # high rates are wanted: then training is to be made stable, not the rate low
         said += f"; the best trial's {best:.3g} is at this edge"
-        remedy = Clip() if evidence.warmed else WarmUp()
+        remedy = steadier(evidence)
     return [Finding(ID, "warn", said, remedy.words, remedy)]
+
+
+def steadier(evidence: Evidence) -> WarmUp | Clip:
+    """Return what makes training steadier at the same rate: a warm-up, and where there is one, clipping."""
+    return Clip() if evidence.warmed else WarmUp()
 
 
 def edge_of(places: NDArray[np.float64], bad: NDArray[np.bool_]) -> float | None:
