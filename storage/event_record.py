@@ -22,7 +22,7 @@ from storage.tables import TrialLog
 from storage.whole_files import append_line, write_bytes
 from trainables.base_config import Config
 from trainables.errors import InputError
-from trainables.result import INTERRUPTED, EpochMetrics, History, Metric, Trial, TrialResult, trial_result
+from trainables.result import EpochMetrics, History, Metric, Trial, TrialResult, trial_result
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Record:
         """Write down how a trial ended."""
         self._append("ended", result.trial, {"status": result.status, "reason": result.reason}, durable=True)
         self._log.ended(result, epochs)
-        kept = result if result.reason != INTERRUPTED else None
+        kept = result if result.status != "interrupted" else None
         self.failed += [kept] if kept and kept.status == "failed" else []
         self.histories[result.trial.number] = replace(self.histories[result.trial.number], result=kept)
 
@@ -154,7 +154,7 @@ def fold(histories: dict[int, History], event: Mapping[str, Any], metric: Metric
                 raise ValueError(f"epoch {metrics.epoch} after {len(history.epochs)}")
             histories[number] = replace(history, epochs=(*history.epochs, metrics))
         case "ended":
-            if event["reason"] != INTERRUPTED:
+            if "interrupted" not in (event["status"], event["reason"]):  # a reason in older studies
                 result = trial_result(history.trial, event["status"], history.epochs, metric, event["reason"])
                 histories[number] = replace(history, result=result)
         case "resumed":

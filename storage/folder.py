@@ -18,7 +18,7 @@ from storage.tables import epoch_frame, trial_frame
 from storage.whole_files import read_json, write_json
 from trainables.base_config import TASK, Config
 from trainables.errors import InputError, SearchError
-from trainables.result import INTERRUPTED, History
+from trainables.result import History
 
 MANIFEST, PAGE, FIGURES = "study.json", "report.html", "figures"
 BEST, GIVEN_START = "best.json", "start.json"
@@ -176,7 +176,7 @@ def with_manifest(study: StudyRecord, manifest: Manifest) -> StudyRecord:
 
 
 def _uninterrupted(trials: pd.DataFrame) -> pd.DataFrame:
-    return trials[trials["reason"] != INTERRUPTED]
+    return trials[trials["status"] != "interrupted"]
 
 
 @contextlib.contextmanager

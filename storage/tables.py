@@ -7,21 +7,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from trainables.result import (
-    EPOCH_FIELDS,
-    INTERRUPTED,
-    EpochMetrics,
-    History,
-    Metric,
-    Trial,
-    TrialResult,
-    trial_result,
-)
+from trainables.result import EPOCH_FIELDS, EpochMetrics, History, Metric, Trial, TrialResult, trial_result
 
 BEST_COLUMNS = ("val_loss", "val_accuracy", "val_jaccard", "val_cosine")
 TRIAL_COLUMNS = ("trial", "arm", "status", "seed", "epochs", "best_epoch", *BEST_COLUMNS, "seconds", "reason")
@@ -45,8 +37,13 @@ class TrialLog:
         _append(self._epochs, _epoch_row(trial.number, metrics, self._own))
 
     def ended(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
-        """Append the trial; a trial without a finished epoch leaves its measured columns empty."""
-        _append(self._trials, _row(result, self._paths, self._own))
+        """Append the trial; a trial without a finished epoch leaves its measured columns empty.
+
+        The file has four statuses: what Ctrl-C cut off is a failed trial in it, and its reason says so.
+        """
+        cut_off = result.status == "interrupted"
+        written = replace(result, status="failed", reason="interrupted") if cut_off else result
+        _append(self._trials, _row(written, self._paths, self._own))
 
 
 def _epoch_row(number: int, epoch: EpochMetrics, own: Sequence[str]) -> list[Any]:
@@ -80,11 +77,11 @@ def trial_frame(
 ) -> pd.DataFrame:
     """Return a row a trial with the columns of trials.csv, by number: the view that checks and figures take.
 
-    A trial that was begun and has not ended stands there as the one that Ctrl-C cut off: failed, interrupted.
+    A trial that was begun and has not ended stands there as one that Ctrl-C cut off: interrupted.
     """
     rows = []
     for _, history in sorted(histories.items()):
-        ended = history.result or trial_result(history.trial, "failed", history.epochs, metric, INTERRUPTED)
+        ended = history.result or trial_result(history.trial, "interrupted", history.epochs, metric)
         rows.append([None if value == "" else value for value in _row(ended, paths, own)])
     frame = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *paths, *own])
     numbers = [name for name in TRIAL_COLUMNS if name not in TEXT_COLUMNS]

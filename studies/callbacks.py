@@ -19,15 +19,7 @@ from studies import stop
 from studies.checkpoint_store import trial_file
 from studies.phase import Phase
 from studies.retry import HOPELESS, RETRIES
-from trainables.result import (
-    INTERRUPTED,
-    EpochMetrics,
-    History,
-    Metric,
-    Status,
-    Trial,
-    trial_result,
-)
+from trainables.result import EpochMetrics, History, Metric, Status, Trial, trial_result
 
 NO_ROOM = 2**20  # bytes
 
@@ -202,20 +194,20 @@ class Bridge(_InTheDriver, tune.Callback):
         """End what was left open; return how the run ended."""
         hopeless = self.hopeless
         for trial in list(self._open.values()):
-            self._end(trial, "failed", INTERRUPTED)
+            self._end(trial, "interrupted", "")
         return "whole" if self._over else "hopeless" if hopeless else "interrupted"
 
     def _end(self, trial: Trial, status: Status, reason: str) -> None:
         del self._open[trial.number]
         curve = self._curves.pop(trial.number)
         result = trial_result(trial, status, curve, self.metric, reason)
-        if reason != INTERRUPTED:
+        if status != "interrupted":
             self._ended += 1
             self._failed += status == "failed"
         with self._remember_fault():
             for observer in self.phase.observers:
                 observer.ended(result, curve)
-        if reason != INTERRUPTED:  # only now: a trial whose end is not written down still needs its checkpoint
+        if status != "interrupted":  # only now: a trial whose end is not written down still needs its checkpoint
             trial_file(self.phase.states, trial.number).unlink(missing_ok=True)
 
 

@@ -9,8 +9,7 @@ from typing import Any, Literal, get_args
 from trainables.base_config import Config
 from trainables.errors import ConfigError
 
-Status = Literal["finished", "stopped", "infeasible", "failed"]
-INTERRUPTED = "interrupted"  # the reason of a trial that Ctrl-C cut off: it says nothing about its config
+Status = Literal["finished", "stopped", "infeasible", "failed", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a trial ended. `best` is its best epoch so far, None if it never finished one."""
+    """How a trial ended. `best` is its best epoch so far, None if it never finished one.
+
+    `stopped` is by the scheduler, `infeasible` diverged, `failed` met an error, which `reason` names. What Ctrl-C cut
+    off is `interrupted`: that says nothing about its config.
+    """
 
     trial: Trial
     status: Status

@@ -112,8 +112,8 @@ def test_the_next_stage_starts_where_the_user_did():
 @pytest.mark.parametrize("ended", [0, 5, 27])
 def test_a_study_that_was_cut_off_goes_on(stage, ended):
     """Before its first trial has ended, among them or in the retraining: what comes next is --resume, whatever is found."""
-    cut = ["finished"] * ended + ["failed"] * (27 - ended)
-    made = record("elsewhere/x/s", stage=stage, status=cut, reason=[None] * ended + ["interrupted"] * (27 - ended))
+    cut = ["finished"] * ended + ["interrupted"] * (27 - ended)
+    made = record("elsewhere/x/s", stage=stage, status=cut)
     made = saying(made, finished=None)
     args = parser().parse_args(shlex.split(next_command(made, warn("training length", "density"), False))[2:])
     assert (args.stage, args.resume, args.study, str(args.results_dir)) == (stage, True, "s", "elsewhere")

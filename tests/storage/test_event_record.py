@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from storage.event_record import Files, Record, read_histories
 from trainables.config import TrialConfig
 from trainables.errors import InputError
-from trainables.result import INTERRUPTED, EpochMetrics, Metric, Trial, trial_result
+from trainables.result import EpochMetrics, Metric, Trial, trial_result
 
 LOSS = Metric("val_loss", "min")
 PATHS = ["optimiser.lr", "schedule.kind"]
@@ -41,7 +41,7 @@ def written(tmp_path):
     record = Record(Files.of_search(tmp_path), LOSS, PATHS)
     write(record, 0, 3, "finished")
     write(record, 1, 1, "infeasible", "loss not finite in epoch 2")
-    write(record, 2, 2, "failed", INTERRUPTED)
+    write(record, 2, 2, "interrupted")
     write(record, 3, 1)
     return record, tmp_path
 
@@ -56,6 +56,23 @@ def test_a_record_opened_again_knows_all_it_heard(written):
     assert after.histories[0].epochs == tuple(epoch(e) for e in (1, 2, 3))
     assert after.histories[0].trial == trial(0)
     assert after.done[1].result.reason == "loss not finite in epoch 2"
+
+
+def test_what_was_cut_off_is_a_failed_row_in_the_table(written):
+    """The file's contract has four statuses: what Ctrl-C cut off is failed there, with the reason interrupted."""
+    _, folder = written
+    row = pd.read_csv(folder / "trials.csv").query("trial == 2").iloc[0]
+    assert (row["status"], row["reason"], row["epochs"]) == ("failed", "interrupted", 2)
+
+
+def test_a_record_of_an_older_version_calls_cut_off_trials_failed(written):
+    """Written as failed, with interrupted for a reason, such a trial is open as it was then."""
+    _, folder = written
+    path = Files.of_search(folder).record
+    now, then = '"status": "interrupted", "reason": ""', '"status": "failed", "reason": "interrupted"'
+    assert path.read_text().count(now) == 1
+    path.write_text(path.read_text().replace(now, then))
+    assert list(Record(Files.of_search(folder), LOSS, PATHS).open) == [2, 3]
 
 
 def test_a_record_of_an_older_version_has_no_gradient_norm(written):

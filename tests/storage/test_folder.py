@@ -103,7 +103,7 @@ def test_interrupted_repeats_are_no_evidence(tmp_path):
     """A finalist's run that Ctrl-C cut off is left out when the study is read: it must not count as one that died."""
     folder = write_study(tmp_path / "s")
     log = Record(Files.of_repeats(folder), described().metric)
-    for number, status, reason in ((0, "finished", ""), (1, "failed", "interrupted"), (2, "failed", "disk on fire")):
+    for number, status, reason in ((0, "finished", ""), (1, "interrupted", ""), (2, "failed", "disk on fire")):
         run = trial(number, "baseline" if number == 1 else "selected")
         log.started(run, "ray")
         log.ended(TrialResult(run, status, 0, None, 1.5, reason), [])
@@ -124,14 +124,14 @@ def test_a_study_that_runs_is_read_and_not_touched(tmp_path):
 
 
 def test_a_trial_that_has_not_ended_stands_in_the_table_as_cut_off(tmp_path):
-    """Begun and not ended: failed, interrupted, with its best epoch so far; and no evidence."""
+    """Begun and not ended: interrupted, with its best epoch so far; and no evidence."""
     folder = write_study(tmp_path / "s")
     log = Record(Files.of_search(folder), described().metric)
     log.started(trial(2), "ray")
     log.epoch(trial(2), EPOCH)
     study = read_study(folder)
     last = study.trials.iloc[-1]
-    assert (last["trial"], last["status"], last["reason"], last["val_loss"]) == (2, "failed", "interrupted", 1 / 3)
+    assert (last["trial"], last["status"], last["val_loss"]) == (2, "interrupted", 1 / 3)
     assert study.evidence["trial"].tolist() == [0, 1]
 
 

@@ -28,7 +28,7 @@ def test_what_cannot_be_judged_is_a_note_never_ok():
 
 def test_a_study_of_which_no_trial_has_ended_has_nothing_wrong():
     """Cut off before its first trial ended a study is no failure: one note says that nothing is known."""
-    none = study(status=["failed"] * 27, reason=["interrupted"] * 27)
+    none = study(status=["interrupted"] * 27)
     assert [(f.severity, f.evidence) for f in diagnose(none, LOSS)] == [("note", "not judged: no trial has ended yet")]
 
 
