@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.checks.evidence import LN2, Evidence, Pairs, with_the_dead
 from search_spaces.domain import LogUniform
+from trainables.pairs import draw_pairs
 from trainables.result import Metric
 
 LOSS = Metric("val_loss", "min")
@@ -25,6 +26,7 @@ ARMS: dict[str, dict[str, str]] = {name: {"schedule.kind": name} for name in ("c
 BUDGETS = {"12x5": (12, 5), "15x10": (15, 10), "24x20": (24, 20)}
 LEVEL, SEED_SD = 0.20, 0.15
 PAIRS = Pairs(600, 0.5)
+CHIPS = 120  # of which as many pairs are drawn
 
 Places = NDArray[np.float64]
 
@@ -71,6 +73,7 @@ class World:
     cosine: losses fall by another 15 % in the last third, and noise shrinks with the rate. `gap` (seed SDs) sets the
     best trial, or with `arm_gap` the best arm's candidate, apart; `lucky` is how far (seed SDs) the chosen config is
     truly worse than the median trial, and `fragile` the share of its runs that die; `seeds` how many new ones it has.
+    `apart`: how far a network sees the two classes apart (SDs of its chips); None: 90 % of pairs are right.
     """
 
     fault: Literal["clear", "weak", "none"]
@@ -89,7 +92,7 @@ class World:
     lucky: float | None = None
     fragile: float = 0.0
     seeds: int = 5
-    learned: bool = True
+    apart: float | None = None
     budgets: tuple[str, ...] = tuple(BUDGETS)
 
     def study(self, rng: np.random.Generator, trials: int, epochs: int) -> Evidence:
@@ -103,7 +106,10 @@ class World:
         dead = rng.random(trials) < self.death(places)
         curves = self._curves(rng, levels, dead, arm, epochs, self.late)
         train = self._curves(rng, levels, dead, arm, epochs, self.late_train)
-        rows = _trials(curves, arm, self.learned)
+        rows, pairs = _trials(curves, arm), PAIRS
+        if self.apart is not None:
+            right, pairs = _right(rng, trials, self.apart)
+            rows["val_accuracy"] = right[np.argsort(np.argsort(rows["val_loss"].to_numpy()))]
         for column, (path, domain) in enumerate(RANGES.items()):
             rows[path] = domain.low * (domain.high / domain.low) ** places[:, column]
         shape = self._rates(epochs)
@@ -112,13 +118,13 @@ class World:
         runs, run_epochs = self._new_seeds(rng, true, best, arm, epochs)
         return Evidence(
             LOSS,
-            with_the_dead(rows, history, PAIRS, lambda run: LN2),
+            with_the_dead(rows, history, pairs, lambda run: LN2),
             history,
-            with_the_dead(runs, run_epochs, PAIRS, lambda run: LN2),
+            with_the_dead(runs, run_epochs, pairs, lambda run: LN2),
             run_epochs,
             RANGES,
             ARMS,
-            PAIRS,
+            pairs,
             used=best,
         )
 
@@ -158,14 +164,27 @@ class World:
         dead = (rng.random(2 * self.seeds) < self.fragile) & (np.arange(2 * self.seeds) < self.seeds)
         arms = np.repeat([arm[best], arm[other]], self.seeds)
         curves = self._curves(rng, levels, dead, arms, epochs, self.late)
-        runs = _trials(curves, np.repeat(["selected", f"trial {other}"], self.seeds), self.learned)
+        runs = _trials(curves, np.repeat(["selected", f"trial {other}"], self.seeds))
         runs["seed"] = np.tile(np.arange(self.seeds), 2)
         return runs, _epochs(curves, curves, self._rates(epochs))
 
 
-def _trials(curves: NDArray[np.float64], arm: Sequence[str] | NDArray[np.str_], learned: bool) -> pd.DataFrame:
+def _right(rng: np.random.Generator, trials: int, apart: float) -> tuple[NDArray[np.float64], Pairs]:
+    """The shares of pairs that `trials` networks call right, the most first, and how many pairs there are.
+
+    A network sees each chip as a number; a pair is called similar if these are closer than those of half of the pairs.
+    """
+    labels = np.arange(CHIPS) % 2
+    pairs = draw_pairs(labels, rng)
+    seen = rng.normal(size=(trials, CHIPS)) + apart * labels
+    distance = np.abs(seen[:, pairs.first] - seen[:, pairs.second])
+    similar = distance < np.median(distance, axis=1, keepdims=True)
+    right = (similar == (pairs.target == 0)).mean(1)
+    return -np.sort(-right), Pairs(len(pairs), pairs.similar_share)
+
+
+def _trials(curves: NDArray[np.float64], arm: Sequence[str] | NDArray[np.str_]) -> pd.DataFrame:
     count, epochs = curves.shape
-    accuracy = 0.9 if learned else 0.5
     return pd.DataFrame(
         {
             "trial": np.arange(count),
@@ -174,7 +193,7 @@ def _trials(curves: NDArray[np.float64], arm: Sequence[str] | NDArray[np.str_], 
             "epochs": epochs,
             "best_epoch": curves.argmin(1) + 1,
             "val_loss": curves.min(1),
-            "val_accuracy": accuracy,
+            "val_accuracy": 0.9,
             "val_jaccard": 0.8,
             "reason": None,
         }
@@ -205,6 +224,11 @@ CONVERGED = (
 RANDOM_DEATHS = (World("none", "5 % die anywhere", death=everywhere(0.05)), World("none", "none dies"))
 
 WORLDS: dict[str, tuple[World, ...]] = {
+    "chance": (
+        World("clear", "no network sees the classes apart", apart=0.0),
+        World("none", "they are 1.5 SDs apart, 61 % of pairs right", apart=1.5),
+        World("none", "they are 2 SDs apart, 68 % right", apart=2.0),
+    ),
     "feasibility": (
         World("clear", "half die above 0 of the rate's range", death=above(0.0, 0.5)),
         World("weak", "all die above 0.7", death=above(0.7, 1.0)),
