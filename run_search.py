@@ -16,7 +16,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # before NumPy loads: its matrices here are small, and on busy cores its threads mostly wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -25,43 +25,44 @@ from search_spaces.stages import STAGES, stage_named
 from studies import stop
 from studies.arguments import check_encodable
 from studies.command import plans, run_all, run_resumed, run_stage
+from studies.ended import Ended
 from studies.options import ALL, STAGE_NAMES, parser, request, typed, where
 from studies.own_files import PYTHON, own_stage
 from trainables.errors import InputError, what_happened
 
-INTERRUPTED = 130  # what a study returns; which signal it was is the process's to say
+STATUS: Mapping[Ended, int] = {"done": 0, "nothing finished": 1, "halted": 1}  # interrupted: by which signal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     with stop.heeded():
         try:
-            status = _main(argv)
+            ended = _main(argv)
             sys.stdout.flush()
         except KeyboardInterrupt:
             told = stop.told() or signal.SIGINT
             print(f"run_search.py: ended by {'Ctrl-C' if told is signal.SIGINT else told.name}", file=sys.stderr)
-            status = INTERRUPTED
+            ended = "interrupted"
         except InputError as error:
             print(f"run_search.py: {error}", file=sys.stderr)
-            status = 2
+            return 2
         except BrokenPipeError:  # as with `| head`: nobody reads any more, and nobody needs to be told
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
-            status = 128 + signal.SIGPIPE
+            return 128 + signal.SIGPIPE
         except OSError as error:  # where a study has been begun, it says itself what is kept
             print(f"run_search.py: {what_happened(error)}", file=sys.stderr)
-            status = 1
-        return stop.status() if status == INTERRUPTED else status
+            return 1
+        return stop.status() if ended == "interrupted" else STATUS[ended]
 
 
-def _main(argv: Sequence[str] | None) -> int:
+def _main(argv: Sequence[str] | None) -> Ended:
     args = parser(__doc__).parse_args(argv)
     check_encodable(sys.argv[1:] if argv is None else argv)
     if args.list:
         print("\n".join(f"{stage.name:16s} {stage.question}" for stage in STAGES))
         print(f"{'FILE.py':16s} One of your own (docs/usage.md).")
         print(f"{ALL:16s} All of them in turn, each from what the ones before adopted; resumes where it stopped.")
-        return 0
+        return "done"
     known = f"the stages are {', '.join(STAGE_NAMES)}, or FILE.py with one of your own"
     if args.stage is None:
         raise InputError(f"--stage is missing; {known}")
@@ -73,13 +74,13 @@ def _main(argv: Sequence[str] | None) -> int:
         if args.resume and stage:
             raise InputError("--dry-run with --resume: a study that goes on has its plan in its study.json")
         print(plans(asked, where(args), stage))
-        return 0
+        return "done"
     if stage is None:
         return run_all(asked, where(args))
     resumed = functools.partial(run_resumed, typed=typed(argv)) if args.resume else run_stage
-    status, report = resumed(asked, where(args), stage)
-    print(report)
-    return status
+    conducted = resumed(asked, where(args), stage)
+    print(conducted.record.page)
+    return conducted.ended
 
 
 if __name__ == "__main__":

@@ -237,10 +237,10 @@ class Stage:
 
         Raises ConfigError where none does.
         """
-        arms = self.compared or self._combinations()
-        left = {name: values for name, values in arms.items() if _fits(start, values)}
-        if len(left) == len(arms):
+        arms, unfit = self.compared or self._combinations(), self.unfit(start)
+        if not unfit:
             return self
+        left = {name: values for name, values in arms.items() if name not in unfit}
         if not left:
             raise ConfigError(f"stage {self.name}: none of its arms fits the start ({', '.join(arms)})")
         agreed = {
@@ -248,6 +248,16 @@ class Stage:
         }
         parameters = tuple(p for p in self.parameters if p.path not in agreed)
         return replace(self, parameters=parameters, compared=left)
+
+    def unfit(self, start: Config) -> dict[str, str]:
+        """Return the arms that make no config of `start`, and what is wrong with each."""
+        wrong = {}
+        for name, values in (self.compared or self._combinations()).items():
+            try:
+                start.override(values)
+            except ConfigError as error:
+                wrong[name] = str(error)
+        return wrong
 
     @property
     def varied(self) -> tuple[Parameter, ...]:
@@ -283,11 +293,3 @@ class Stage:
     def describe(self) -> list[dict[str, Any]]:
         """Return the parameters as plain values for study.json."""
         return [parameter.to_dict() for parameter in self.parameters]
-
-
-def _fits(start: Config, values: Mapping[str, Any]) -> bool:
-    try:
-        start.override(values)
-    except ConfigError:
-        return False
-    return True

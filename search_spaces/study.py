@@ -137,7 +137,7 @@ class Study:
     `stage` becomes that which suits the start.
     `rounds` are those after the first; the budget's trials are all of them together. `own_files` has the user's own
     code by the option that brought it, "encoder" and "stage". `test_unseen`: a step of a chain, whose last one alone
-    asks the test split; it changes no trial.
+    asks the test split; it changes no trial. `left_out`: the arms that do not suit the start, and why.
     """
 
     stage: Stage
@@ -152,9 +152,11 @@ class Study:
     rounds: tuple[Round, ...] = ()
     own_files: Mapping[str, OwnFile] = field(default_factory=dict)
     test_unseen: bool = field(default=False, compare=False)
+    left_out: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         """Leave out the arms that make no config of the start; raise ConfigError where that is all of them."""
+        object.__setattr__(self, "left_out", {**self.left_out, **self.stage.unfit(self.start)})
         object.__setattr__(self, "stage", self.stage.suited(self.start))
 
     @property

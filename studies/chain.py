@@ -18,7 +18,8 @@ from storage.lock import held
 from storage.study_json import SCHEMA
 from storage.whole_files import now, read_json, write_json
 from studies.describe import described_grouping, study_of
-from studies.run_study import STATUS, Conducted, Ended, resume_study, run_study, study_folder
+from studies.ended import Ended
+from studies.run_study import Conducted, resume_study, run_study, study_folder
 from studies.session import Session, Where, beginning, check_writable, open_session, say
 from trainables.base_config import Config
 from trainables.config import has_own_encoder
@@ -69,18 +70,18 @@ class Step:
         return Start(Config.from_dict(self.config), self.origin, found=True)
 
 
-def run_chain(chain: Chain, source: Source, where: Where) -> int:
-    """Run what is left of the chain; print a line for each stage, then the summary's path; return the exit status."""
+def run_chain(chain: Chain, source: Source, where: Where) -> Ended:
+    """Run what is left of the chain; print a line for each stage, then the summary's path; return how it ended."""
     check_writable(where.results)
     with open_session(source, where) as session:
         folder, steps = _open(chain, session)
         with held(folder, say):
             ended = _run_steps(chain, session, folder, steps)
             if ended != "done":
-                return STATUS[ended]
+                return ended
             write_json(folder / RECORD, read_json(folder / RECORD) | {"finished": now()})
     print(write_summary(where.results))
-    return STATUS["done"]
+    return "done"
 
 
 def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) -> Ended:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.stage import Stage
@@ -18,6 +17,8 @@ from trainables.config import has_own_encoder
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
+    from studies.ended import Ended
+    from studies.run_study import Conducted
     from studies.session import Where
 
 
@@ -47,8 +48,8 @@ def _time_of(studies: Sequence[Study], asked: Request, where: Where) -> str:
         return f"time: cannot be estimated ({error})"
 
 
-def run_stage(asked: Request, where: Where, stage: Stage) -> tuple[int, Path]:
-    """Run one stage; return the exit status and the path of its report."""
+def run_stage(asked: Request, where: Where, stage: Stage) -> Conducted:
+    """Run one stage; return how that ended."""
     start = asked.starting_config(stage)
     study = asked.study(stage, start, asked.study_name())
     _check_own(study)
@@ -57,8 +58,8 @@ def run_stage(asked: Request, where: Where, stage: Stage) -> tuple[int, Path]:
     return carry_out(study, start.origin, _read_for([study], asked), where)
 
 
-def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, Any]) -> tuple[int, Path]:
-    """Resume a study as it was started, `typed` being the options that were given; return exit status and report."""
+def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, Any]) -> Conducted:
+    """Resume a study as it was started, `typed` being the options that were given; return how that ended."""
     from storage.folder import newest_study
 
     folder = asked.results / stage.name / asked.name if asked.name else newest_study(asked.results, stage.name)
@@ -67,11 +68,11 @@ def run_resumed(asked: Request, where: Where, stage: Stage, typed: Mapping[str, 
     from studies.session import open_session
 
     with open_session(replace(source, path=typed["data"] or source.path), where) as session:
-        return resume_study(folder, asked.trials, session, asked.rounds, stage if asked.own_stage else None).told()
+        return resume_study(folder, asked.trials, session, asked.rounds, stage if asked.own_stage else None)
 
 
-def run_all(asked: Request, where: Where) -> int:
-    """Run the chain of stages; return the exit status."""
+def run_all(asked: Request, where: Where) -> Ended:
+    """Run the chain of stages; return how that ended."""
     start = asked.first_start()
     name = asked.study_name()  # one that cannot be one is refused before anything is read
     from studies.chain import Chain, run_chain

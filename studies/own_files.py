@@ -65,6 +65,12 @@ def note_on_encoder(file: OwnFile | None) -> list[str]:
     return [f"{path} has changed since: {which}"]
 
 
+def notes_on_arms(study: Study) -> list[str]:
+    """Return what a reader must know where arms of a user's own stage are left out."""
+    left_out = study.left_out if STAGE in study.own_files else {}
+    return [f"arm {name} is left out, since it makes no config of the start: {why}" for name, why in left_out.items()]
+
+
 def own_stage(text: str) -> OwnStage:
     """Return the stage of a file; raise InputError for whatever is missing or wrong in it, with its line if it has one.
 

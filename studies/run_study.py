@@ -7,10 +7,8 @@ is all there is to resuming.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from analysis.commands import sync_command
 from search_spaces.stage import SELECTED, Stage
@@ -22,7 +20,8 @@ from storage.study_json import Manifest
 from storage.whole_files import write_json
 from studies import stop
 from studies.describe import described_grouping, manifest, notes_on_start, resumed, study_of
-from studies.own_files import ENCODER, note_on_encoder
+from studies.ended import Ended
+from studies.own_files import ENCODER, note_on_encoder, notes_on_arms
 from studies.repair import remove_retraining
 from studies.resources import describe
 from studies.session import Session, Where, beginning, check_writable, open_session, say
@@ -34,9 +33,6 @@ from trainables.encoder_path import encoder_path
 from trainables.errors import ConfigError, Halted, InputError, what_happened
 from trainables.task import TaskData
 
-Ended = Literal["done", "nothing finished", "halted", "interrupted"]
-STATUS: Mapping[Ended, int] = {"done": 0, "nothing finished": 1, "halted": 1, "interrupted": 130}
-
 
 @dataclass(frozen=True)
 class Conducted:
@@ -45,16 +41,12 @@ class Conducted:
     ended: Ended
     record: StudyRecord
 
-    def told(self) -> tuple[int, Path]:
-        """Return the exit status and the path of the report's page, which are all that a command tells."""
-        return STATUS[self.ended], self.record.page
 
-
-def carry_out(study: Study, start_from: str, source: Source, where: Where) -> tuple[int, Path]:
-    """Run one study; return the exit status and its report's path. Raises InputError before anything is written."""
+def carry_out(study: Study, start_from: str, source: Source, where: Where) -> Conducted:
+    """Run one study. Raises InputError before anything is written."""
     check_free(study_folder(study, where.results))
     with open_session(source, where) as session:
-        return run_study(study, start_from, session).told()
+        return run_study(study, start_from, session)
 
 
 def run_study(study: Study, start_from: str, session: Session) -> Conducted:
@@ -68,7 +60,11 @@ def run_study(study: Study, start_from: str, session: Session) -> Conducted:
             holding.enter_context(held(folder, say))
         chips, cluster = (session.data, session.trial_data), session.cluster
         described = manifest(study, *chips, session.source, start_from, cluster, session.encoder, session.task.metrics)
-        notes = [*notes_on_start(start_from, described.data), *note_on_encoder(study.own_files.get(ENCODER))]
+        notes = [
+            *notes_on_start(start_from, described.data),
+            *note_on_encoder(study.own_files.get(ENCODER)),
+            *notes_on_arms(study),
+        ]
         for note in notes:
             say(f"note: {note}")
         described = replace(described, data=replace(described.data, notes=(*described.data.notes, *notes)))

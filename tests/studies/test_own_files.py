@@ -11,16 +11,20 @@ import pytest
 
 from analysis.__main__ import main as analysis
 from run_search import main
+from search_spaces.domain import Choice
+from search_spaces.stage import Budget, Parameter, Stage
 from search_spaces.stages import STAGES
+from search_spaces.study import OwnFile, Study
 from storage.folder import read_manifest
 from studies.describe import study_of
 from studies.options import parser, request, typed
-from studies.own_files import note_on_encoder, own_encoder, own_stage
+from studies.own_files import note_on_encoder, notes_on_arms, own_encoder, own_stage
 from studies.request import check_unchanged
 from tests.command import ROOT, images, search
 from trainables.compare import main as compare
 from trainables.config import TrialConfig
 from trainables.own_code import digest
+from trainables.result import Metric
 
 DOCS = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
 FILES = {name: text for text, name in re.findall(r"```python\n(# (\w+\.py)\n.*?)```", DOCS, re.DOTALL)}
@@ -133,6 +137,19 @@ def test_a_start_with_code_wants_its_file(folder, capsys):
     started = request(parser().parse_args(words)).typed_start()
     assert started.config == config.override({"network.own": "mine.py:Net"})
     assert started.encoder.digest == digest(text)
+
+
+def test_an_arm_that_fits_no_config_is_told_of():
+    """Of three encoders one takes no chips of side 40: a user's own stage names it and why, a stage of ours does not."""
+    kind = Parameter("network.encoder", "scientific", Choice(("report", "small", "resnet18")), "x")
+    stage = Stage("s", "q?", (kind,), Metric("val_loss", "min"), Budget(4, 2))
+    start = TrialConfig().override({"network.encoder": "small", "data.side": 40})
+    study = Study(stage, "s", start, Budget(4, 2))
+    assert {arm.name for arm in study.arms()} == {"small", "resnet18"}
+    assert notes_on_arms(study) == []
+    (note,) = notes_on_arms(replace(study, own_files={"stage": OwnFile("own.py", "0")}))
+    assert note.startswith("arm report is left out, since it makes no config of the start: ")
+    assert "side" in note
 
 
 def test_a_file_that_was_edited_since_is_told_of(folder):
