@@ -17,7 +17,7 @@ from search_spaces.stage import SELECTED
 from search_spaces.study import Study
 from storage.event_record import Files, Record
 from storage.folder import StudyRecord, with_manifest
-from storage.study_json import Pace
+from storage.study_json import Manifest, Pace
 from studies.phase import Phase
 from studies.progress import Progress
 from studies.repair import remove_retraining, repair_retraining, repair_search
@@ -73,6 +73,10 @@ class Training:
             shutil.rmtree(self._folder / "states", ignore_errors=True)
         return outcome
 
+    def _noted(self, manifest: Manifest) -> None:
+        """Write down in study.json what was planned or has come of it."""
+        self._record = with_manifest(self._record, manifest)
+
     def _phases(self) -> Generator[Phase, None, None]:
         """What the records lack of the search, then of the runs under new seeds."""
         yield from self._search_phases()
@@ -87,8 +91,8 @@ class Training:
             record = self.record
             assert self._search is not None
             pace = record.manifest.pace or self._pace(self._search)
-            described = replace(record.manifest, plan=planned(record.manifest), pace=pace)
-            record = self._record = with_manifest(record, described)
+            self._noted(replace(record.manifest, plan=planned(record.manifest), pace=pace))
+            record = self.record
             if few := note_on_budget(self._study):
                 say(f"note: {few}")
         self._retraining = self._open_retraining()
@@ -98,7 +102,7 @@ class Training:
         asked = Repeats(self._study, record, self._at_once)
         yield from self._retraining_phases(asked, self._retraining)
         finalists = asked.finalists(self._retraining.histories)
-        self._record = with_manifest(self._record, replace(self._record.manifest, finalists=finalists))
+        self._noted(replace(self._record.manifest, finalists=finalists))
 
     def _search_phases(self) -> Iterator[Phase]:
         """The trials that the record lacks, round by round as the checks on each say what the next does otherwise.
@@ -136,7 +140,7 @@ class Training:
         say(f"{place}: {own.trials} more trials in {', '.join(own.arms)}: {own.told}")
         budget, rounds = replace(study.budget, trials=own.first + own.trials), (*study.rounds, own)
         self._study = replace(study, budget=budget, rounds=rounds)
-        self._record = with_manifest(self._record, replace(self._record.manifest, budget=budget, rounds=rounds))
+        self._noted(replace(self._record.manifest, budget=budget, rounds=rounds))
         return True
 
     def _trials(self, record: Record, suggester: Suggester, count: int) -> Iterator[Phase]:
@@ -214,7 +218,7 @@ class Training:
     def _planned(self, study: Study, pace: Pace, runs: str) -> None:
         """Go on with the study as it was planned; write it down, and say so."""
         budget, self._study = study.budget, study
-        self._record = with_manifest(self._record, replace(self._record.manifest, budget=budget, pace=pace))
+        self._noted(replace(self._record.manifest, budget=budget, pace=pace))
         say(
             f"planned for {budget.minutes:g} minutes, a run taking {pace.run:.1f} s: {runs}; "
             f"the same without a clock: --trials {budget.trials} --repeats {budget.repeats}"
@@ -238,7 +242,7 @@ class Training:
                 f"seeds to decide; the same without a clock: --repeats {study.budget.repeats}"
             )
             self._study = study
-            self._record = with_manifest(self._record, replace(self._record.manifest, budget=study.budget))
+            self._noted(replace(self._record.manifest, budget=study.budget))
 
     def _open_retraining(self) -> Record:
         """The record of the runs under new seeds, as far as they still hold."""
@@ -246,7 +250,7 @@ class Training:
         record = Record(Files.of_repeats(self._folder), self._metric, own=own)
         if self._study.stage.varied and any(run.trial.arm == SELECTED for run in record.histories.values()):
             remove_retraining(self._folder)  # begun before candidates were raced
-            self._record = with_manifest(self._record, replace(self._record.manifest, finalists={}))
+            self._noted(replace(self._record.manifest, finalists={}))
             record = Record(Files.of_repeats(self._folder), self._metric, own=own)
         repair_retraining(
             record, self._folder, self._record.manifest.given_up.get("retraining", ()), self._session.task
@@ -272,7 +276,7 @@ class Training:
         name, record = ("retraining", self._retraining) if self._retraining else ("search", self._search)
         assert record is not None
         given_up = {name: given_up_trials(record, name)}
-        self._record = with_manifest(self._record, replace(self._record.manifest, given_up=given_up))
+        self._noted(replace(self._record.manifest, given_up=given_up))
 
 
 def _load_what_reports() -> None:
