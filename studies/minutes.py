@@ -62,19 +62,27 @@ def fitted(study: Study, done: int, elapsed: float, pace: Pace) -> Study:
 def shortened(study: Study, elapsed: float, at_once: int, start: float, candidates: Sequence[float]) -> Study:
     """Return a study that has searched with fewer repeats, where its candidates are slower than runs were on average.
 
+    Where nothing fits, the repeats are the fewest that can decide; for the rest see `takes_from_here`.
+    """
+
+    def of_repeats(repeats: int) -> float:
+        return takes_from_here(_with(study, repeats=repeats), elapsed, at_once, start, candidates)
+
+    looks = [own for own in looks_up_to(study.budget.repeats) if of_repeats(own) <= LATEST * _whole(study)]
+    return _with(study, repeats=max(looks, default=min(FIRST_LOOK, study.budget.repeats)))
+
+
+def takes_from_here(study: Study, elapsed: float, at_once: int, start: float, candidates: Sequence[float]) -> float:
+    """Return how many seconds a study takes at most in all that has searched, `elapsed` of them being behind it.
+
     `start` and `candidates`, best first, are the seconds of a run of each. The best and the next are expected to meet
     the start, as they would if the race changed nothing.
     """
     budget = study.budget
     race = plan(budget.trials, len(study.arms()), study.stage.metric, 0.0, budget.repeats).race
     raced = sum(_lasts(candidates[:left], at_once) for left in race.left)
-
-    def ends(repeats: int) -> float:
-        winner, runner_up = [start, *candidates[:1]] * repeats, [*candidates[1:2]] * repeats
-        return elapsed + raced + _lasts(winner, at_once) + _lasts(runner_up, at_once) + END
-
-    looks = [own for own in looks_up_to(budget.repeats) if ends(own) <= LATEST * _whole(study)]
-    return _with(study, repeats=max(looks, default=min(FIRST_LOOK, budget.repeats)))
+    winner, runner_up = [start, *candidates[:1]] * budget.repeats, [*candidates[1:2]] * budget.repeats
+    return elapsed + raced + _lasts(winner, at_once) + _lasts(runner_up, at_once) + END
 
 
 def filled(study: Study, begun: int, elapsed: float, at_once: int, took: Mapping[str, Sequence[float]]) -> Study:

@@ -183,7 +183,7 @@ class Training:
     def _plan(self, record: Record) -> None:
         """Plan trials and repeats by what the first trials took; write it down, and how to repeat it by number."""
         from analysis.decision import FIRST_LOOK  # SciPy
-        from studies.minutes import LATEST, fitted, takes
+        from studies.minutes import fitted, takes
 
         minutes, done = self._study.budget.minutes, len(record.histories)
         assert minutes is not None
@@ -191,8 +191,7 @@ class Training:
             return
         study = fitted(self._study, done, self._elapsed, pace)
         self._planned(study, pace, f"{study.budget.trials} trials, and at most {study.budget.repeats} seeds to decide")
-        if (needed := takes(study, done, self._elapsed, pace, FIRST_LOOK) / 60) > LATEST * minutes:
-            say(f"note: this is the least that can decide; it takes about {needed:.1f} minutes")
+        _tell_if_long(takes(study, done, self._elapsed, pace, FIRST_LOOK), minutes)
 
     def _fill(self, record: Record) -> None:
         """Plan repeats by what the first ones took, where nothing is searched."""
@@ -231,11 +230,12 @@ class Training:
             return
         from analysis.candidates import contest  # SciPy
         from analysis.procedure import START
-        from studies.minutes import shortened
+        from studies.minutes import shortened, takes_from_here
 
         took = {number: sum(epoch.seconds for epoch in own.epochs) for number, own in record.search.items()}
         candidates = [took[trial] for trial in contest(record).ranking()]
-        study = shortened(self._study, self._elapsed, self._at_once, took[START], candidates)
+        known = self._elapsed, self._at_once, took[START], candidates
+        study = shortened(self._study, *known)
         if study.budget.repeats < self._study.budget.repeats:
             say(
                 f"runs take longer than planned: {minutes:g} minutes have room for at most {study.budget.repeats} "
@@ -243,6 +243,7 @@ class Training:
             )
             self._study = study
             self._noted(replace(self._record.manifest, budget=study.budget))
+        _tell_if_long(takes_from_here(study, *known), minutes)
 
     def _open_retraining(self) -> Record:
         """The record of the runs under new seeds, as far as they still hold."""
@@ -277,6 +278,14 @@ class Training:
         assert record is not None
         given_up = {name: given_up_trials(record, name)}
         self._noted(replace(self._record.manifest, given_up=given_up))
+
+
+def _tell_if_long(seconds: float, minutes: float) -> None:
+    """Say so where even the least that can decide does not fit into the minutes."""
+    from studies.minutes import LATEST  # SciPy
+
+    if seconds > LATEST * 60 * minutes:
+        say(f"note: this is the least that can decide; it takes up to {seconds / 60:.1f} minutes")
 
 
 def _load_what_reports() -> None:
