@@ -164,6 +164,7 @@ class Doubling:
     rounds: int = 2
 
 
+OF_THE_STUDY = ("epochs", "seed")  # what a study gives its trials
 Length = Fixed | Kept | Doubling
 Judged = Literal["chance", "start", "test"]  # what the config to use is measured against
 
@@ -210,6 +211,12 @@ class Stage:
 
     def _check_paths(self) -> None:
         """Raise ConfigError for a path that the config does not have, or a value that it could not have there."""
+        fixed = {path for values in (*self.compared.values(), self.demo.fixes) for path in values}
+        for path in OF_THE_STUDY:
+            if path in fixed or any(p.path == path and p.role != "fixed" for p in self.parameters):
+                raise ConfigError(
+                    f"stage {self.name}: {path} is the study's, the same for all trials; no arm can have its own"
+                )
         for parameter in self.parameters:
             for path in (parameter.path, *parameter.only_if):
                 self.config().value(path)

@@ -9,6 +9,7 @@ from trainables.config import SIDE
 
 SYNTHETIC = "synthetic"
 IN_MEMORY = "images in memory"  # of a program: no path leads to them, so no command can name them
+SPLITS = ("grouped", "random", "classes")
 BY_FOLDER, BY_NOTHING = "folder", "none"
 
 

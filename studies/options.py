@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from search_spaces.stages import OPTIONAL, STAGES
 from search_spaces.study import SAMPLERS, SCHEDULERS
-from storage.data_source import BY_FOLDER, SYNTHETIC, Source
+from storage.data_source import BY_FOLDER, SPLITS, SYNTHETIC, Source
 from studies.arguments import amount, folder, grouping, minutes, positive, seed
 from studies.own_files import OwnStage, own_encoder
 from studies.request import SMOKE, Request
@@ -74,7 +74,7 @@ def _data(group: Group) -> None:
     )
     group.add_argument(
         "--split",
-        choices=("grouped", "random", "classes"),
+        choices=SPLITS,
         default="grouped",
         help="keep flipped copies on one side (default), split chip by chip, or keep whole classes out of training",
     )

@@ -10,8 +10,18 @@ from typing import Any
 
 from search_spaces.stage import Budget, Kept, Stage
 from search_spaces.stages import chain_with, stages_before
-from search_spaces.study import OwnFile, Sampler, Scheduler, Start, Study, name_by_time, stretched
-from storage.data_source import SYNTHETIC, Source
+from search_spaces.study import (
+    SAMPLERS,
+    SCHEDULERS,
+    OwnFile,
+    Sampler,
+    Scheduler,
+    Start,
+    Study,
+    name_by_time,
+    stretched,
+)
+from storage.data_source import SPLITS, SYNTHETIC, Source
 from studies.own_files import ENCODER, STAGE, OwnEncoder, check_arms, check_own_files, check_ranges, own_files
 from trainables.base_config import Config
 from trainables.config import TrialConfig, has_own_encoder, of_verifier
@@ -51,7 +61,8 @@ class Request:
     own_stage: OwnFile | None = None
 
     def __post_init__(self) -> None:
-        """Raise InputError for options that contradict each other."""
+        """Raise InputError for values that an option cannot have, and for options that contradict each other."""
+        self._check_values()
         if self.optional and not self.chain:
             name = self.optional[0]
             raise InputError(f"--with {name}: goes with --stage all; --stage {name} asks that stage alone")
@@ -64,6 +75,19 @@ class Request:
                 f"--rounds {self.rounds}: how many trials its rounds add is not known beforehand, so --minutes "
                 "cannot plan them; leave out one of the two"
             )
+
+    def _check_values(self) -> None:
+        """The command line takes no other values; a program may give anything."""
+        words = (("sampler", SAMPLERS), ("scheduler", SCHEDULERS))
+        for name, value, known in (*((n, getattr(self, n), k) for n, k in words), ("split", self.source.split, SPLITS)):
+            if value not in known:
+                raise InputError(f"{name} {value!r}: one of {', '.join(known)}")
+        for name, least in (("trials", 1), ("epochs", 1), ("repeats", 1), ("rounds", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise InputError(f"{name} {value!r}: a whole number of at least {least}")
+        if self.minutes is not None and not self.minutes > 0:
+            raise InputError(f"minutes {self.minutes!r}: a number above 0")
 
     @property
     def stages(self) -> tuple[Stage, ...]:

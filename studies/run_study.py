@@ -23,6 +23,7 @@ from studies.describe import described_grouping, manifest, notes_on_start, resum
 from studies.ended import Ended
 from studies.own_files import ENCODER, note_on_encoder, notes_on_arms
 from studies.repair import remove_retraining
+from studies.request import NO_ROUNDS
 from studies.resources import describe
 from studies.session import Session, Where, beginning, check_writable, open_session, say
 from studies.suggest import Suggester
@@ -110,10 +111,15 @@ def resume_study(
             study = study_of(record.manifest, own)
         check_task(study, session)
         check_encoders(study)
-        if trials and trials < study.budget.trials:
-            raise InputError(f"--trials {trials}: {folder} was started with {study.budget.trials}; more can be added")
+        if trials and (trials < study.first_trials or study.first_trials < trials < study.budget.trials):
+            has = f", and has {study.budget.trials} by its rounds" if study.rounds else ""
+            raise InputError(
+                f"--trials {trials}: {folder} was started with {study.first_trials}{has}; more can be added"
+            )
         if rounds and rounds < study.budget.rounds:
             raise InputError(f"--rounds {rounds}: {folder} was started with {study.budget.rounds}; more can be added")
+        if rounds and rounds > 1 and not study.stage.varied:
+            raise InputError(f"--rounds {rounds}: {NO_ROUNDS.format(study.stage.name)}")
         if (trials or 0) > study.budget.trials or (rounds or 0) > study.budget.rounds:
             more = {"trials": trials or study.budget.trials, "rounds": rounds or study.budget.rounds}
             study = replace(study, budget=replace(study.budget, minutes=None, **more))

@@ -120,6 +120,18 @@ def test_a_finished_chain_has_nothing_left_to_do(chain):
     assert len(list(root.glob("r/*/*/study.json"))) == len(NAMES)
 
 
+def test_more_rounds_of_a_stage_that_searches_nothing_are_refused(chain, capsys, monkeypatch):
+    """`final` has no trials that checks could ask for: --rounds exits 2, and its runs under new seeds are still there."""
+    monkeypatch.chdir(chain[0])
+    (folder,) = Path("r/final").iterdir()
+    before = (folder / "repeats.jsonl").read_bytes()
+    assert main(["--stage", "final", "--resume", "--rounds", "3", "--data", "chips", "--results-dir", "r"]) == 2
+    assert (
+        "--rounds 3: asks a search for more trials; final searches nothing" in capsys.readouterr().err.splitlines()[-1]
+    )
+    assert (folder / "repeats.jsonl").read_bytes() == before
+
+
 def test_no_study_before_the_final_one_knows_the_test_split(chain):
     """Their reports have no test figure, their pages say why, and each keeps a verifier all the same."""
     for name in [name for name in NAMES if name != "final"]:

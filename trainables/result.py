@@ -61,8 +61,8 @@ class Metric:
             raise ConfigError(f"metric {self.name!r}, {self.goal!r}: the goal is min or max")
 
     def check_among(self, own: Sequence[str] = ()) -> None:
-        """Raise ConfigError where no epoch has this: it is no column of `EpochMetrics`, and none of a task's `own`."""
-        known = (*EPOCH_FIELDS[1:], *own)
+        """Raise ConfigError where no trial is measured by this: it is no `val_*`, and none of a task's `own`."""
+        known = (*(name for name in EPOCH_FIELDS if name.startswith("val_")), *own)
         if self.name not in known:
             raise ConfigError(f"metric {self.name!r}: one of {', '.join(known)}")
 

@@ -92,9 +92,19 @@ class Evidence:
         return ranked(self.trials[(self.trials["status"] == "finished") & ~self.trials["dead"]], self.metric)
 
     def losses(self, runs: pd.DataFrame) -> NDArray[np.float64]:
-        """Return the metric of runs on a scale where less is better and seeds matter alike: a loss's logarithm."""
+        """Return the metric of runs on a scale where less is better and seeds matter alike: a loss's logarithm.
+
+        What may be negative, such as a log-likelihood, stays as it is.
+        """
         values = runs[self.metric.name].to_numpy(float)
-        return np.log(np.maximum(values, 1e-12)) if self.metric.name.endswith("loss") else -values
+        if self.metric.goal == "max":
+            return -values
+        return values if self._is_signed else np.log(np.maximum(values, 1e-12))
+
+    @cached_property
+    def _is_signed(self) -> bool:
+        known = [rows[self.metric.name] for rows in (self.trials, self.runs) if self.metric.name in rows]
+        return any(bool((values.astype(float) < 0).any()) for values in known)
 
     def new_seeds(self, role: str) -> pd.DataFrame:
         """Return the new-seed runs of a finalist that say something of it: a lost machine does not."""

@@ -54,11 +54,14 @@ class Trend:
 
 
 def trend(curves: NDArray[np.float64], first: int) -> Trend | None:
-    """Return the common line of `curves` (runs, epochs; positive) from epoch index `first` on; None if too short."""
+    """Return the common line of `curves` (runs, epochs) from epoch index `first` on.
+
+    None if they are too short, or have a negative value, of which there is no relative change.
+    """
     logs = np.log(np.maximum(curves[:, first:], 1e-12))
     runs, epochs = logs.shape
     freedom = runs * (epochs - 1) - 1
-    if epochs < SHORTEST or freedom < 2:
+    if epochs < SHORTEST or freedom < 2 or (curves[:, first:] < 0).any():
         return None
     time = np.arange(epochs) - (epochs - 1) / 2
     levels = logs - logs.mean(1, keepdims=True)

@@ -1,5 +1,6 @@
 """All checks together: a clean study is clean, what cannot be judged says so, the worst comes first."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -7,8 +8,9 @@ import pytest
 
 import analysis.checks
 from analysis.checks import CHECKS, diagnose
-from tests.analysis.checks.build import SEEDS, severities
+from tests.analysis.checks.build import SEEDS, evidence, severities
 from tests.build import LOSS, study
+from trainables.result import Metric
 
 
 def test_a_clean_study_raises_no_alarm():
@@ -24,6 +26,17 @@ def test_what_cannot_be_judged_is_a_note_never_ok():
     expected = {"boundary", "density", "overfitting", "training loss", "training length", "late variance"}
     assert expected | {"early best epochs", "separation", "retraining"} <= set(notes)
     assert all(finding.evidence.startswith("not judged: ") for finding in notes.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "goal", "values"),
+    [("val_rmse", "min", [0.5, 0.1, 0.3]), ("nll", "min", [2.0, -1.0, 0.0]), ("val_accuracy", "max", [0.6, 0.9, 0.8])],
+)
+def test_less_is_better_whatever_a_metric_is_called(name, goal, values):
+    """On the scale of the checks the best of three is the least, whether its name ends in loss, and where it is negative."""
+    trials = pd.DataFrame({name: values})
+    one = replace(evidence(), metric=Metric(name, goal), trials=trials, runs=trials[:0])
+    assert one.losses(trials).argsort().tolist() == [1, 2, 0]
 
 
 def test_a_study_of_which_no_trial_has_ended_has_nothing_wrong():

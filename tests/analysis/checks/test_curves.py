@@ -25,6 +25,13 @@ def test_rising_validation_loss_is_overfitting():
     assert severities(study(curve=noisy(0.3 + 0.3 * np.exp(-EPOCHS / 2))))["overfitting"] == "ok"
 
 
+def test_curves_with_negative_values_have_no_relative_trend():
+    """A falling log-likelihood is no loss on a ratio scale: no trend, where clipping it would make it flat."""
+    falling = 0.3 - 0.02 * EPOCHS[None, :] * np.ones((5, 1))
+    assert trend(falling + 1.0, 0) is not None
+    assert trend(falling, 0) is None
+
+
 def test_one_arm_that_overfits_is_named():
     """Only the cosine arm's curves rise: it alone is named."""
     flat, rising = noisy(np.full(20, 0.3)), noisy(0.3 + 0.01 * EPOCHS)
