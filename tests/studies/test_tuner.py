@@ -16,6 +16,7 @@ from storage.event_record import Files, Record
 from studies.cluster import ray_cluster
 from studies.phase import Phase
 from studies.resources import Resources, fit_resources
+from studies.retry import RETRIES
 from studies.suggest import Suggester, journal_states
 from studies.tuner import TrialRun, run_trials
 from trainables.config import TrialConfig
@@ -121,10 +122,10 @@ def test_events_of_a_trial_come_in_order(ran):
 
 
 def test_worker_processes_are_reused(ran):
-    """Finished trials ran in fewer processes than there are trials."""
+    """Two run at once and an exception costs a process, as each attempt of trial 3 does: no other trial asks for a new one."""
     notes, _, _ = ran
     pids = {epochs[0].seconds for number, (_, epochs) in notes.results.items() if number not in (2, 3)}
-    assert len(pids) <= 4
+    assert len(pids) <= 2 + (1 + RETRIES) < 7
 
 
 def test_trials_run_at_the_priority_of_the_command(ran):
