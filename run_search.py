@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 # before NumPy loads: its matrices here are small, and on busy cores its threads mostly wait for each other
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -25,10 +26,12 @@ from search_spaces.stages import STAGES, stage_named
 from studies import stop
 from studies.arguments import check_encodable
 from studies.command import plans, run_all, run_resumed, run_stage
-from studies.ended import Ended
 from studies.options import ALL, STAGE_NAMES, parser, request, typed, where
 from studies.own_files import PYTHON, own_stage
 from trainables.errors import InputError, what_happened
+
+if TYPE_CHECKING:
+    from studies.run_study import Ended
 
 STATUS: Mapping[Ended, int] = {"done": 0, "nothing finished": 1, "halted": 1}  # interrupted: by which signal
 

@@ -164,9 +164,9 @@ class Doubling:
     rounds: int = 2
 
 
-OF_THE_STUDY = ("epochs", "seed")  # what a study gives its trials
 Length = Fixed | Kept | Doubling
 Judged = Literal["chance", "start", "test"]  # what the config to use is measured against
+OF_THE_STUDY = ("epochs", "seed")  # paths whose values a study gives its trials
 
 
 @dataclass(frozen=True)

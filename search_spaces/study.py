@@ -156,8 +156,9 @@ class Study:
 
     def __post_init__(self) -> None:
         """Leave out the arms that make no config of the start; raise ConfigError where that is all of them."""
-        object.__setattr__(self, "left_out", {**self.left_out, **self.stage.unfit(self.start)})
-        object.__setattr__(self, "stage", self.stage.suited(self.start))
+        if unfit := self.stage.unfit(self.start):
+            object.__setattr__(self, "left_out", {**self.left_out, **unfit})
+            object.__setattr__(self, "stage", self.stage.suited(self.start))
 
     @property
     def read_at(self) -> int:

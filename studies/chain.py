@@ -18,8 +18,7 @@ from storage.lock import held
 from storage.study_json import SCHEMA
 from storage.whole_files import now, read_json, write_json
 from studies.describe import described_grouping, study_of
-from studies.ended import Ended
-from studies.run_study import Conducted, resume_study, run_study, study_folder
+from studies.run_study import Conducted, Ended, resume_study, run_study, study_folder
 from studies.session import Session, Where, beginning, check_writable, open_session, say
 from trainables.base_config import Config
 from trainables.config import has_own_encoder

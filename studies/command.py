@@ -17,8 +17,7 @@ from trainables.config import has_own_encoder
 from trainables.errors import InputError
 
 if TYPE_CHECKING:
-    from studies.ended import Ended
-    from studies.run_study import Conducted
+    from studies.run_study import Conducted, Ended
     from studies.session import Where
 
 

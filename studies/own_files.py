@@ -115,14 +115,10 @@ def _text(path: Path, option: str) -> str:
 
 def check_arms(stage: Stage, start: Config) -> None:
     """Raise ConfigError for an arm that makes no config of the start, where a comparison needs it."""
-    arms, unfit = stage.arms(), []
-    for arm in arms:
-        try:
-            start.override(arm.values)
-        except ConfigError as error:
-            unfit.append(f"stage {stage.name}, arm {arm.name}: {error}")
-    if unfit and len(arms) - len(unfit) < 2:
-        raise ConfigError(unfit[0])
+    unfit = stage.unfit(start)
+    for arm, why in unfit.items():
+        if len(stage.arms()) - len(unfit) < 2:
+            raise ConfigError(f"stage {stage.name}, arm {arm}: {why}")
 
 
 def check_ranges(study: Study) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,27 @@ from search_spaces.study import (
     stretched,
 )
 from storage.data_source import SPLITS, SYNTHETIC, Source
+from studies.arguments import minutes, positive, seed
 from studies.own_files import ENCODER, STAGE, OwnEncoder, check_arms, check_own_files, check_ranges, own_files
 from trainables.base_config import Config
 from trainables.config import TrialConfig, has_own_encoder, of_verifier
 from trainables.errors import InputError
 
-NO_ROUNDS = "asks a search for more trials; {} searches nothing, leave it out"
 CHAIN_ROUNDS = 2  # of a search in a chain on a user's images; half an hour is too short for them
 SMOKE = Budget(trials=3, epochs=2, repeats=1)
+NUMBERS: Mapping[str, Callable[[str], float]] = {
+    **dict.fromkeys(("trials", "epochs", "repeats", "rounds"), positive),
+    "minutes": minutes,
+    "seed": seed,
+}
+
+
+def check_rounds(rounds: int | None, stage: Stage) -> None:
+    """Raise InputError where a stage that searches nothing is asked for rounds."""
+    if rounds and not stage.varied:
+        raise InputError(
+            f"--rounds {rounds}: asks a search for more trials; {stage.name} searches nothing, leave it out"
+        )
 
 
 @dataclass(frozen=True)
@@ -78,16 +92,19 @@ class Request:
 
     def _check_values(self) -> None:
         """The command line takes no other values; a program may give anything."""
-        words = (("sampler", SAMPLERS), ("scheduler", SCHEDULERS))
-        for name, value, known in (*((n, getattr(self, n), k) for n, k in words), ("split", self.source.split, SPLITS)):
-            if value not in known:
-                raise InputError(f"{name} {value!r}: one of {', '.join(known)}")
-        for name, least in (("trials", 1), ("epochs", 1), ("repeats", 1), ("rounds", 1), ("seed", 0)):
+        for name, word, known in (
+            ("sampler", self.sampler, SAMPLERS),
+            ("scheduler", self.scheduler, SCHEDULERS),
+            ("split", self.source.split, SPLITS),
+        ):
+            if word not in known:
+                raise InputError(f"{name} {word!r}: one of {', '.join(known)}")
+        for name, check in NUMBERS.items():
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise InputError(f"{name} {value!r}: a whole number of at least {least}")
-        if self.minutes is not None and not self.minutes > 0:
-            raise InputError(f"minutes {self.minutes!r}: a number above 0")
+            try:
+                object.__setattr__(self, name, value if value is None else check(str(value)))
+            except argparse.ArgumentTypeError as error:
+                raise InputError(f"{name}: {error}") from error
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -115,8 +132,8 @@ class Request:
             trials = own_trials or min(SMOKE.trials, default.trials)
             budget = Budget(trials, self.epochs or SMOKE.epochs, self.repeats or SMOKE.repeats)
             report = report.override({"epochs": budget.epochs})
-        if self.rounds and not (stage.varied or self.chain):
-            raise InputError(f"--rounds {self.rounds}: {NO_ROUNDS.format(stage.name)}")
+        if not self.chain:
+            check_rounds(self.rounds, stage)
         if stage.varied:
             budget = replace(budget, rounds=self.rounds or self._usual_rounds(demo))
         config = stretched(start.config, budget.epochs) if start.found else start.config

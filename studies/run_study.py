@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from analysis.commands import sync_command
 from search_spaces.stage import SELECTED, Stage
@@ -20,10 +21,9 @@ from storage.study_json import Manifest
 from storage.whole_files import write_json
 from studies import stop
 from studies.describe import described_grouping, manifest, notes_on_start, resumed, study_of
-from studies.ended import Ended
 from studies.own_files import ENCODER, note_on_encoder, notes_on_arms
 from studies.repair import remove_retraining
-from studies.request import NO_ROUNDS
+from studies.request import check_rounds
 from studies.resources import describe
 from studies.session import Session, Where, beginning, check_writable, open_session, say
 from studies.suggest import Suggester
@@ -33,6 +33,8 @@ from trainables.config import TrialConfig, has_own_encoder
 from trainables.encoder_path import encoder_path
 from trainables.errors import ConfigError, Halted, InputError, what_happened
 from trainables.task import TaskData
+
+Ended = Literal["done", "nothing finished", "halted", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,9 @@ def resume_study(
             )
         if rounds and rounds < study.budget.rounds:
             raise InputError(f"--rounds {rounds}: {folder} was started with {study.budget.rounds}; more can be added")
-        if rounds and rounds > 1 and not study.stage.varied:
-            raise InputError(f"--rounds {rounds}: {NO_ROUNDS.format(study.stage.name)}")
+        check_rounds(rounds, study.stage)
         if (trials or 0) > study.budget.trials or (rounds or 0) > study.budget.rounds:
-            more = {"trials": trials or study.budget.trials, "rounds": rounds or study.budget.rounds}
+            more = {"trials": max(trials or 0, study.budget.trials), "rounds": rounds or study.budget.rounds}
             study = replace(study, budget=replace(study.budget, minutes=None, **more))
             record = _with_more_trials(record, study)
         elif record.manifest.finished and is_reported(record):

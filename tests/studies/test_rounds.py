@@ -106,6 +106,18 @@ def session(root):
         yield session
 
 
+def test_a_third_round_keeps_the_trials_of_the_second(root, session):
+    """Asked for with as many trials as at first, a finished study loses none that a round has added."""
+    folder = root / "results/lr/third"
+    shutil.copytree(root / "results/lr/unbroken", folder)
+    before = figures(folder, "trials.csv")
+    study = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps(study | {"name": "third"}))
+    session.resume("lr", "third", trials=12, rounds=3)
+    assert json.loads((folder / "study.json").read_text())["budget"]["trials"] >= 18
+    pd.testing.assert_frame_equal(figures(folder, "trials.csv")[:18], before, check_exact=True)
+
+
 @pytest.mark.parametrize("kept", [5, 12, 15], ids=["in the first round", "between two rounds", "in the second"])
 def test_a_kill_in_any_round_changes_nothing(root, session, kept):
     """Cut behind so many trials, as a kill leaves it, the study goes on to the same trials, runs and answer.
