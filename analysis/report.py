@@ -83,6 +83,14 @@ def measured_before(study: StudyRecord) -> Measured:
     return before.measured if before.selected.trial == selected_trial(study)[0] else Measured()
 
 
+def is_of(report: Report, study: StudyRecord) -> bool:
+    """Return whether a report speaks of the config to use, and of its runs under new seeds, that the study has now."""
+    if report.selected is None or study.finished.empty:
+        return False
+    now = (*selected_trial(study), _runs(by_role(study), SELECTED))
+    return (report.selected.trial, report.selected.config, report.selected.runs) == now
+
+
 def selected_trial(study: StudyRecord) -> tuple[int, Config]:
     """Return number and config of the trial to use; before that is settled, of the one that leads.
 

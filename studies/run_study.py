@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from analysis.commands import sync_command
-from search_spaces.stage import SELECTED, Stage
+from search_spaces.stage import Stage
 from search_spaces.study import GIVEN, Study
 from storage.data_source import Source
 from storage.folder import GIVEN_START, StudyRecord, read_study, reading, with_manifest
@@ -128,7 +128,7 @@ def resume_study(
         elif record.manifest.finished and is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
-                from analysis.report import reported  # what draws figures takes seconds to load
+                from analysis.report import reported
 
                 return Conducted("done", reported(record))
         described, note = resumed(record.manifest, session.encoder)
@@ -164,12 +164,12 @@ def check_encoders(study: Study) -> None:
 
 def is_reported(record: StudyRecord) -> bool:
     """Return whether the report has the test figures of what was retrained last: a kill may have come before it."""
+    from analysis.report import is_of  # what draws figures takes seconds to load
+
     report = record.report
-    if report is None or report.selected is None:
+    if report is None or not is_of(report, record):
         return False
-    if not (record.manifest.test_unseen or report.measured.selected or report.measured.scores):
-        return False
-    return report.selected.config == record.manifest.finalists[SELECTED]
+    return bool(record.manifest.test_unseen or report.measured.selected or report.measured.scores)
 
 
 def _with_more_trials(record: StudyRecord, study: Study) -> StudyRecord:

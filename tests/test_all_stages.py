@@ -19,6 +19,7 @@ from analysis.summary import write_summary
 from run_search import main
 from search_spaces.stages import chain_with
 from storage.folder import read_study
+from studies.run_study import is_reported
 from tests import chromium
 from tests.chromium import CHROMIUM
 from tests.command import ROOT, images, search, start
@@ -73,6 +74,13 @@ def test_the_same_command_goes_on_where_it_stopped(chain):
     assert "(going on with r/lr/" in done.stderr
     assert {name: len(list(root.glob(f"r/{name}/*/study.json"))) for name in NAMES} == dict.fromkeys(NAMES, 1)
     assert [step["stage"] for step in record(root)["steps"]] == NAMES
+
+
+def test_what_the_chain_has_done_is_not_tested_again(chain):
+    """Each of its studies has a report of what it selected: of the start, of a trial, or of one of several equal runs."""
+    for name in NAMES:
+        (folder,) = chain[0].glob(f"r/{name}/*/study.json")
+        assert is_reported(read_study(folder.parent)), name
 
 
 def test_it_prints_a_line_for_each_stage_and_the_summary_last(chain):

@@ -4,31 +4,38 @@ import dataclasses
 
 import pytest
 
+from analysis.report import judge
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
-from storage.report_json import Measured, Report, Selected
+from storage.report_json import Measured
 from studies.describe import study_of
 from studies.run_study import is_reported
-from tests.analysis.test_report import record, score
+from tests.analysis.test_report import score
 from tests.build import saying, study
+from tests.studies.test_repeats import run, searched
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 
 
-@pytest.mark.parametrize(
-    ("tested", "epochs", "reported"),
-    [(None, 7, False), (False, 7, False), (True, 6, False), (True, 7, True)],
-)
-def test_a_report_of_another_selection_is_not_this_study_s(tested, epochs, reported):
-    """A study killed between its last retraining and its report goes on to test what it retrained, not what it had before."""
-    made = saying(record(), finalists={"selected": TrialConfig().override({"epochs": 7})})
-    if tested is not None:
-        config = TrialConfig().override({"epochs": epochs})
-        selected = Selected(adopted=False, why="", trial=3, arm="cosine", config=config, val=None)
-        report = Report("", "", selected, measured=Measured(selected=score(0.9) if tested else None))
-        made = dataclasses.replace(made, report=report)
-    assert is_reported(made) == reported
+@pytest.mark.parametrize("stage", ["baseline", "lr", "ensemble"])
+def test_a_report_of_another_selection_is_not_this_study_s(stage, tmp_path):
+    """A study killed between its last retraining and its report goes on to test what it retrained; one that was
+    reported, whichever of its trials is the one to use, does not.
+    """
+    asked, runs = searched(tmp_path, stage, [0.5, 0.4, 0.3, 0.35, 0.45, 0.42])
+    run(asked, runs, lambda trial: 0.4)
+    made = asked.searched.with_runs(runs.histories)
+    made = saying(made, finalists=asked.finalists(runs.histories))
+    report = judge(made, Measured(selected=score(0.9)))
+    one_less = {number: history for number, history in runs.histories.items() if number < len(runs.histories) - 1}
+    assert report.selected and report.selected.runs
+    assert is_reported(dataclasses.replace(made, report=report))
+    assert not is_reported(made)
+    assert not is_reported(dataclasses.replace(made, report=dataclasses.replace(report, measured=Measured())))
+    assert not is_reported(dataclasses.replace(made.with_runs(one_less), report=report))
+    other = dataclasses.replace(report.selected, config=TrialConfig().override({"epochs": 7}))
+    assert not is_reported(dataclasses.replace(made, report=dataclasses.replace(report, selected=other)))
 
 
 @pytest.mark.parametrize("stage", [stage for own in STAGES for stage in (own, own.for_demo())])
