@@ -89,7 +89,7 @@ class Round:
 
     `arms` take turns. `ranges` are in force from here on, by path, where they are not the stage's. Trials of a widened
     range are `drawn` from a part of it, which reaches from within the old range to the new end. `values` are set in
-    every trial of the round.
+    every trial of the round. Without `changes` it is no answer to checks: the user has asked for these trials.
     """
 
     first: int
@@ -99,6 +99,11 @@ class Round:
     ranges: Mapping[str, Domain] = field(default_factory=dict)
     drawn: Mapping[str, Domain] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def by_checks(self) -> bool:
+        """Return whether checks asked for it."""
+        return bool(self.changes)
 
     @property
     def told(self) -> str:
@@ -185,6 +190,19 @@ class Study:
     def first_trials(self) -> int:
         """Return how many trials the first round has."""
         return self.rounds[0].first if self.rounds else self.budget.trials
+
+    def with_more(self, trials: int, rounds: int) -> Study:
+        """Return the study with so many trials in all and so many rounds at most, if that is more than it has.
+
+        Trials behind a round's are of all arms, over the whole of the ranges that are in force by then.
+        """
+        more, added = max(trials, self.budget.trials), self.rounds
+        if self.rounds and more > self.budget.trials:
+            last, arms = self.rounds[-1], tuple(arm.name for arm in self.arms())
+            own = Round(self.budget.trials, more - self.budget.trials, arms, (), last.ranges, {}, last.values)
+            added = (*self.rounds, own)
+        budget = replace(self.budget, trials=more, rounds=max(rounds, self.budget.rounds), minutes=None)
+        return replace(self, budget=budget, rounds=added)
 
     def as_asked(self) -> Study:
         """Return the study without what its findings have added to it."""

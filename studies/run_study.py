@@ -122,8 +122,7 @@ def resume_study(
             raise InputError(f"--rounds {rounds}: {folder} was started with {study.budget.rounds}; more can be added")
         check_rounds(rounds, study.stage)
         if (trials or 0) > study.budget.trials or (rounds or 0) > study.budget.rounds:
-            more = {"trials": max(trials or 0, study.budget.trials), "rounds": rounds or study.budget.rounds}
-            study = replace(study, budget=replace(study.budget, minutes=None, **more))
+            study = study.with_more(trials or 0, rounds or 0)
             record = _with_more_trials(record, study)
         elif record.manifest.finished and is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
@@ -180,7 +179,8 @@ def _with_more_trials(record: StudyRecord, study: Study) -> StudyRecord:
     Suggester(study, record.path / "optuna.journal", record.search)  # refuses a record that it would not give again
     record = with_manifest(record, replace(record.manifest, finished=None, finalists={}))
     remove_retraining(record.path)
-    return with_manifest(record.with_runs({}), replace(record.manifest, budget=study.budget, plan=None))
+    described = replace(record.manifest, budget=study.budget, rounds=study.rounds, plan=None)
+    return with_manifest(record.with_runs({}), described)
 
 
 def _check_same_data(folder: Path, described: Manifest, session: Session) -> None:

@@ -128,11 +128,12 @@ class Training:
         Once its candidates are trained under new seeds a search is over, whatever the checks of a later version say.
         """
         study, record = self._study, self.record
-        if len(study.rounds) + 1 >= study.budget.rounds or record.retraining or record.finished.empty:
+        taken = 1 + sum(own.by_checks for own in study.rounds)
+        if taken >= study.budget.rounds or record.retraining or record.finished.empty:
             return False
         from analysis.rounds import next_round  # SciPy
 
-        place = f"round {len(study.rounds) + 2} of {study.budget.rounds}"
+        place = f"round {taken + 1} of {study.budget.rounds}"
         own = next_round(record)
         if own is None:
             say(f"{place}: left out, the checks ask for nothing that more trials of this study could settle")

@@ -118,6 +118,26 @@ def test_a_third_round_keeps_the_trials_of_the_second(root, session):
     pd.testing.assert_frame_equal(figures(folder, "trials.csv")[:18], before, check_exact=True)
 
 
+def test_trials_asked_for_after_a_round_are_of_all_arms_and_of_the_whole_range(root, session):
+    """They are not the round's, whose trials have a part of the range alone; study.json and the page say what they are."""
+    folder = root / "results/lr/more"
+    shutil.copytree(root / "results/lr/unbroken", folder)
+    before = figures(folder, "trials.csv")
+    study = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps(study | {"name": "more"}))
+    session.resume("lr", "more", trials=27)
+    study, trials = json.loads((folder / "study.json").read_text()), figures(folder, "trials.csv")
+    (own, more), drawn = study["rounds"], trials[18:]
+    pd.testing.assert_frame_equal(trials[:18], before, check_exact=True)
+    assert (more["first"], more["trials"], more["changes"], more["drawn"]) == (18, 9, [], {})
+    assert more["ranges"] == own["ranges"]
+    assert set(drawn["arm"]) == set(more["arms"]) == set(study["arms"])
+    assert drawn["optimiser.lr"].min() < own["drawn"]["optimiser.lr"]["low"]
+    page = (folder / "report.html").read_text()
+    assert "All 2 rounds were used." in page
+    assert "asked for by the user" in page
+
+
 @pytest.mark.parametrize("kept", [5, 12, 15], ids=["in the first round", "between two rounds", "in the second"])
 def test_a_kill_in_any_round_changes_nothing(root, session, kept):
     """Cut behind so many trials, as a kill leaves it, the study goes on to the same trials, runs and answer.
