@@ -70,7 +70,9 @@ def judge(study: StudyRecord, measured: Measured) -> Report:
 
 def _so_far(study: StudyRecord) -> str:
     """What an unfinished study has behind it."""
-    trials = f"{len(study.evidence)} of {study.manifest.budget.trials} trials"
+    manifest = study.manifest
+    is_planned = manifest.budget.minutes is None or manifest.pace is not None
+    trials = f"{len(study.evidence)}{f' of {manifest.budget.trials}' if is_planned else ''} trials"
     under = f" and {runs} run{'s' if runs > 1 else ''} under new seeds" if (runs := len(study.repeats)) else ""
     return f"not finished: {trials}{under} have ended"
 

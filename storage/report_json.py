@@ -261,7 +261,7 @@ class Candidate:
 class ArmAnswer:
     """What new seeds say of an arm: its best `candidate`, of so many `trials`, and the mean of its runs under `seeds`.
 
-    It is `behind` the leading arm's candidate by so much of the metric, plus or minus `half` (95 %), over the seeds
+    It is `behind` the leading arm's candidate by so much of the metric, plus or minus `half` (96 %), over the seeds
     that both have in `common`; None for the leading arm, and where these are too few. `candidate` and `mean` are None
     for an arm none of whose trials was trained under new seeds.
     """

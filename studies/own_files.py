@@ -90,10 +90,13 @@ def own_stage(text: str) -> OwnStage:
 def given_stage(stage: Stage) -> OwnStage:
     """Return a stage that is a value in Python as one of the user's; raise InputError for a name that it cannot have.
 
-    Its digest is that of what it says.
+    Its digest is that of what it says; where the class of its configs is defined, in a script or a module, is no
+    matter.
     """
     _check_name(stage.name, "stage")
-    return OwnStage(OwnFile(IN_PYTHON, digest(repr(stage))), stage)
+    of = stage.config
+    said = repr(stage) if of is TrialConfig else repr(stage).replace(repr(of), of.task)
+    return OwnStage(OwnFile(IN_PYTHON, digest(said)), stage)
 
 
 def _check_name(name: object, where: str) -> None:

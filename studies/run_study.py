@@ -18,6 +18,7 @@ from storage.data_source import Source
 from storage.folder import GIVEN_START, StudyRecord, read_study, reading, with_manifest
 from storage.lock import held
 from storage.study_json import Manifest
+from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS
 from storage.whole_files import write_json
 from studies import stop
 from studies.describe import described_grouping, manifest, notes_on_start, resumed, study_of
@@ -139,7 +140,7 @@ def resume_study(
 
 
 def check_task(study: Study, session: Session) -> None:
-    """Raise ConfigError where the stage is of another task than the session, or its metric none that this reports."""
+    """Raise ConfigError where the stage is of another task than the session, or measured by what no table holds."""
     stage, task = study.stage, session.task
     if stage.config is not task.config:
         raise ConfigError(
@@ -148,6 +149,12 @@ def check_task(study: Study, session: Session) -> None:
     if stage.config is not TrialConfig and not stage.config.task:
         name = stage.config.__name__
         raise ConfigError(f"{name}: files name configs by their task; write class {name}(Config, task=...)")
+    taken = {*TRIAL_COLUMNS, *EPOCH_COLUMNS, *(parameter.path for parameter in stage.varied)}
+    for name in task.metrics:
+        if name in taken or task.metrics.count(name) > 1:
+            raise ConfigError(
+                f"{type(task).__name__}: `metrics` has {name!r}, which the tables have already; rename it"
+            )
     stage.metric.check_among(task.metrics)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
 from studies.phase import Phase
-from trainables.result import Metric
+from trainables.result import EPOCH_FIELDS, Metric
 
 KEPT = 2**16  # workers that Tune may keep while a phase ends: all
 
@@ -19,7 +19,7 @@ def scheduler_of(phase: Phase, metric: Metric) -> Any:
         return _KeepsWorkers()
     return _OfItsPhase(
         time_attr="epoch",
-        metric=metric.name,
+        metric=metric.name if metric.name in EPOCH_FIELDS else f"own/{metric.name}",  # as Tune flattens a result
         mode=metric.goal,
         max_t=phase.max_epochs,
         grace_period=max(1, phase.max_epochs // 4),

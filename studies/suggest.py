@@ -22,6 +22,8 @@ from trainables.result import EpochMetrics, History, Trial, TrialResult
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
+EXPLORED = 10  # trials of an arm that TPE draws at random where minutes are given, so its share is not known: Optuna's
+
 
 class Suggester:
     """Asks each arm's Optuna study in turn and, as an observer, tells it the truth about every trial.
@@ -144,7 +146,7 @@ class FlatQMC(optuna.samplers.QMCSampler):
 
 
 def _sampler(study: Study, arm: Arm) -> optuna.samplers.BaseSampler:
-    """The arm's sampler, seeded by study seed and arm; TPE explores a third of the arm's share.
+    """The arm's sampler, seeded by study seed and arm; TPE explores a third of the arm's share, where that is known.
 
     Arms that search the same parameters share a seed, and so their points: they differ in what is asked alone, and the
     ensembles of one arm have as many networks as those of another.
@@ -152,13 +154,14 @@ def _sampler(study: Study, arm: Arm) -> optuna.samplers.BaseSampler:
     alike = next(place for place, other in enumerate(study.arms()) if other.nuisance == arm.nuisance)
     seed = int(np.random.SeedSequence([study.seed, 2, alike]).generate_state(1, np.uint32)[0])
     share = study.first_trials // len(study.arms())
+    explored = EXPLORED if study.budget.minutes else max(2, share // 3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if study.sampler == "qmc":
             own = study.arm_of(0) == arm
             return FlatQMC(seed, {p.path: study.start.value(p.path) for p in arm.nuisance} if own else {})
         if study.sampler == "tpe":
-            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(2, share // 3))
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=explored)
         return optuna.samplers.RandomSampler(seed=seed)
 
 

@@ -28,9 +28,10 @@ os.environ.setdefault("WANDB_SILENT", "true")
 import wandb
 
 from storage.event_record import Files, fold
-from storage.folder import read_manifest, read_study
+from storage.folder import MANIFEST, is_of_other_task, read_manifest, read_study
 from storage.report_json import Report, Selected, read_report
-from storage.whole_files import append_line
+from storage.whole_files import append_line, read_json
+from trainables.base_config import stand_in
 from trainables.errors import InputError
 from trainables.images.files import user_path
 from trainables.result import EpochMetrics, History
@@ -81,6 +82,8 @@ class Writer:
     """Writes the runs of one study: one for each trial of the search and of the retraining, and one for the study."""
 
     def __init__(self, folder: Path, mode: Mode) -> None:
+        if is_of_other_task(folder):
+            stand_in(read_json(folder / MANIFEST)["start"])
         manifest = read_manifest(folder)
         self._folder, self._mode = folder, mode
         self._stage, self._name = manifest.stage, manifest.name

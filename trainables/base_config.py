@@ -157,6 +157,26 @@ class Config(Checked):
         return kind().override(_by_path({name: value for name, value in values.items() if name != TASK}))
 
 
+def stand_in(values: Mapping[str, Any]) -> None:
+    """Have configs of the task that a config in a file names read as plain values, none of them checked.
+
+    For a reader that shows them and does not train: the task's own code is not there.
+    """
+
+    def fields_of(part: Mapping[str, Any]) -> list[tuple[str, type, Any]]:
+        return [(name, object, field(default=part_of(own))) for name, own in part.items() if name != TASK]
+
+    def part_of(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return None
+        return dataclasses.make_dataclass("Part", fields_of(value), bases=(Checked,), frozen=True)()
+
+    named = {TASK: values[TASK]}
+    _KINDS[values[TASK]] = dataclasses.make_dataclass(
+        "StandIn", fields_of(values), bases=(Config,), namespace=named, frozen=True
+    )
+
+
 def check_some(paths: Collection[str], values: Collection[tuple[str, object]]) -> None:
     """Raise ConfigError where the configs of no task have these paths, and could have these values at theirs.
 

@@ -101,6 +101,12 @@ class TaskTrial(tune.Trainable):
             epoch = next(self.epochs)
         except StopIteration:
             raise ValueError(f"the task's `train` ended before {self.trial_config.epochs} epochs") from None
+        lacking = [name for name in self.task.metrics if name not in epoch.own]
+        if lacking:
+            said = f"the task declares {', '.join(lacking)} in `metrics`, and epoch {epoch.epoch} has none in `own`"
+            raise ValueError(said)
+        if self.metric.name not in epoch.own and getattr(epoch, self.metric.name) is None:
+            raise ValueError(f"epoch {epoch.epoch} has no {self.metric.name}, by which the stage chooses")
         if not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss)):
             raise Diverged(f"loss not finite in epoch {epoch.epoch}")
         own = {name: float(value) for name, value in epoch.own.items()}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from analysis.candidates import by_role, chance_value, leading, outcome_of
 from analysis.selection import ranked
 from search_spaces.domain import Choice, Domain
+from storage.finding import Clip, WarmUp
 from storage.folder import StudyRecord
 from storage.study_json import Manifest
 from trainables.config import TrialConfig, of_verifier
@@ -63,7 +64,8 @@ class Evidence:
     `trials` and `runs` have the columns of trials.csv and repeats.csv and a column `dead`, of runs that ended by
     themselves; `epochs` and `run_epochs` those of epochs.csv. `ranges` and `limits` go by path, `arms` holds the values
     that each arm fixes. `runs` go by role: `selected` is the config to use, trial number `used`; `baseline` the start;
-    "trial 7" another candidate, or a run of the race. `warmed`: whether training is warmed up already.
+    "trial 7" another candidate, or a run of the race. `steadier` is what makes training steadier at the same rate: a
+    warm-up, and where there is one, clipping; None for a task of one's own, whose config need have neither.
     """
 
     metric: Metric
@@ -78,7 +80,7 @@ class Evidence:
     warnings: Sequence[str] = ()
     notes: Sequence[str] = ()
     used: int | None = None
-    warmed: bool = False
+    steadier: WarmUp | Clip | None = None
 
     @cached_property
     def ended(self) -> pd.DataFrame:
@@ -171,7 +173,7 @@ def evidence_of(study: StudyRecord, metric: Metric) -> Evidence:
         manifest.data.warnings,
         manifest.data.notes,
         leading(study),
-        _is_warmed(manifest),
+        _steadier(manifest),
     )
 
 
@@ -182,10 +184,13 @@ def _unlearned(runs: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     return runs.assign(dead=np.array(died, dtype=bool))
 
 
-def _is_warmed(manifest: Manifest) -> bool:
+def _steadier(manifest: Manifest) -> WarmUp | Clip | None:
+    """What would make the verifier's training steadier at the same rate, by what is in force already."""
     start = manifest.start
-    in_rounds = any(WARMUP in own.values for own in manifest.rounds)
-    return in_rounds or (isinstance(start, TrialConfig) and start.schedule.warmup > 0)
+    if not isinstance(start, TrialConfig):
+        return None
+    warmed = start.schedule.warmup > 0 or any(WARMUP in own.values for own in manifest.rounds)
+    return Clip() if warmed else WarmUp()
 
 
 def _loss_at_chance(manifest: Manifest, pairs: Pairs) -> Callable[[Run], float | None]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.checks.evidence import Evidence
-from analysis.checks.unstable_edge import RATE, steadier
+from analysis.checks.unstable_edge import RATE
 from analysis.decision import deaths_among
 from storage.finding import Finding, MoreTrials, Remedy, not_judged
 
@@ -40,13 +40,13 @@ def retraining(evidence: Evidence) -> list[Finding]:
     if len(values):
         spread = f" (SD {values.std(ddof=1):.4f})" if len(values) > 1 else ""
         said += f"; new seeds {values.mean():.4f}{spread} in the mean of {len(values)}"
-    remedy: Remedy
+    remedy: Remedy | None
     if died:
         share = deaths_among(died, len(runs))
         said += f"; it died under {died} of {len(runs)} (95 % {share.low:.0%} to {share.high:.0%})"
-        if RATE not in evidence.ranges:
+        remedy = evidence.steadier
+        if RATE not in evidence.ranges or remedy is None:
             return [Finding(ID, "warn", said, "unstable: prefer another config", MoreTrials(2))]
-        remedy = steadier(evidence)
         return [Finding(ID, "warn", said, f"unstable: {remedy.words}", remedy)]
     if evidence.used != START and worse_than(evidence.losses(learned), evidence.losses(alive)):
         remedy = MoreTrials(2)

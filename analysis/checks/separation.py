@@ -11,7 +11,7 @@ from analysis.checks.evidence import Evidence
 from storage.finding import Finding, not_judged
 
 ID = "separation"
-LEVEL = 0.05
+LEVEL = 0.04  # so that equal arms seem apart in less than 5 % of each simulated world (docs/evidence.md)
 FEWEST = 3  # seeds that two arms have in common
 
 
@@ -28,7 +28,7 @@ def separation(evidence: Evidence) -> list[Finding]:
     if len(both) < FEWEST:
         return [not_judged(ID, f"candidates of {order[0]} and {order[1]} have fewer than {FEWEST} new seeds in common")]
     apart, gap, half = told_apart(both.iloc[:, 0].to_numpy(float), both.iloc[:, 1].to_numpy(float))
-    said = f"{order[0]} and {order[1]} differ by {gap:.4f} {evidence.metric.name} (95 % +-{half:.4f})"
+    said = f"{order[0]} and {order[1]} differ by {gap:.4f} {evidence.metric.name} ({1 - LEVEL:.0%} +-{half:.4f})"
     said += f" over {len(both)} seeds"
     if apart:
         return [Finding(ID, "ok", said)]
@@ -55,7 +55,7 @@ def by_seed(evidence: Evidence) -> dict[str, pd.Series[float]]:
 
 
 def told_apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[bool, float, float]:
-    """Return whether two arms differ (paired t, 5 %), by how much, and the half width of the 95 % interval."""
+    """Return whether two arms differ (paired t, 4 %), by how much, and the half width of the 96 % interval."""
     gap = abs(float((one - other).mean()))
     half = float(stats.t.ppf(1 - LEVEL / 2, len(one) - 1) * stats.sem(one - other))
     return gap > half, gap, half

@@ -9,7 +9,7 @@ from scipy import stats
 from analysis.checks.evidence import Evidence
 from analysis.checks.feasibility import split
 from analysis.checks.ranges import ends, value_at
-from storage.finding import Clip, Finding, Narrow, Remedy, WarmUp, not_judged
+from storage.finding import Finding, Narrow, Remedy, not_judged
 
 ID = "unstable edge"
 RATE = "optimiser.lr"
@@ -43,16 +43,11 @@ def unstable_edge(evidence: Evidence) -> list[Finding]:
     said += f"{(bad & (rates <= rate)).sum()} of {(rates <= rate).sum()} below"
     alive = evidence.alive
     best = float(alive.iloc[0][RATE]) if len(alive) else 0.0
-    remedy: Remedy = Narrow(RATE, ends(domain)[0], rate)
+    remedy: Remedy | None = Narrow(RATE, ends(domain)[0], rate)
     if best >= rate / CLOSE:  # high rates are wanted: then training is to be made stable, not the rate low
         said += f"; the best trial's {best:.3g} is at this edge"
-        remedy = steadier(evidence)
-    return [Finding(ID, "warn", said, remedy.words, remedy)]
-
-
-def steadier(evidence: Evidence) -> WarmUp | Clip:
-    """Return what makes training steadier at the same rate: a warm-up, and where there is one, clipping."""
-    return Clip() if evidence.warmed else WarmUp()
+        remedy = evidence.steadier
+    return [Finding(ID, "warn", said, remedy.words if remedy else "make training steadier at this rate", remedy)]
 
 
 def edge_of(places: NDArray[np.float64], bad: NDArray[np.bool_]) -> float | None:

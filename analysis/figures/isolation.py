@@ -27,7 +27,7 @@ def draw_isolation(arms: Sequence[ArmAnswer], metric: str, path: Path) -> None:
             continue
         colour = orange if arm.apart else blue
         axis.errorbar(arm.behind, row, xerr=arm.half, fmt="o", color=colour, capsize=4)
-    axis.set(xlabel=f"{metric}, how far behind {arms[0].arm} (95 %)", ylabel="")
+    axis.set(xlabel=f"{metric}, how far behind {arms[0].arm} (96 %)", ylabel="")
     axis.set(yticks=range(len(arms)), yticklabels=[arm.arm for arm in arms], ylim=(len(arms) - 0.5, -0.5))
     save(figure, path)
 

@@ -54,11 +54,11 @@ def test_an_interval_needs_three_common_seeds_and_is_paired():
 
 
 def test_equal_arms_are_seldom_told_apart():
-    """Where all configs are alike, at most 5 % of the comparisons that are made call two arms different (150 studies: 5 of 177)."""
+    """Where all configs are alike, at most 4 % of the comparisons that are made call two arms different."""
     answers = [answer for seed in range(60) for answer in arm_answers(carried_out(lucky(26), world(seed=seed)))]
     judged = [answer for answer in answers if answer.half is not None]
     assert len(judged) >= 40
-    assert sum(answer.apart for answer in judged) <= binom.ppf(0.999, len(judged), 0.05)
+    assert sum(answer.apart for answer in judged) <= binom.ppf(0.999, len(judged), 0.04)
 
 
 def test_one_arm_or_no_race_has_no_answer():

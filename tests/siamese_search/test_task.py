@@ -5,7 +5,9 @@ It is that of examples/fit_a_curve.py.
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cloudpickle
 import pandas as pd
@@ -14,11 +16,15 @@ import pytest
 from analysis.commands import next_command
 from analysis.summary import write_summary
 from search_spaces.stages import stage_named
+from search_spaces.study import Study
 from siamese_search import Config, InputError, Metric, Parameter, Session, Stage, TrialConfig, read_study
 from storage.data_source import IN_MEMORY, Source
 from storage.finding import Finding, Longer, MoreTrials, Narrow
 from storage.whole_files import write_json
+from studies.own_files import given_stage
 from studies.request import Request
+from studies.run_study import check_task
+from tests.studies.test_wandb_runs import read_back, write_runs
 from trainables.errors import ConfigError
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "fit_a_curve.py"
@@ -102,6 +108,29 @@ def test_what_comes_next_is_never_a_stage_of_the_verifier(study):
 
 @pytest.mark.ray
 @pytest.mark.slow
+def test_weights_and_biases_shows_it_without_its_code(study):
+    """The process that writes the runs has no CurveConfig: a run has the config's values and the task's score all the same."""
+    assert write_runs(study.path) == ""
+    runs = read_back(study.path)
+    search = {run["config"]["trial"]: run for run in runs.values() if run["job"] == "search"}
+    assert len(runs) == len(study.trials) + len(study.runs) + 1
+    for number, history in study.search.items():
+        config = history.trial.config
+        assert search[number]["config"].items() >= {"basis": config.basis, "lr": config.lr, "seed": config.seed}.items()
+        assert [step["val_r2"] for step in search[number]["history"]] == [own.own["val_r2"] for own in history.epochs]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_asha_stops_by_its_own_metric(session):
+    """The scheduler finds the score that the stage chooses by, and stops weak trials."""
+    stopped = session.run(RATE, name="asha", scheduler="asha", trials=12).trials
+    assert "stopped" in set(stopped["status"])
+    assert stopped.loc[stopped["status"] == "stopped", "epochs"].max() < RATE.budget.epochs
+
+
+@pytest.mark.ray
+@pytest.mark.slow
 def test_it_goes_on_with_what_it_has(session, study):
     """Resumed with more trials, those that were there are as they were."""
     more = session.resume(RATE, "first", trials=10)
@@ -119,6 +148,25 @@ def test_a_stage_of_another_task_is_refused(session, study):
     wrong = Stage("r", "q?", RATE.parameters, Metric("val_f1", "max"), RATE.budget, config=CurveConfig)
     with pytest.raises(InputError, match=r"metric 'val_f1': one of .*val_r2"):
         session.run(wrong)
+
+
+@pytest.mark.parametrize("name", ["val_accuracy", "lr", "status", "val_r2"])
+def test_a_score_called_like_a_column_is_refused(name):
+    """The tables could not hold both: the line says which name is taken."""
+    task = CURVES.Curve()
+    task.metrics = ("val_r2", name)
+    asked = Study(RATE, "s", CurveConfig(), RATE.budget)
+    with pytest.raises(ConfigError, match=f"Curve: `metrics` has '{name}', which the tables have already"):
+        check_task(asked, SimpleNamespace(task=task))
+    check_task(asked, SimpleNamespace(task=CURVES.Curve()))
+
+
+def test_a_stage_is_the_same_wherever_its_config_is_defined():
+    """A study that a script began is gone on with by a notebook that imports the script; other ranges are another stage."""
+    as_script = type("CurveConfig", (CurveConfig,), {"__module__": "__main__"})
+    one, other = (given_stage(replace(RATE, config=config)).file for config in (CurveConfig, as_script))
+    assert one == other
+    assert given_stage(replace(RATE, parameters=RATE.parameters[:1])).file != one
 
 
 def test_a_config_that_came_by_pickle_is_known_by_no_other_name():

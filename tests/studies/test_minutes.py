@@ -8,9 +8,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from analysis.report import judge
 from search_spaces.stage import Budget
 from search_spaces.stages import chain_with, stage_named
 from search_spaces.study import Study
+from storage.report_json import Measured
 from storage.study_json import Pace
 from studies.minutes import (
     BEGINNING,
@@ -26,6 +28,8 @@ from studies.minutes import (
     takes,
     takes_from_here,
 )
+from tests.build import saying
+from tests.studies.test_repeats import searched
 from trainables.config import TrialConfig
 
 ARMS = 3
@@ -80,6 +84,15 @@ def test_minutes_that_nothing_fits_in_plan_the_least():
     """Half a minute at ten seconds a run: no trial beyond those that are done, and the fewest seeds that can decide."""
     planned = fitted(lr(Budget(ARMS, 5, 20, 0.5)), 3, 8.0, Pace(10.0, 1)).budget
     assert (planned.trials, planned.repeats) == (3, 4)
+
+
+def test_what_is_not_planned_yet_is_not_counted_against(tmp_path):
+    """Cut off before its plan, a study by minutes says how many trials have ended, and not of how many."""
+    asked, _ = searched(tmp_path, "lr", [0.5, 0.4, 0.3, 0.4])
+    by_clock = saying(asked.searched, finished=None, budget=Budget(3, 1, 8, 5.0))
+    planned = saying(by_clock, budget=Budget(30, 1, 8, 5.0), pace=Pace(1.0, 2))
+    assert judge(by_clock, Measured()).verdict == "not finished: 4 trials have ended"
+    assert judge(planned, Measured()).verdict == "not finished: 4 of 30 trials have ended"
 
 
 @pytest.mark.parametrize(("stage", "runs"), [("baseline", 3 + 3), ("final", 1 + 2 * 40 + 5 + 1)])

@@ -50,6 +50,15 @@ def test_suggestions_lie_in_their_arms_ranges(tmp_path, sampler):
             assert all(p.domain.contains(overrides[p.path]) for p in arm.nuisance)
 
 
+def test_tpe_explores_as_long_before_minutes_are_planned_as_after(tmp_path):
+    """Begun with a trial of each arm, or resumed as planned, a study by minutes draws the same first ten of an arm."""
+    begun = dataclasses.replace(STUDY, sampler="tpe").within(5)
+    planned = dataclasses.replace(begun, budget=dataclasses.replace(begun.budget, trials=60))
+    first, resumed = (suggestions(study, tmp_path / str(study.budget.trials), 30) for study in (begun, planned))
+    assert begun.budget.trials == 3
+    assert first == resumed
+
+
 @pytest.mark.parametrize("sampler", ["qmc", "random"])
 def test_suggestions_do_not_depend_on_how_many_run_at_once(tmp_path, sampler):
     """One at a time or eight at once, the k-th trial has the same values."""

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from trainables.checkpoint import from_bytes
 from trainables.config import TrialConfig
-from trainables.result import EpochMetrics
+from trainables.result import EpochMetrics, Metric
 from trainables.siamese import Siamese
 from trainables.task import Task
 from trainables.training import Run, train
@@ -91,6 +91,18 @@ def test_scores_of_a_task_of_one_s_own_are_plain_numbers_or_end_the_trial():
     assert json.loads(json.dumps(first, allow_nan=False)) == first
     assert (first["own"], first["train_loss"], first["done"]) == ({"val_f1": 0.75}, 0.5, False)
     assert made.step() == {"infeasible": "val_f1 not finite in epoch 2", "done": True}
+
+
+def test_an_epoch_without_a_score_that_was_declared_says_which_is_missing():
+    """Also where the stage chooses by one of the verifier's figures that this task does not measure."""
+    task = Scored(0.5)
+    task.metrics = ("val_f1", "val_recall")
+    with pytest.raises(ValueError, match=r"declares val_recall in `metrics`, and epoch 1 has none"):
+        started(B, None, task=task).step()
+    made = started(B, None, task=Scored(0.5))
+    made.metric = Metric("val_accuracy", "max")
+    with pytest.raises(ValueError, match="epoch 1 has no val_accuracy, by which the stage chooses"):
+        made.step()
 
 
 def test_a_reused_process_trains_as_a_fresh_one(trial, trial_data):

@@ -1,12 +1,17 @@
 """The rate above which runs die is named, with one cure."""
 
+from dataclasses import dataclass, field, replace
+
 import pytest
 
+from analysis.checks import diagnose
 from analysis.checks.evidence import LN2
+from analysis.rounds import next_round
 from search_spaces.study import Round
 from storage.finding import Clip, Narrow, WarmUp
 from tests.analysis.checks.build import found
-from tests.build import saying, study
+from tests.build import LOSS, saying, study
+from trainables.base_config import Checked, Config, number
 from trainables.config import TrialConfig
 
 
@@ -19,8 +24,8 @@ def dying(places, best=None, **changes):
     if best is not None:
         losses[order[best]] = 0.1
     rates = [0.0] * 27
-    for place, number in enumerate(order):
-        rates[number] = 2e-4 * 100 ** (place / 26)
+    for place, trial in enumerate(order):
+        rates[trial] = 2e-4 * 100 ** (place / 26)
     return study(val_loss=losses, optimiser__lr=rates, **changes), rates
 
 
@@ -47,6 +52,34 @@ def test_where_a_warm_up_is_not_enough_gradients_are_clipped():
     round_ = Round(24, 3, ("cosine",), (), values={"schedule.warmup": 1.0})
     for warmed in (saying(record, start=start), saying(record, rounds=(round_,))):
         assert found(warmed, "unstable edge").remedy == Clip()
+
+
+@dataclass(frozen=True)
+class Optimiser(Checked):
+    """A part with a rate."""
+
+    lr: float = number(0.01, 0.0)
+
+
+@dataclass(frozen=True)
+class OwnConfig(Config):
+    """The config of a task of one's own, which knows no warm-up."""
+
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    epochs: int = number(20, 1)
+    seed: int = number(0, 0)
+
+
+def test_a_task_without_a_warm_up_is_proposed_none():
+    """The same edge, of another task's rate: said, and left to a person; a round has nothing to carry out."""
+    record, _ = dying(range(21, 27), best=20)
+    died = record.trials["val_loss"] == LN2
+    trials = record.trials.assign(status=record.trials["status"].mask(died, "infeasible"))
+    own = saying(replace(record, trials=trials), start=OwnConfig(), data={"pairs": {}})
+    finding = found(own, "unstable edge")
+    assert (finding.severity, finding.remedy, finding.advice) == ("warn", None, "make training steadier at this rate")
+    assert not any(isinstance(other.remedy, WarmUp | Clip) for other in diagnose(own, LOSS))
+    next_round(own)
 
 
 @pytest.mark.parametrize(
