@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from search_spaces.domain import Domain, spanning
@@ -119,6 +119,7 @@ class ResumedUnder:
 class Manifest:
     """A study as study.json describes it: what the reader needs to know what its other files mean.
 
+    `judged` is what the config to use is measured against.
     `matching` are paths at which the start takes a candidate's values before the two are compared. `finalists` are the
     configs that the answer is about, by role; `given_up` the trials that had failed when a phase was given up, by its
     name; both are empty until then. `pace` is how long its runs take: the first, where minutes are planned by them,
@@ -138,7 +139,7 @@ class Manifest:
     parameters: tuple[Parameter, ...]
     arms: tuple[str, ...]
     arm_values: Mapping[str, Mapping[str, Any]]
-    examined: bool
+    judged: Judged
     budget: Budget
     seed: int
     sampler: Sampler
@@ -180,11 +181,6 @@ class Manifest:
         return self.rounds[0].first if self.rounds else self.budget.trials
 
     @property
-    def judged(self) -> Judged:
-        """Return what the config to use is measured against."""
-        return "test" if self.examined else "start" if self.domains else "chance"
-
-    @property
     def encoder(self) -> str:
         """Return which pass the study was started with."""
         return str(self.hardware.get("encoder", "torch"))
@@ -195,10 +191,16 @@ class Manifest:
         return "--smoke" in self.argv if self.smoke is None else self.smoke
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of study.json."""
-        return {entry: to_plain(value) for entry, value in vars(self).items()}
+        """Return the content of study.json; `examined` is for readers that know no `judged`."""
+        return {entry: to_plain(value) for entry, value in vars(self).items()} | {"examined": self.judged == "test"}
 
     @staticmethod
     def read(content: Mapping[str, Any]) -> Manifest:
-        """Return what `to_dict` wrote; raise InputError naming the value that makes no sense."""
-        return from_plain(Manifest, content)
+        """Return what `to_dict` wrote; raise InputError naming the value that makes no sense.
+
+        An older version wrote whether the test split is `examined`; else what searches is measured against its start.
+        """
+        if "judged" in content:
+            return from_plain(Manifest, content)
+        made = from_plain(Manifest, {**content, "judged": "start"})
+        return replace(made, judged="test" if content.get("examined") else "start" if made.domains else "chance")

@@ -12,20 +12,19 @@ from analysis.summary import write_summary
 from search_spaces.stage import Doubling, Kept, Stage
 from search_spaces.stages import chain_with, stage_after, stage_named
 from search_spaces.study import Start, Study, name_by_time
+from storage.chain_json import CHAIN, ChainRecord, Step, read_chain, write_chain
 from storage.data_source import Source
 from storage.folder import BEST, StudyRecord, read_manifest, read_study
 from storage.lock import held
-from storage.study_json import SCHEMA
-from storage.whole_files import now, read_json, write_json
+from storage.whole_files import now
 from studies.describe import described_grouping, study_of
 from studies.run_study import Conducted, Ended, resume_study, run_study, study_folder
 from studies.session import Session, Where, beginning, check_writable, open_session, say
-from trainables.base_config import Config
 from trainables.config import has_own_encoder
 from trainables.errors import InputError
-from trainables.json_values import from_plain, to_plain
+from trainables.json_values import to_plain
 
-FOLDER, RECORD = "all", "chain.json"
+FOLDER = "all"
 LEAST = 0.01  # minutes: what a study still gets where none are left, to train what it must
 
 Plan = Callable[[Stage, Start, str, int | None], Study]
@@ -49,47 +48,27 @@ class Chain:
     minutes: float | None = None
 
 
-@dataclass(frozen=True)
-class Step:
-    """One stage's round: its study, and the config that the next step starts from; `seconds` is what it took."""
-
-    stage: str
-    round: int
-    study: str
-    adopted: bool
-    longer: bool
-    line: str
-    config: dict[str, Any]
-    origin: str
-    seconds: float = 0.0  # older chains did not count them
-
-    @property
-    def start(self) -> Start:
-        """Return what the next step starts from."""
-        return Start(Config.from_dict(self.config), self.origin, found=True)
-
-
 def run_chain(chain: Chain, source: Source, where: Where) -> Ended:
     """Run what is left of the chain; print a line for each stage, then the summary's path; return how it ended."""
     check_writable(where.results)
     with open_session(source, where) as session:
-        folder, steps = _open(chain, session)
+        folder, record = _open(chain, session)
         with held(folder, say):
-            ended = _run_steps(chain, session, folder, steps)
+            ended, record = _run_steps(chain, session, folder, record)
             if ended != "done":
                 return ended
-            write_json(folder / RECORD, read_json(folder / RECORD) | {"finished": now()})
+            write_chain(folder, replace(record, finished=now()))
     print(write_summary(where.results))
     return "done"
 
 
-def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) -> Ended:
+def _run_steps(chain: Chain, session: Session, folder: Path, record: ChainRecord) -> tuple[Ended, ChainRecord]:
     """Run what is left of the chain's steps, each from what the ones before adopted; return how that ended."""
-    for done in steps:
+    for done in record.steps:
         print(done.line, flush=True)
-    carried = sum(step.seconds for step in steps)
-    while asked := next_asked(steps, chain.rounds, chain.optional):
-        start = steps[-1].start if steps else chain.start
+    carried = sum(step.seconds for step in record.steps)
+    while asked := next_asked(record.steps, chain.rounds, chain.optional):
+        start = record.steps[-1].start if record.steps else chain.start
         if has_own_encoder(start.config):  # another may have been adopted on the way
             start = replace(start, encoder=chain.start.encoder)
         name = folder.name if asked.round == 1 else f"{folder.name}.{asked.round}"
@@ -106,11 +85,12 @@ def _run_steps(chain: Chain, session: Session, folder: Path, steps: list[Step]) 
         if conducted.ended != "done":
             say(stops)
             print(conducted.record.page)
-            return conducted.ended
-        steps.append(_step(study, start, conducted.record, asked.round, before + time.monotonic() - began))
-        _write(folder, steps)
-        print(steps[-1].line, flush=True)
-    return "done"
+            return conducted.ended, record
+        step = _step(study, start, conducted.record, asked.round, before + time.monotonic() - began)
+        record = replace(record, steps=(*record.steps, step))
+        write_chain(folder, record)
+        print(step.line, flush=True)
+    return "done", record
 
 
 def _planned(chain: Chain, asked: Asked, start: Start, name: str, spent: float) -> Study:
@@ -198,39 +178,30 @@ def _step(study: Study, start: Start, record: StudyRecord, round_: int, seconds:
         adopted=adopted,
         longer=report.training_length.answer == "longer",
         line=f"{study.stage.name}: {report.verdict}; {selected.why} ({folder / 'report.html'})",
-        config=config.to_dict(),
+        config=config,
         origin=str(folder / BEST) if adopted else start.origin,
         seconds=round(seconds, 1),
     )
 
 
-def _open(chain: Chain, session: Session) -> tuple[Path, list[Step]]:
-    """The chain's folder, made or found, and the steps it has behind it; raise InputError if it is another chain's."""
+def _open(chain: Chain, session: Session) -> tuple[Path, ChainRecord]:
+    """The chain's folder, made or found, and what it has behind it; raise InputError if it is another chain's."""
     chains = session.results / FOLDER
     asked = {**chain.settings, "data": session.chips.digest(), "split": session.chips.split.kind}
     if session.chips.chips.groups is not None:
         asked["grouping"] = to_plain(described_grouping(session.chips))
-    known = {path.parent.name: read_json(path) for path in sorted(chains.glob(f"*/{RECORD}"))}
-    mine = [name for name, record in known.items() if record.get("asked") == asked and not record.get("finished")]
+    known = {path.parent.name: read_chain(path.parent) for path in sorted(chains.glob(f"*/{CHAIN}"))}
+    mine = [name for name, record in known.items() if record.asked == asked and not record.finished]
     name = chain.name or (mine[-1] if mine else name_by_time())
     folder = chains / name
     if name not in known:
         with beginning(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(
-                folder / RECORD, {"schema": SCHEMA, "asked": asked, "steps": [], "started": now(), "finished": None}
-            )
-        return folder, []
-    if known[name].get("asked") != asked:
+            begun = ChainRecord(asked, started=now())
+            write_chain(folder, begun)
+        return folder, begun
+    record = known[name]
+    if record.asked != asked:
         raise InputError(f"{folder}: a chain on other data or with other settings; choose another --study")
-    try:
-        steps = list(from_plain(tuple[Step, ...], known[name].get("steps"), "steps"))
-    except InputError as error:
-        raise InputError(f"{folder / RECORD}: {error}; it was damaged or edited") from error
-    say(f"going on with {folder}: {len(steps)} steps are done")
-    return folder, steps
-
-
-def _write(folder: Path, steps: list[Step]) -> None:
-    content = read_json(folder / RECORD)
-    write_json(folder / RECORD, content | {"steps": [vars(step) for step in steps]})
+    say(f"going on with {folder}: {len(record.steps)} steps are done")
+    return folder, record

@@ -49,7 +49,7 @@ def manifest(
         parameters=study.stage.parameters,
         arms=tuple(arm.name for arm in study.arms()),
         arm_values={arm.name: dict(arm.values) for arm in study.arms()},
-        examined=study.stage.judged == "test",
+        judged=study.stage.judged,
         budget=study.budget,
         seed=study.seed,
         sampler=study.sampler,

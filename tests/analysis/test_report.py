@@ -171,7 +171,7 @@ def test_adoption_looks_at_every_new_seed(selected, baseline, adopted, said):
 def test_a_run_that_learned_nothing_has_died_in_the_last_stage_too():
     """One run of the adopted config ends at guessing: `final` counts it, on validation pairs, though nothing diverged."""
     made = record(stage="final", repeats=runs([0.2, 0.22, 0.69], [0.4, 0.42, 0.41]))
-    grounds = adoption(saying(made, examined=True), findings=[])
+    grounds = adoption(saying(made, judged="test"), findings=[])
     assert (grounds.deaths.died, grounds.deaths.runs, grounds.start_deaths.died) == (1, 3, 0)
     assert "it dies under 1 of 3 seeds" in grounds.why
 
@@ -213,7 +213,7 @@ def test_adoption_without_a_search_or_without_a_rival(stage, repeats, adopted, s
     """The final stage judges against the paper's baseline; where the selected config is its own rival nothing is adopted."""
     made = record(repeats=repeats, stage=stage)
     finalists = {role: TrialConfig() for role, *_ in repeats}
-    made = saying(made, examined=stage == "final", finalists=finalists)
+    made = saying(made, judged="test" if stage == "final" else "start", finalists=finalists)
     if stage == "final":
         made = saying(made, parameters=())
     grounds = adoption(made, findings=[])
@@ -235,7 +235,10 @@ def test_the_rival_is_called_what_it_is(stage, epochs, rival):
     made = record(repeats=runs([0.2, 0.3, 0.2], [None, None, None]), stage=stage)
     matching = ("ensemble.members",) if stage == "ensemble" else ()
     made = saying(
-        made, examined=stage == "final", matching=matching, reference=TrialConfig().override({"epochs": epochs})
+        made,
+        judged="test" if stage == "final" else "start",
+        matching=matching,
+        reference=TrialConfig().override({"epochs": epochs}),
     )
     assert f"{rival} under 3 of 3 seeds" in adoption(made, findings=[]).why
 
@@ -246,7 +249,7 @@ def test_the_rival_is_called_what_it_is(stage, epochs, rival):
 )
 def test_an_untuned_network_is_a_start_unless_it_learned_nothing(severity, adopted, said):
     """Nothing searched, no rival: the check against chance decides, and where it cannot, the reason says so."""
-    made = saying(record(), parameters=(), finalists={"selected": TrialConfig()})
+    made = saying(record(), judged="chance", parameters=(), finalists={"selected": TrialConfig()})
     grounds = adoption(made, findings=[Finding("chance", severity, "")])
     assert grounds.adopted == adopted
     assert said in grounds.why
@@ -339,5 +342,5 @@ def test_a_study_cut_off_in_its_retraining_says_no_more_than_it_knows():
     """With a rival still to be retrained nothing is called the same config as another; it is not retrained, or not whole."""
     made = record(repeats=runs([0.2], []), stage="final")
     both = {"selected": TrialConfig(), "baseline": TrialConfig()}
-    made = saying(made, examined=True, parameters=(), finalists=both)
+    made = saying(made, judged="test", parameters=(), finalists=both)
     assert "not trained under new seeds" in adoption(made, findings=[]).why

@@ -191,6 +191,19 @@ def test_the_newest_adopted_config_is_found(tmp_path):
     assert adopted_config(tmp_path, "baseline") == tmp_path / "baseline" / "a" / "best.json"
 
 
+@pytest.mark.parametrize(
+    ("before", "judged"),
+    [({"examined": True}, "test"), ({"examined": False}, "start"), ({"examined": False, "parameters": []}, "chance")],
+)
+def test_an_older_study_says_what_it_is_measured_against(tmp_path, before, judged):
+    """It has no `judged`: a study that searches meets its start, one that does not meets guessing."""
+    folder = write_study(tmp_path / "s")
+    content = read_json(folder / "study.json")
+    assert (content.pop("judged"), content["examined"]) == ("start", False)
+    write_json(folder / "study.json", content | before)
+    assert read_study(folder).manifest.judged == judged
+
+
 def test_a_start_found_on_other_images_is_noted(tmp_path):
     """A starting config from a study on other images, or under another split, has a note that says so; its own has none."""
     folder = write_study(tmp_path / "lr" / "s")

@@ -7,12 +7,11 @@ import pytest
 from search_spaces.stage import Kept
 from search_spaces.stages import chain_with, stage_named
 from search_spaces.study import Start
+from storage.chain_json import Step
 from storage.data_source import SYNTHETIC, Source
-from studies.chain import Step, next_asked
+from studies.chain import next_asked
 from studies.request import Request
 from trainables.config import TrialConfig
-from trainables.errors import InputError
-from trainables.json_values import from_plain
 
 NAMES = [stage.name for stage in chain_with()]
 
@@ -24,7 +23,7 @@ def asked(longer, rounds=True, optional=()):
         stage, round_ = step.stage, step.round
         trained = step.epochs or (steps[-1].start.config.epochs if steps and isinstance(stage.length, Kept) else 20)
         seen.append((stage.name, round_, trained))
-        config = TrialConfig().override({"epochs": trained}).to_dict()
+        config = TrialConfig().override({"epochs": trained})
         steps.append(Step(stage.name, round_, "s", False, (stage.name, round_) in longer, "", config, ""))
     return seen
 
@@ -79,11 +78,3 @@ def test_a_chain_lets_each_search_act_on_its_checks_once():
     assert rounds(chain=True, rounds=1) == rounds() == 1
     for other in ({"smoke": True}, {"minutes": 60.0}, {"source": Source(SYNTHETIC)}):
         assert rounds(chain=True, **other) == 1
-
-
-def test_a_damaged_step_is_refused_by_name():
-    """A step of a chain's record is read value by value."""
-    step = vars(Step("lr", 1, "s", False, False, "", TrialConfig().to_dict(), "", 3.5))
-    assert from_plain(Step, step) == Step(**step)
-    with pytest.raises(InputError, match=r"steps\[0\].round"):
-        from_plain(tuple[Step, ...], [{**step, "round": "2"}], "steps")
