@@ -42,7 +42,7 @@ class Command:
 
 
 def is_cut_off(study: StudyRecord) -> bool:
-    """Return whether there is something to go on with: not measured yet, and its trials do not all fail."""
+    """Return whether there is something to resume: not measured yet, and its trials do not all fail."""
     return not study.manifest.finished and (study.evidence.empty or not study.finished.empty)
 
 

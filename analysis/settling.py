@@ -19,7 +19,7 @@ STEP = 1.1  # how many times as many are tried next
 def settling(study: StudyRecord) -> Settling | None:
     """Return what would prove a gain of the size that was seen in 80 % of studies; None where there is none to prove.
 
-    It is a study of its own, under another seed: gone on with, this one would count twice what it has seen.
+    It is a study of its own, under another seed: resumed, this one would count twice what it has seen.
     """
     answer, manifest = settled(study), study.manifest
     if answer is None or answer.proven or not answer.decisions:

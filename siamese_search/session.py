@@ -110,7 +110,7 @@ class Session:
         `encoder` is FILE.py:NAME of one of one's own. `start` is an earlier study, whose `best` it starts from, a
         config, or the path of a best.json; left out, the newest adopted config of the stages before. The rest are the
         command line's options of the same name. A study that Ctrl-C cuts short is returned as far as it came, and
-        `resume` goes on with it.
+        `resume` takes it to its end.
 
         Raises InputError, before anything is written, for whatever cannot be run.
         """

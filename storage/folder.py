@@ -209,7 +209,7 @@ def newest_study(results: Path, stage: str) -> Path:
     """Return the study of a stage that was started last; raise InputError if there is none."""
     studies = [path.parent for path in (results / stage).glob("*/study.json")]
     if not studies:
-        raise InputError(f"{results / stage}: no study to go on with; start one without --resume")
+        raise InputError(f"{results / stage}: no study to resume; start one without --resume")
     return max(studies, key=lambda folder: (read_manifest(folder).started, folder.name))
 
 

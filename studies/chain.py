@@ -35,7 +35,7 @@ class Chain:
     """What a chain is asked: how to plan a stage, where to start, its name (None: the unfinished one, or a new one).
 
     `rounds`: whether a stage may be asked again with twice the epochs, as often as it allows. `settings` decide its
-    figures: a chain is gone on with only if they, and the data, are equal. `optional` names the stages that it asks
+    figures: a chain is resumed only if they, and the data, are equal. `optional` names the stages that it asks
     beyond the paper's. With `minutes` each study plans its own part of them.
     """
 
@@ -76,7 +76,7 @@ def _run_steps(chain: Chain, session: Session, folder: Path, record: ChainRecord
         study = _planned(chain, asked, start, name, carried + began - session.opened)
         before = _trained(study_folder(study, session.results), session)
         carried += before
-        stops = f"the chain stops here; the same command goes on with it (--study {folder.name})"
+        stops = f"the chain stops here; the same command resumes it (--study {folder.name})"
         try:
             conducted = _run_or_resume(study, start.origin, replace(session, opened=began))
         except KeyboardInterrupt:  # before its trials or behind them; among them it is how the study ended
@@ -116,7 +116,7 @@ def _trained(folder: Path, session: Session) -> float:
 
 
 def _run_or_resume(study: Study, start_from: str, session: Session) -> Conducted:
-    """Run a step's study, or go on with it where it was cut off."""
+    """Run a step's study, or resume it where it was cut off."""
     folder = study_folder(study, session.results)
     if not (folder / "study.json").exists():
         return run_study(study, start_from, session)
@@ -203,5 +203,5 @@ def _open(chain: Chain, session: Session) -> tuple[Path, ChainRecord]:
     record = known[name]
     if record.asked != asked:
         raise InputError(f"{folder}: a chain on other data or with other settings; choose another --study")
-    say(f"going on with {folder}: {len(record.steps)} steps are done")
+    say(f"resuming {folder}: {len(record.steps)} steps are done")
     return folder, record

@@ -82,9 +82,9 @@ def resumed(manifest: Manifest, encoder: EncoderPath) -> tuple[Manifest, str]:
     changed = [
         f"{name} {known.get(name)} to {now_here[name]}" for name in now_here if known.get(name) != now_here[name]
     ]
-    notes = [f"gone on with under other versions ({', '.join(changed)})"] if changed else []
+    notes = [f"resumed under other versions ({', '.join(changed)})"] if changed else []
     if path != str(encoder) and (encoder.compiled or path.startswith("compiled")):  # why torch's path does not matter
-        notes.append(f"gone on with by another encoder ({path} to {encoder})")
+        notes.append(f"resumed by another encoder ({path} to {encoder})")
     if not notes:
         return manifest, ""
     note = f"{', '.join(notes)}: figures may differ from an unbroken run's{'' if changed else ' in the last digits'}"

@@ -52,7 +52,7 @@ def _what_is_asked(group: Group) -> None:
     group.add_argument(
         "--resume",
         action="store_true",
-        help="go on with --study, or with the stage's newest study, as it was started; more --trials add to it",
+        help="resume --study, or the stage's newest study, as it was started; more --trials add to it",
     )
     group.add_argument("--with", dest="optional", choices=OPTIONAL, nargs="+", help="ask this too, in --stage all")
     group.add_argument("--list", action="store_true", help="list the stages and their questions, and exit")

@@ -106,7 +106,7 @@ def resume_study(
     Raises InputError where it is no study, another process holds it, or the chips are not those it was started on.
     """
     if not (folder / "study.json").exists():
-        raise InputError(f"{folder}: no study to go on with (no study.json); start it without --resume")
+        raise InputError(f"{folder}: no study to resume (no study.json); start it without --resume")
     with held(folder, say):
         record = read_study(folder)
         _check_same_data(folder, record.manifest, session)
@@ -135,7 +135,7 @@ def resume_study(
         if note:
             say(f"note: {note}")
             record = with_manifest(record, described)
-        say(f"{study.stage.name}: {study.stage.question} (going on with {folder})")
+        say(f"{study.stage.name}: {study.stage.question} (resuming {folder})")
         return _carry_out(study, session, record)
 
 
@@ -280,6 +280,6 @@ def check_free(folder: Path) -> None:
     """Find out before any work whether the study folder can be made; leave nothing behind."""
     if (folder / "study.json").exists():
         raise InputError(
-            f"{folder}: a study of that name is there already; go on with it by --resume, or choose another --study"
+            f"{folder}: a study of that name is there already; resume it by --resume, or choose another --study"
         )
     check_writable(folder.parent)

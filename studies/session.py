@@ -54,7 +54,7 @@ def _chips(source: Source, results: Path | None) -> ChipSet:
     if source.path == SYNTHETIC:
         return embedded()
     if source.path == IN_MEMORY:
-        raise InputError("the study's images were in memory: go on with it in Python, by Session(images).resume(...)")
+        raise InputError("the study's images were in memory: resume it in Python, by Session(images).resume(...)")
     path = fetch(source.path) if source.path.startswith(KAGGLE) else user_path(source.path)
     how = Reading(source.skip_bad, source.group_by, source.merge_splits, results, source.side)
     return read_chips(path, how, _reading)

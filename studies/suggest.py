@@ -29,7 +29,7 @@ class Suggester:
     """Asks each arm's Optuna study in turn and, as an observer, tells it the truth about every trial.
 
     The storage is a journal file that only this process writes, made anew from the record (`histories`) whenever a
-    study is gone on with: what it held besides is no evidence. Each Optuna trial carries our trial number and Ray's id.
+    study is resumed: what it held besides is no evidence. Each Optuna trial carries our trial number and Ray's id.
     """
 
     def __init__(self, study: Study, journal: Path, histories: Mapping[int, History] | None = None) -> None:
@@ -101,7 +101,7 @@ class Suggester:
 
     def ended(self, result: TrialResult, epochs: Sequence[EpochMetrics]) -> None:
         """Close a trial in its study: best value if finished, PRUNED with its curve if stopped, FAIL otherwise."""
-        # a trial that Ctrl-C cut off is FAIL here too, until the study is gone on with: nothing is left RUNNING
+        # a trial that Ctrl-C cut off is FAIL here too, until the study is resumed: nothing is left RUNNING
         asked = self._asked.pop(result.trial.number)
         metric = self._study.stage.metric
         for epoch in epochs:

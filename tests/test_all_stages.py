@@ -1,4 +1,4 @@
-"""`--stage all` as a user types it, cut off and gone on with; the summary; the verifier that it leaves."""
+"""`--stage all` as a user types it, cut off and resumed; the summary; the verifier that it leaves."""
 
 import json
 import os
@@ -36,7 +36,7 @@ NAMES = [stage.name for stage in chain_with()]
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
-    """The chain on ten scenes a class, ended by Ctrl-C in its third stage and gone on with; what both runs left."""
+    """The chain on ten scenes a class, ended by Ctrl-C in its third stage and resumed; what both runs left."""
     root = tmp_path_factory.mktemp("all")
     images(root / "chips", {"boat": 30, "ship": 30})
     for place, image in enumerate(sorted((root / "chips").glob("*/*.png"))):
@@ -63,15 +63,15 @@ def test_ctrl_c_ends_the_chain_and_says_how_to_go_on(chain):
     assert cut.returncode == 130, cut.stderr
     assert "Traceback" not in cut.stderr
     (folder,) = root.glob("r/all/*")
-    assert f"the same command goes on with it (--study {folder.name})" in cut.stderr
+    assert f"the same command resumes it (--study {folder.name})" in cut.stderr
 
 
 def test_the_same_command_goes_on_where_it_stopped(chain):
-    """The second run says what is done, repeats neither baseline nor loss, and goes on with the cut-off stage's study."""
+    """The second run says what is done, repeats neither baseline nor loss, and resumes the cut-off stage's study."""
     root, _, done = chain
     assert done.returncode == 0, done.stderr
     assert "2 steps are done" in done.stderr
-    assert "(going on with r/lr/" in done.stderr
+    assert "(resuming r/lr/" in done.stderr
     assert {name: len(list(root.glob(f"r/{name}/*/study.json"))) for name in NAMES} == dict.fromkeys(NAMES, 1)
     assert [step["stage"] for step in record(root)["steps"]] == NAMES
 

@@ -204,7 +204,7 @@ def test_ctrl_c_once_then_resumed_is_the_unbroken_study(unbroken):
 
 
 def taken_back(unbroken, name, *left_out):
-    """A copy of the unbroken study, gone on with by --resume, as it was before it had the files that are left out."""
+    """A copy of the unbroken study, resumed by --resume, as it was before it had the files that are left out."""
     folder = unbroken / "results/lr" / name
     shutil.copytree(unbroken / "results/lr/unbroken", folder, ignore=shutil.ignore_patterns(*left_out))
     described = json.loads((folder / "study.json").read_text()) | {"name": name, "finished": None}
@@ -253,7 +253,7 @@ def test_a_second_run_is_refused_and_ctrl_c_twice_ends_the_first_at_once(unbroke
         in capsys.readouterr().err.splitlines()[-1]
     )
     assert main([*COMMAND, "--study", "busy"]) == 2
-    assert "go on with it by --resume" in capsys.readouterr().err
+    assert "resume it by --resume" in capsys.readouterr().err
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)

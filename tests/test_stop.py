@@ -79,13 +79,13 @@ def test_sigterm_while_images_are_read(place):  # noqa: F811
 
 
 def test_sigterm_stops_a_chain(place):  # noqa: F811
-    """A chain that is told to stop in a stage says that the same command goes on with it, and begins no other stage."""
+    """A chain that is told to stop in a stage says that the same command resumes it, and begins no other stage."""
     process = start(place, "--stage", "all", "--data", "chips", "--smoke", "--study", "c")
     wait_for(process, place / "results/baseline/c/epochs.csv", 2)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 143, err
-    assert "the chain stops here; the same command goes on with it (--study c)" in err
+    assert "the chain stops here; the same command resumes it (--study c)" in err
     assert out.splitlines()[-1] == "results/baseline/c/report.html"
     assert sorted(path.name for path in (place / "results").iterdir()) == ["all", "baseline"]
 
@@ -123,7 +123,7 @@ def test_the_slurm_script_of_the_docs_is_requeued_and_goes_on(place, monkeypatch
     assert (place / "requeued").read_text() == "requeue 7\n", said
     assert "interrupted; what is done is kept" in said
     assert statuses[1] == 0, said
-    assert "going on with results/lr/slurm-7" in said
+    assert "resuming results/lr/slurm-7" in said
     assert json.loads((place / "results/lr/slurm-7/report.json").read_text())["test"]
 
 

@@ -1,4 +1,4 @@
-"""A run that can be gone on with: everything its next epoch depends on, as plain tensors (no code is ever loaded).
+"""A run that can be resumed: everything its next epoch depends on, as plain tensors (no code is ever loaded).
 
 Restored on the CPU, a run continues to the bit as if it had never stopped.
 """

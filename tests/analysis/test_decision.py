@@ -134,7 +134,7 @@ def test_higher_is_better_where_the_metric_says_so():
 @settings(deadline=None)  # the first one simulates the level
 @given(st.integers(0, 1000), st.floats(-0.1, 0.3))
 def test_pairs_beyond_the_last_look_change_nothing(seed, gain):
-    """A decision depends on the first pairs up to its look, so a study gone on with decides as it did."""
+    """A decision depends on the first pairs up to its look, so a resumed study decides as it did."""
     pairs = pairs_of(np.random.default_rng(seed), 20, {"mean": 0.42 - gain}, {})
     rule = Rule(looks_up_to(20), ERROR)
     whole = decided(rule, pairs)

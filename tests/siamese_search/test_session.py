@@ -44,7 +44,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(tmp_path):
             session.run("lr", **{name: value})
     with pytest.raises(InputError, match=r"^split 'Classes': one of grouped, random, classes"):
         Session(tmp_path / "nowhere", split="Classes", results=tmp_path / "results").run("lr")
-    with pytest.raises(InputError, match="no study to go on with"):
+    with pytest.raises(InputError, match="no study to resume"):
         session.resume("lr")
     assert not (tmp_path / "results").exists()
 
@@ -114,7 +114,7 @@ def test_the_next_stage_starts_from_a_study(session, study):
 
 @on_ray
 def test_ctrl_c_returns_what_there_is(session, results):
-    """A study that is cut short comes back unfinished, and says how to go on."""
+    """A study that is cut short comes back unfinished, and says how to resume it."""
     record, main = results / "loss" / "cut" / "search.jsonl", threading.main_thread().ident
 
     def press():

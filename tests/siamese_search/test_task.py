@@ -162,7 +162,7 @@ def test_a_score_called_like_a_column_is_refused(name):
 
 
 def test_a_stage_is_the_same_wherever_its_config_is_defined():
-    """A study that a script began is gone on with by a notebook that imports the script; other ranges are another stage."""
+    """A study that a script began is resumed by a notebook that imports the script; other ranges are another stage."""
     as_script = type("CurveConfig", (CurveConfig,), {"__module__": "__main__"})
     one, other = (given_stage(replace(RATE, config=config)).file for config in (CurveConfig, as_script))
     assert one == other

@@ -237,7 +237,7 @@ def test_going_on_with_another_encoder_is_said():
         begun = replace(started, hardware={**started.hardware, "encoder": str(before)})
         again, note = resumed(begun, after)
         assert note == (
-            f"gone on with by another encoder ({before} to {after}): figures may differ from an unbroken run's in the last digits"
+            f"resumed by another encoder ({before} to {after}): figures may differ from an unbroken run's in the last digits"
         )
         assert resumed(again, after) == (again, "")
     begun = replace(started, hardware={**started.hardware, "encoder": str(torch)})

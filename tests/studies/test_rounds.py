@@ -92,7 +92,7 @@ def assert_as_unbroken(root, folder):
 
 
 def test_another_round_asked_for_later_changes_nothing(root, monkeypatch):
-    """A study of one round that is gone on with by `--resume --rounds 2` is the one of two."""
+    """A study of one round that is resumed by `--resume --rounds 2` is the one of two."""
     monkeypatch.chdir(root)
     folder = cut(root, 12, rounds=1)
     assert main(["--stage", "lr", "--resume", "--study", folder.name, "--rounds", "2", "--max-concurrent", "1"]) == 0
@@ -101,7 +101,7 @@ def test_another_round_asked_for_later_changes_nothing(root, monkeypatch):
 
 @pytest.fixture(scope="module")
 def session(root):
-    """One Ray for all that is gone on with."""
+    """One Ray for all that is resumed."""
     with Session(root / "chips", results=root / "results", max_concurrent=1) as session:
         yield session
 
