@@ -21,9 +21,11 @@ def _section(stage: Stage) -> str:
         [
             f"## {stage.name}\n",
             f"{stage.question}\n",
-            f"Arms: {', '.join(arm.name for arm in stage.arms())}. Budget: {_budget(stage.budget)}; on the "
-            f"embedded chips {_budget(stage.demo)}. Judged by {stage.metric.name} "
-            f"({stage.metric.goal}imum of the best epoch).{_epochs(stage)}\n",
+            f"Arms: {', '.join(arm.name for arm in stage.arms())}.",
+            f"Budget: {_budget(stage.budget)}; on the embedded chips {_budget(stage.demo)}.",
+            f"Judged by {stage.metric.name} ({stage.metric.goal}imum of the best epoch).",
+            *_epochs(stage),
+            "",
             *(f"- {arm.name}: {_fixed(arm)}" for arm in stage.arms() if stage.compared),
             *[""] * bool(stage.compared),
             *(f"On the embedded chips `{path}` is fixed at {value}.\n" for path, value in stage.demo.fixes.items()),
@@ -46,19 +48,19 @@ def _budget(budget: Budget) -> str:
     return f"{budget.trials} trials of {budget.epochs} epochs, at most {budget.repeats} fresh seeds to decide"
 
 
-def _epochs(stage: Stage) -> str:
+def _epochs(stage: Stage) -> list[str]:
     """How long trials of a stage train, where it is not the budget's word alone."""
     match stage.length:
         case Kept(prolonged):
-            longer = " In a chain twice as long, if the best epochs came last in the stage before."
-            kept = " Trains as long as the config it starts from, where an earlier study found it."
-            return kept + (longer if prolonged else "")
+            longer = "In a chain twice as long, if the best epochs came last in the stage before."
+            kept = "Trains as long as the config it starts from, where an earlier study found it."
+            return [kept, *[longer] * prolonged]
         case Doubling(rounds):
-            return (
-                f" In a chain asked up to {rounds} times, each with twice the epochs, while the best epochs come "
+            return [
+                f"In a chain asked up to {rounds} times, each with twice the epochs, while the best epochs come "
                 "last; the first time is passed over where they did so in a stage before."
-            )
-    return ""
+            ]
+    return []
 
 
 def _fixed(arm: Arm) -> str:
