@@ -6,8 +6,8 @@ from scipy.stats import binom
 from analysis.arms import arm_answers
 from analysis.candidates import contest, settled
 from analysis.procedure import START
-from tests.analysis.test_candidates import carried_out, lucky, world
 from tests.build import ARMS, saying
+from tests.raced import carried_out, lucky, world
 
 
 def test_arms_are_ranked_by_new_seeds_and_not_by_the_luckiest_trial():

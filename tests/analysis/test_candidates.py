@@ -7,42 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.candidates import arm_of, by_role, chance_value, contest, leading, planned, settled
+from analysis.candidates import by_role, chance_value, contest, leading, planned, settled
 from analysis.decision import Rule
-from analysis.procedure import START, Settled
+from analysis.procedure import START
 from analysis.verdict import adoption, candidate_runs, candidates, overtuning, verdict
 from storage.study_json import Looks, Manifest, Plan
-from tests.build import LOSS, saying, study
+from tests.build import LOSS, saying
+from tests.raced import COLUMNS, carried_out, lucky, world
 from trainables.config import Loss
 from trainables.result import Metric
-
-COLUMNS = ["trial", "arm", "status", "seed", "val_loss", "val_accuracy", "val_jaccard"]
-
-
-def carried_out(made, world, most=400, at_once=1):
-    """The study with every run that it asks for, `world` of (trial, seed) being a status and a loss."""
-    rows = [list(row) for row in made.repeats.reindex(columns=COLUMNS).itertuples(index=False)]
-    while len(rows) < most:
-        found = contest(replace(made, repeats=pd.DataFrame(rows, columns=COLUMNS)))
-        asked = found.next(at_once)
-        if isinstance(asked, Settled):
-            break
-        for run in asked:
-            status, loss = world(run.trial, run.seed)
-            right = 0.5 if loss >= 0.69 else 0.9
-            rows.append([len(rows), arm_of(run), status, found.seeds[run.seed], loss, right, 0.8])
-    return replace(made, repeats=pd.DataFrame(rows, columns=COLUMNS))
-
-
-def world(better=(), gain=0.2, spread=0.02, seed=0):
-    """Configs that lose about 0.4, those of `better` less; every run has a spread of its own."""
-    rng = np.random.default_rng(seed)
-    return lambda trial, run: ("finished", 0.4 - gain * (trial in better) + spread * rng.standard_normal())
-
-
-def lucky(best):
-    """A search of 27 trials, the best single one `best`."""
-    return study(val_loss=[0.1 if number == best else 0.3 + 0.001 * number for number in range(27)])
 
 
 def test_a_better_config_is_adopted_though_another_trial_was_luckier():

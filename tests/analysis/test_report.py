@@ -19,13 +19,14 @@ from storage.data_source import Source
 from storage.event_record import Files, Record
 from storage.finding import Longer, MoreTrials, Narrow, Regularise, WarmUp, Widen
 from storage.folder import read_study, write_manifest
-from storage.report_json import Gain, TestScore
+from storage.report_json import Gain
 from studies.describe import manifest
 from studies.options import parser, request
 from studies.resources import Cluster, Node
 from studies.suggest import Suggester
 from studies.write_up import measured
 from tests.build import LOSS, right_or_guessing, saying, study
+from tests.raced import score
 from trainables.config import TrialConfig
 from trainables.encoder_path import encoder_path
 from trainables.images.synthetic import simulate
@@ -183,10 +184,6 @@ def test_runs_that_a_machine_lost_say_nothing_of_a_config():
     grounds = adoption(made, findings=[])
     assert grounds.adopted
     assert "over 3 new seeds" in grounds.why
-
-
-def score(accuracy, jaccard=0.5):
-    return TestScore(accuracy, (0, 1), jaccard, (0, 1), 1, 1, 1, 1, 0.5, 0.9, 4, 0, (accuracy,), (jaccard,))
 
 
 def test_a_dead_baseline_never_borrows_the_selected_ones_figures():

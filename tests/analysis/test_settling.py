@@ -15,8 +15,8 @@ from analysis.race import Outcome
 from analysis.settling import MOST, seeds_to_prove, settling
 from storage.study_json import Pace
 from studies.options import parser
-from tests.analysis.test_candidates import carried_out, lucky, world
 from tests.build import LOSS, saying
+from tests.raced import carried_out, lucky, world
 
 LIVING = Earlier(Tally(0, 6), Tally(0, 60))  # deaths are no question
 RULE = Rule(looks_up_to(20), ERRORS[0])

@@ -24,7 +24,7 @@ from storage.whole_files import write_json
 from studies.own_files import given_stage
 from studies.request import Request
 from studies.run_study import check_task
-from tests.studies.test_wandb_runs import read_back, write_runs
+from tests.wandb_files import read_back, write_runs
 from trainables.errors import ConfigError
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "fit_a_curve.py"

@@ -28,7 +28,7 @@ from storage.report_json import (
     read_report,
 )
 from storage.whole_files import write_json
-from tests.analysis.test_report import score
+from tests.raced import score
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 

@@ -29,7 +29,7 @@ from studies.minutes import (
     takes_from_here,
 )
 from tests.build import saying
-from tests.studies.test_repeats import searched
+from tests.raced import searched
 from trainables.config import TrialConfig
 
 ARMS = 3

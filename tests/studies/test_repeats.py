@@ -6,52 +6,9 @@ import pytest
 
 from analysis.arms import arm_answers
 from analysis.procedure import START
-from search_spaces.stage import Budget
-from search_spaces.stages import stage_named
-from search_spaces.study import Study
 from storage.event_record import Files, Record
-from storage.folder import StudyRecord
 from studies.repeats import Repeats
-from studies.suggest import Suggester
-from tests.build import saying, study
-from trainables.config import TrialConfig
-from trainables.result import EpochMetrics, trial_result
-
-
-def searched(folder, stage, losses):
-    """A study of so many trials whose search is done, and what is asked next, of a record of new seeds."""
-    planned = Study(stage_named(stage), "s", TrialConfig(), Budget(len(losses), 1, 8))
-    own = planned.stage
-    matching = tuple(path for rival in own.rivals for path in rival.matching)
-    described = saying(study(), stage=stage, metric=own.metric, parameters=own.parameters, budget=planned.budget)
-    arms = {arm.name: dict(arm.values) for arm in planned.arms()}
-    described = saying(described, arms=tuple(arms), arm_values=arms, matching=matching)
-    record = Record(Files.of_search(folder), own.metric, [p.path for p in own.varied])
-    suggester = Suggester(planned, folder / "journal")
-    for number, loss in enumerate(losses):
-        trial = suggester.ask(number)
-        epoch = EpochMetrics(1, loss, loss, 0.9, 0.8, 0.9, 0.001, 1.0)
-        record.started(trial, "")
-        record.epoch(trial, epoch)
-        record.ended(trial_result(trial, "finished", [epoch], own.metric), [epoch])
-    made = StudyRecord.of(folder, described.manifest, record.histories, {})
-    return Repeats(planned, made), Record(Files.of_repeats(folder), own.metric)
-
-
-def run(asked, record, worth):
-    """Carry out whatever is asked for, round by round; return all configs by arm."""
-    seen = {}
-    while trials := asked.missing(record):
-        assert [trial.number for trial in trials] == list(
-            range(len(record.histories), len(record.histories) + len(trials))
-        )
-        for trial in trials:
-            epoch = EpochMetrics(1, 0.4, worth(trial), 0.9, 0.8, 0.9, 0.001, 1.0)
-            record.started(trial, "")
-            record.epoch(trial, epoch)
-            record.ended(trial_result(trial, "finished", [epoch], asked.study.stage.metric), [epoch])
-            seen.setdefault(trial.arm, []).append(trial.config)
-    return seen
+from tests.raced import run, searched
 
 
 def test_an_ensemble_meets_the_start_with_as_many_networks(tmp_path):

@@ -11,9 +11,8 @@ from search_spaces.study import Study
 from storage.report_json import Measured
 from studies.describe import study_of
 from studies.run_study import is_reported
-from tests.analysis.test_report import score
 from tests.build import saying, study
-from tests.studies.test_repeats import run, searched
+from tests.raced import run, score, searched
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 

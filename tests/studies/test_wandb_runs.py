@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from wandb.proto import wandb_internal_pb2
 
 from analysis.commands import sync_command
 from analysis.report import write_report
@@ -20,6 +19,7 @@ from storage.folder import write_manifest
 from studies.suggest import Suggester
 from studies.wandb_process import shown_on_wandb
 from tests.storage.test_folder import described
+from tests.wandb_files import KEY, parsed, read_back, write_runs
 from tests.wandb_server import Server
 from trainables.config import TrialConfig
 from trainables.result import EpochMetrics, trial_result
@@ -28,7 +28,6 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = stage_named("lr")
-KEY = "0123456789abcdef0123456789abcdef01234567"
 
 
 def epoch(number, trial):
@@ -67,75 +66,6 @@ class Making:
         if report:
             write_report(self.folder)
         return self
-
-
-def write_runs(folder, mode="offline", before="", **variables):
-    """Run the writer as the driver does, its waiting shortened by `before`; return what it said."""
-    code = f"import sys, studies.wandb_runs as runs\n{before}\nsys.exit(runs.main(sys.argv[1:]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder), mode],
-        cwd=ROOT,
-        env=os.environ | {"WANDB_API_KEY": KEY} | variables,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def records(path):
-    """The records of a .wandb file: LevelDB's log format behind seven bytes of header."""
-    content, place, part = path.read_bytes(), 7, b""
-    while place + 7 <= len(content):
-        if 32768 - place % 32768 < 7:  # a block's end too short for a header is filled with zeros
-            place += 32768 - place % 32768
-            continue
-        _, length, kind = struct.unpack("<IHB", content[place : place + 7])
-        part += content[place + 7 : place + 7 + length]
-        place += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(part)
-            part = b""
-            yield record
-
-
-def read_back(folder):
-    """Each offline run; wandb's own service may still be writing for a moment when the process has ended."""
-    deadline = time.monotonic() + 10
-    found = parsed(folder)
-    while any(run["exit"] is None for run in found.values()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-        found = parsed(folder)
-    return found
-
-
-def parsed(folder):
-    """Each offline run by its id: what its start says, its config, history, summary, artefacts and exit code."""
-    found = {}
-    for path in sorted((folder / "wandb").glob("offline-run-*/*.wandb")):
-        run = {"config": {}, "history": [], "summary": {}, "artefacts": set(), "exit": None}
-        for record in records(path):
-            match record.WhichOneof("record_type"):
-                case "run":
-                    start = record.run
-                    run |= {"group": start.run_group, "name": start.display_name, "job": start.job_type}
-                    run["tags"], run["project"], run_id = list(start.tags), start.project, start.run_id
-                    run["config"] |= {item.key: json.loads(item.value_json) for item in start.config.update}
-                case "history":
-                    items = {".".join(i.nested_key) or i.key: json.loads(i.value_json) for i in record.history.item}
-                    run["history"].append(items)
-                case "summary":
-                    for item in record.summary.update:
-                        run["summary"][".".join(item.nested_key) or item.key] = json.loads(item.value_json)
-                case "artifact":
-                    run["artefacts"].add(record.artifact.type)
-                case "exit":
-                    run["exit"] = record.exit.exit_code
-        assert run_id not in found, "one run has two folders"
-        found[run_id] = run
-    return found
 
 
 @pytest.fixture(scope="module")
