@@ -43,7 +43,9 @@ class Command:
 
 def is_cut_off(study: StudyRecord) -> bool:
     """Return whether there is something to resume: not measured yet, and its trials do not all fail."""
-    return not study.manifest.finished and (study.evidence.empty or not study.finished.empty)
+    manifest = study.manifest
+    is_searched = len(study.evidence) >= manifest.budget.trials or bool(manifest.given_up)
+    return not manifest.finished and not (is_searched and study.finished.empty)
 
 
 def next_command(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> str:
@@ -84,7 +86,7 @@ def _next(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> Com
     follows = stage_named("final") if own else stage_after(stage_named(manifest.stage))
     later = follows if verifier else None
     cut_off, too_short = is_cut_off(study), longer(findings)
-    if later is None and verifier and not (cut_off or too_short):
+    if later is None and verifier and not (cut_off or too_short or study.finished.empty):
         return None
     again = once_more(study, adopted)
     more = Command(again.stage, resume=True, study=manifest.name)

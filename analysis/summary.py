@@ -11,7 +11,7 @@ from analysis.page import embedded, render_page
 from analysis.paper_figures import PUBLISHED
 from analysis.shown import Shown
 from search_spaces.stages import STAGES
-from storage.folder import StudyRecord, is_of_other_task, read_study
+from storage.folder import BEST, StudyRecord, is_of_other_task, read_study
 from storage.report_json import REPORT, Published, Report, Selected, TestRow
 from storage.study_json import SCHEMA, Manifest
 from storage.whole_files import write_json, write_text
@@ -96,7 +96,7 @@ def _with_earlier_rounds(study: Answered) -> list[Answered]:
     """The studies of the same stage that led to this one, each having adopted what the next started from, and it."""
     rounds = [study]
     stage = study.record.manifest.stage
-    while (best := Path(rounds[0].record.manifest.start_from)).parent.parent.name == stage:
+    while (best := Path(rounds[0].record.manifest.start_from)).parent.parent.name == stage and best.name == BEST:
         folder = study.record.path.parent / best.parent.name  # wherever the results folder lies today
         known = folder in [earlier.record.path for earlier in rounds]
         before = None if known or not (folder / REPORT).exists() else _answered(folder)

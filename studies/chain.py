@@ -190,7 +190,8 @@ def _open(chain: Chain, session: Session) -> tuple[Path, ChainRecord]:
     asked = {**chain.settings, "data": session.chips.digest(), "split": session.chips.split.kind}
     if session.chips.chips.groups is not None:
         asked["grouping"] = to_plain(described_grouping(session.chips))
-    known = {path.parent.name: read_chain(path.parent) for path in sorted(chains.glob(f"*/{CHAIN}"))}
+    there = [path.parent for path in sorted(chains.glob(f"*/{CHAIN}"))]
+    known = {path.name: read_chain(path) for path in there if chain.name in (None, path.name)}
     mine = [name for name, record in known.items() if record.asked == asked and not record.finished]
     name = chain.name or (mine[-1] if mine else name_by_time())
     folder = chains / name

@@ -20,7 +20,7 @@ def repair_search(record: Record, study: Study, folder: Path, given_up: Sequence
         return
     drop_damaged_states(record, folder / "states" / "search", task)
     reopen_given_up(record, given_up)
-    left = study.budget.trials - len(record.histories)
+    left = max(0, study.budget.trials - len(record.histories))  # by minutes, not planned yet, as many as fill the CPUs
     found = f"record: {len(record.done)} trials ended, {len(record.open)} begun, {left} to begin"
     wrong = disagreements(folder / "optuna.journal", record.histories)
     ray = "Ray's leftovers removed" if (folder / "ray").exists() else "nothing left of Ray"
@@ -63,5 +63,5 @@ def remove_retraining(folder: Path) -> None:
     files = Files.of_repeats(folder)
     for file in (files.record, files.trials, files.epochs):
         file.unlink(missing_ok=True)
-    for kept in (folder / "checkpoints", folder / "states"):
+    for kept in (folder / "checkpoints", folder / "states" / "retrain"):
         shutil.rmtree(kept, ignore_errors=True)

@@ -74,7 +74,8 @@ def run_study(study: Study, start_from: str, session: Session) -> Conducted:
         described = replace(described, data=replace(described.data, notes=(*described.data.notes, *notes)))
         with beginning(folder):
             if start_from == GIVEN:
-                write_json(folder / GIVEN_START, {"config": study.start.to_dict()})
+                asked = study.start.override({"epochs": study.budget.epochs})  # which its decay was stretched to
+                write_json(folder / GIVEN_START, {"config": asked.to_dict()})
             record = with_manifest(StudyRecord.of(folder, described, {}, {}), described)
         say(
             f"{study.stage.name}: {study.stage.question} "
@@ -122,6 +123,11 @@ def resume_study(
         if rounds and rounds < study.budget.rounds:
             raise InputError(f"--rounds {rounds}: {folder} was started with {study.budget.rounds}; more can be added")
         check_rounds(rounds, study.stage)
+        if rounds and study.budget.minutes and record.manifest.pace is None:
+            raise InputError(f"--rounds {rounds}: {folder} has not planned its minutes yet; resume it without, first")
+        if (rounds or 0) > study.budget.rounds and record.retraining and not _asks_for_more(record):
+            say(f"--rounds {rounds}: the checks ask for nothing that more trials of this study could settle")
+            rounds = None
         if (trials or 0) > study.budget.trials or (rounds or 0) > study.budget.rounds:
             study = study.with_more(trials or 0, rounds or 0)
             record = _with_more_trials(record, study)
@@ -137,6 +143,12 @@ def resume_study(
             record = with_manifest(record, described)
         say(f"{study.stage.name}: {study.stage.question} (resuming {folder})")
         return _carry_out(study, session, record)
+
+
+def _asks_for_more(record: StudyRecord) -> bool:
+    from analysis.rounds import next_round  # SciPy
+
+    return next_round(record) is not None
 
 
 def check_task(study: Study, session: Session) -> None:
@@ -155,6 +167,9 @@ def check_task(study: Study, session: Session) -> None:
             raise ConfigError(
                 f"{type(task).__name__}: `metrics` has {name!r}, which the tables have already; rename it"
             )
+    for path in (parameter.path for parameter in stage.varied):
+        if path in TRIAL_COLUMNS:
+            raise ConfigError(f"stage {stage.name}: {path} is a column of trials.csv already; call it otherwise")
     stage.metric.check_among(task.metrics)
 
 
@@ -171,9 +186,12 @@ def check_encoders(study: Study) -> None:
 def is_reported(record: StudyRecord) -> bool:
     """Return whether the report has the test figures of what was retrained last: a kill may have come before it."""
     from analysis.report import is_of  # what draws figures takes seconds to load
+    from studies.costs import NETWORK
 
     report = record.report
     if report is None or not is_of(report, record):
+        return False
+    if NETWORK in record.manifest.domains and report.measured.costs is None:
         return False
     return bool(record.manifest.test_unseen or report.measured.selected or report.measured.scores)
 

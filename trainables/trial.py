@@ -71,6 +71,7 @@ class TaskTrial(tune.Trainable):
             self.run, self.best = self.task.resume(state, self.trial_config, self.device)
         self.epochs: Iterator[EpochMetrics] = self.task.train(self.trial_config, self.data, self.run)
         self.saved = time.monotonic()
+        self.last = 0 if state is None else None  # the epoch before the next one, as far as that is known
         return True
 
     def step(self) -> dict[str, Any]:
@@ -101,6 +102,9 @@ class TaskTrial(tune.Trainable):
             epoch = next(self.epochs)
         except StopIteration:
             raise ValueError(f"the task's `train` ended before {self.trial_config.epochs} epochs") from None
+        if self.last is not None and epoch.epoch != self.last + 1:
+            raise ValueError(f"epoch {epoch.epoch} after {self.last}: a task numbers its epochs from 1, each once")
+        self.last = epoch.epoch
         lacking = [name for name in self.task.metrics if name not in epoch.own]
         if lacking:
             said = f"the task declares {', '.join(lacking)} in `metrics`, and epoch {epoch.epoch} has none in `own`"

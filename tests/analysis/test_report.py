@@ -335,6 +335,17 @@ def test_every_trial_of_every_stage_comes_back_as_it_was_trained(tmp_path, stage
         assert {path: row[path] for path in trial.overrides} == trial.overrides
 
 
+@pytest.mark.parametrize(
+    ("status", "count", "goes_on"), [("stopped", 5, True), ("infeasible", 5, True), ("infeasible", 27, False)]
+)
+def test_a_search_that_was_cut_off_before_a_trial_finished_goes_on(status, count, goes_on):
+    """Stopped by a scheduler, or diverged: only where all trials have ended is there nothing to resume."""
+    made = study(status=[status] * 27)
+    made = dataclasses.replace(made, trials=made.trials.head(count), path=Path("results/lr/s"))
+    made = saying(made, finished=None, budget=Budget(27, 20, 20))
+    assert ("--resume" in next_command(made, [], adopted=False)) == goes_on
+
+
 def test_a_study_cut_off_in_its_retraining_says_no_more_than_it_knows():
     """With a rival still to be retrained nothing is called the same config as another; it is not retrained, or not whole."""
     made = record(repeats=runs([0.2], []), stage="final")

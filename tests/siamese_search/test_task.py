@@ -5,7 +5,7 @@ It is that of examples/fit_a_curve.py.
 
 import importlib.util
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +15,7 @@ import pytest
 
 from analysis.commands import next_command
 from analysis.summary import write_summary
+from search_spaces.domain import LogUniform
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
 from siamese_search import Config, InputError, Metric, Parameter, Session, Stage, TrialConfig, read_study
@@ -25,6 +26,7 @@ from studies.own_files import given_stage
 from studies.request import Request
 from studies.run_study import check_task
 from tests.wandb_files import read_back, write_runs
+from trainables.base_config import number
 from trainables.errors import ConfigError
 
 FILE = Path(__file__).resolve().parents[2] / "examples" / "fit_a_curve.py"
@@ -114,10 +116,10 @@ def test_weights_and_biases_shows_it_without_its_code(study):
     runs = read_back(study.path)
     search = {run["config"]["trial"]: run for run in runs.values() if run["job"] == "search"}
     assert len(runs) == len(study.trials) + len(study.runs) + 1
-    for number, history in study.search.items():
+    for trial, history in study.search.items():
         config = history.trial.config
-        assert search[number]["config"].items() >= {"basis": config.basis, "lr": config.lr, "seed": config.seed}.items()
-        assert [step["val_r2"] for step in search[number]["history"]] == [own.own["val_r2"] for own in history.epochs]
+        assert search[trial]["config"].items() >= {"basis": config.basis, "lr": config.lr, "seed": config.seed}.items()
+        assert [step["val_r2"] for step in search[trial]["history"]] == [own.own["val_r2"] for own in history.epochs]
 
 
 @pytest.mark.ray
@@ -159,6 +161,23 @@ def test_a_score_called_like_a_column_is_refused(name):
     with pytest.raises(ConfigError, match=f"Curve: `metrics` has '{name}', which the tables have already"):
         check_task(asked, SimpleNamespace(task=task))
     check_task(asked, SimpleNamespace(task=CURVES.Curve()))
+
+
+@dataclass(frozen=True)
+class TimedConfig(CurveConfig, task="timed curve"):
+    """A config with a value that is called like a column of trials.csv."""
+
+    seconds: float = number(1.0, 0.0)
+
+
+def test_a_parameter_called_like_a_column_is_refused():
+    """trials.csv could not hold both."""
+    varied = (Parameter("seconds", "nuisance", LogUniform(0.1, 1.0), "x"),)
+    stage = Stage("r", "q?", varied, RATE.metric, RATE.budget, config=TimedConfig)
+    task = CURVES.Curve()
+    task.config = TimedConfig
+    with pytest.raises(ConfigError, match=r"stage r: seconds is a column of trials\.csv already"):
+        check_task(Study(stage, "s", TimedConfig(), RATE.budget), SimpleNamespace(task=task))
 
 
 def test_a_stage_is_the_same_wherever_its_config_is_defined():

@@ -2,7 +2,7 @@
 
 from storage.event_record import Files, Record
 from studies.checkpoint_store import trial_file
-from studies.repair import drop_damaged_states, reopen_given_up, repair_retraining
+from studies.repair import drop_damaged_states, remove_retraining, reopen_given_up, repair_retraining
 from studies.training import given_up_trials
 from tests.storage.test_event_record import LOSS, epoch, write
 from trainables.checkpoint import Best, to_bytes
@@ -26,6 +26,17 @@ def test_a_start_without_hope_says_its_reason_and_may_be_tried_again(tmp_path, c
     assert not mended.open
     reopen_given_up(mended, cost)
     assert (sorted(mended.done), sorted(mended.open)) == ([0, 1], [2, 3, 4])
+
+
+def test_with_more_trials_the_search_s_own_checkpoints_are_kept(tmp_path):
+    """What goes are the runs under new seeds: a trial of the search that was cut off goes on where it was."""
+    search, retraining = (trial_file(tmp_path / "states" / phase, 0) for phase in ("search", "retrain"))
+    weights = trial_file(tmp_path / "checkpoints", 0)
+    for file in (search, retraining, weights):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"-")
+    remove_retraining(tmp_path)
+    assert (search.exists(), retraining.exists(), weights.exists()) == (True, False, False)
 
 
 def test_one_trial_that_ended_is_hope_enough(tmp_path):

@@ -118,6 +118,19 @@ def test_a_third_round_keeps_the_trials_of_the_second(root, session):
     pd.testing.assert_frame_equal(figures(folder, "trials.csv")[:18], before, check_exact=True)
 
 
+def test_more_rounds_that_nothing_asks_for_remove_nothing(root, session, monkeypatch, capsys):
+    """Where the checks of a finished study want no more trials, its runs under new seeds stay, and this is said."""
+    folder = root / "results/lr/settled"
+    shutil.copytree(root / "results/lr/unbroken", folder)
+    before = {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
+    monkeypatch.setattr("analysis.rounds.next_round", lambda record: None)
+    session.resume("lr", "settled", rounds=3)
+    assert (
+        "--rounds 3: the checks ask for nothing that more trials of this study could settle" in capsys.readouterr().err
+    )
+    assert {path.name: path.read_bytes() for path in folder.glob("*.jsonl")} == before
+
+
 def test_trials_asked_for_after_a_round_are_of_all_arms_and_of_the_whole_range(root, session):
     """They are not the round's, whose trials have a part of the range alone; study.json and the page say what they are."""
     folder = root / "results/lr/more"

@@ -8,7 +8,7 @@ from analysis.report import judge
 from search_spaces.stage import Budget
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import Study
-from storage.report_json import Measured
+from storage.report_json import Cost, Measured
 from studies.describe import study_of
 from studies.run_study import is_reported
 from tests.build import saying, study
@@ -35,6 +35,17 @@ def test_a_report_of_another_selection_is_not_this_study_s(stage, tmp_path):
     assert not is_reported(dataclasses.replace(made.with_runs(one_less), report=report))
     other = dataclasses.replace(report.selected, config=TrialConfig().override({"epochs": 7}))
     assert not is_reported(dataclasses.replace(made, report=dataclasses.replace(report, selected=other)))
+
+
+def test_a_comparison_of_networks_is_reported_with_what_they_cost(tmp_path):
+    """A step of a chain has no test figures; one that was cut off before its report lacks the costs alone, and makes them."""
+    asked, runs = searched(tmp_path, "network", [0.8, 0.7, 0.9, 0.85])
+    run(asked, runs, lambda trial: 0.4)
+    made = saying(asked.searched.with_runs(runs.histories), finalists=asked.finalists(runs.histories), test_unseen=True)
+    costs = (Cost("small 16", 1, 0.9, 1.0, 1.0, 1000),)
+    cut, whole = judge(made, Measured()), judge(made, Measured(costs=costs))
+    assert not is_reported(dataclasses.replace(made, report=cut))
+    assert is_reported(dataclasses.replace(made, report=whole))
 
 
 @pytest.mark.parametrize("stage", [stage for own in STAGES for stage in (own, own.for_demo())])

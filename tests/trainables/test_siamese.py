@@ -105,6 +105,17 @@ def test_an_epoch_without_a_score_that_was_declared_says_which_is_missing():
         made.step()
 
 
+@pytest.mark.parametrize("numbers", [(0, 1), (5, 10), (1, 1), (1, 3)])
+def test_epochs_that_are_not_numbered_in_turn_are_refused(numbers):
+    """A record of them could not be read: the trial fails with a line that says how to number them."""
+    task = Scored()
+    task.train = lambda config, data, run: (EpochMetrics(number, 0.5, 0.5) for number in numbers)
+    made = started(B, None, task=task)
+    with pytest.raises(ValueError, match=r"epoch \d+ after \d: a task numbers its epochs from 1, each once"):
+        for _ in numbers:
+            made.step()
+
+
 def test_a_reused_process_trains_as_a_fresh_one(trial, trial_data):
     """Config B after A in one process equals B in a new process, to the bit."""
     run(trial)
