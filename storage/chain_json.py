@@ -66,6 +66,15 @@ def read_chain(folder: Path) -> ChainRecord:
         raise InputError(f"{file}: {error}; it was damaged or edited") from error
 
 
+def read_chains(folder: Path, name: str | None) -> dict[str, ChainRecord]:
+    """Read the chains of a folder by their names, or, if it is given, that of `name` alone.
+
+    Any of them might be the one that is resumed without a name, so a damaged one raises InputError then.
+    """
+    there = [path.parent for path in sorted(folder.glob(f"*/{CHAIN}"))]
+    return {path.name: read_chain(path) for path in there if name in (None, path.name)}
+
+
 def write_chain(folder: Path, chain: ChainRecord) -> None:
     """Write the chain.json of a chain's folder, whole or not at all."""
     write_json(folder / CHAIN, to_plain(chain))

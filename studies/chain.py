@@ -12,7 +12,7 @@ from analysis.summary import write_summary
 from search_spaces.stage import Doubling, Kept, Stage
 from search_spaces.stages import chain_with, stage_after, stage_named
 from search_spaces.study import Start, Study, name_by_time
-from storage.chain_json import CHAIN, ChainRecord, Step, read_chain, write_chain
+from storage.chain_json import ChainRecord, Step, read_chains, write_chain
 from storage.data_source import Source
 from storage.folder import BEST, StudyRecord, read_manifest, read_study
 from storage.lock import held
@@ -190,8 +190,7 @@ def _open(chain: Chain, session: Session) -> tuple[Path, ChainRecord]:
     asked = {**chain.settings, "data": session.chips.digest(), "split": session.chips.split.kind}
     if session.chips.chips.groups is not None:
         asked["grouping"] = to_plain(described_grouping(session.chips))
-    there = [path.parent for path in sorted(chains.glob(f"*/{CHAIN}"))]
-    known = {path.name: read_chain(path) for path in there if chain.name in (None, path.name)}
+    known = read_chains(chains, chain.name)
     mine = [name for name, record in known.items() if record.asked == asked and not record.finished]
     name = chain.name or (mine[-1] if mine else name_by_time())
     folder = chains / name

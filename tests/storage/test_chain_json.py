@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.chain_json import CHAIN, ChainRecord, Step, read_chain, write_chain
+from storage.chain_json import CHAIN, ChainRecord, Step, read_chain, read_chains, write_chain
 from storage.whole_files import read_json, write_json
 from trainables.config import TrialConfig
 from trainables.errors import InputError
@@ -33,6 +33,19 @@ def test_a_damaged_step_is_refused_by_name(tmp_path, value, said):
     write_json(tmp_path / CHAIN, content)
     with pytest.raises(InputError, match=rf"chain.json: .*{said}.*; it was damaged or edited"):
         read_chain(tmp_path)
+
+
+def test_a_damaged_chain_is_in_the_way_of_those_that_might_be_it(tmp_path):
+    """Without a name any chain may be the one to resume; another name's is read all the same."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_chain(tmp_path / name, RECORD)
+    (tmp_path / "one" / CHAIN).write_text("{", encoding="utf-8")
+    assert read_chains(tmp_path, "two") == {"two": RECORD}
+    assert read_chains(tmp_path, "three") == {}
+    for name in (None, "one"):
+        with pytest.raises(InputError, match=r"one/chain\.json: not valid JSON"):
+            read_chains(tmp_path, name)
 
 
 def test_a_chain_of_another_schema_is_refused(tmp_path):
