@@ -125,10 +125,11 @@ def resume_study(
         check_rounds(rounds, study.stage)
         if rounds and study.budget.minutes and record.manifest.pace is None:
             raise InputError(f"--rounds {rounds}: {folder} has not planned its minutes yet; resume it without, first")
-        if (rounds or 0) > study.budget.rounds and record.retraining and not _asks_for_more(record):
+        adds = (trials or 0) > study.budget.trials
+        if (rounds or 0) > study.budget.rounds and not adds and record.retraining and not _asks_for_more(record):
             say(f"--rounds {rounds}: the checks ask for nothing that more trials of this study could settle")
             rounds = None
-        if (trials or 0) > study.budget.trials or (rounds or 0) > study.budget.rounds:
+        if adds or (rounds or 0) > study.budget.rounds:
             study = study.with_more(trials or 0, rounds or 0)
             record = _with_more_trials(record, study)
         elif record.manifest.finished and is_reported(record):
@@ -191,9 +192,9 @@ def is_reported(record: StudyRecord) -> bool:
     report = record.report
     if report is None or not is_of(report, record):
         return False
-    if NETWORK in record.manifest.domains and report.measured.costs is None:
-        return False
-    return bool(record.manifest.test_unseen or report.measured.selected or report.measured.scores)
+    if record.manifest.test_unseen:  # what networks cost is all that a step of a chain measures
+        return NETWORK not in record.manifest.domains or report.measured.costs is not None
+    return bool(report.measured.selected or report.measured.scores)
 
 
 def _with_more_trials(record: StudyRecord, study: Study) -> StudyRecord:
