@@ -82,7 +82,7 @@ class Writer:
     """Writes the runs of one study: one for each trial of the search and of the retraining, and one for the study."""
 
     def __init__(self, folder: Path, mode: Mode) -> None:
-        if is_of_other_task(folder):
+        if (folder / MANIFEST).exists() and is_of_other_task(folder):
             stand_in(read_json(folder / MANIFEST)["start"])
         manifest = read_manifest(folder)
         self._folder, self._mode = folder, mode
