@@ -98,7 +98,7 @@ def _next(study: StudyRecord, findings: Sequence[Finding], adopted: bool) -> Com
         return replace(again, epochs=2 * budget.epochs)
     carried_out = [remedy for remedy in warned if isinstance(remedy, CARRIED_OUT)]
     if carried_out and next_round(study):  # what is known is kept
-        return replace(more, rounds=1 + sum(own.by_checks for own in manifest.rounds) + ROUNDS)
+        return replace(more, rounds=manifest.rounds_taken + ROUNDS)
     if any(isinstance(remedy, Widen | Narrow) for remedy in carried_out):
         return replace(again, trials=2 * budget.trials)  # a person changes the ranges first: that is another study
     if carried_out:

@@ -176,6 +176,11 @@ class Manifest:
         return domains
 
     @property
+    def rounds_taken(self) -> int:
+        """Return how many rounds the search has had: the first, and those that checks asked for."""
+        return 1 + sum(own.by_checks for own in self.rounds)
+
+    @property
     def first_trials(self) -> int:
         """Return how many trials the first round has."""
         return self.rounds[0].first if self.rounds else self.budget.trials

@@ -115,23 +115,9 @@ def resume_study(
             study = study_of(record.manifest, own)
         check_task(study, session)
         check_encoders(study)
-        if trials and (trials < study.first_trials or study.first_trials < trials < study.budget.trials):
-            has = f", and has {study.budget.trials} by its rounds" if study.rounds else ""
-            raise InputError(
-                f"--trials {trials}: {folder} was started with {study.first_trials}{has}; more can be added"
-            )
-        if rounds and rounds < study.budget.rounds:
-            raise InputError(f"--rounds {rounds}: {folder} was started with {study.budget.rounds}; more can be added")
-        check_rounds(rounds, study.stage)
-        if rounds and study.budget.minutes and record.manifest.pace is None:
-            raise InputError(f"--rounds {rounds}: {folder} has not planned its minutes yet; resume it without, first")
-        adds = (trials or 0) > study.budget.trials
-        if (rounds or 0) > study.budget.rounds and not adds and record.retraining and not _asks_for_more(record):
-            say(f"--rounds {rounds}: the checks ask for nothing that more trials of this study could settle")
-            rounds = None
-        if adds or (rounds or 0) > study.budget.rounds:
-            study = study.with_more(trials or 0, rounds or 0)
-            record = _with_more_trials(record, study)
+        asked = _asked_for(study, record, trials, rounds)
+        if asked != study:
+            study, record = asked, _with_more_trials(record, asked)
         elif record.manifest.finished and is_reported(record):
             say(f"{folder}: all {study.budget.trials} trials are done; more of them with --trials")
             with reading(folder):
@@ -146,10 +132,30 @@ def resume_study(
         return _carry_out(study, session, record)
 
 
-def _asks_for_more(record: StudyRecord) -> bool:
-    from analysis.rounds import next_round  # SciPy
+def _asked_for(study: Study, record: StudyRecord, trials: int | None, rounds: int | None) -> Study:
+    """The study with as many trials and rounds as are asked for now; raise InputError for fewer than it has.
 
-    return next_round(record) is not None
+    Where its runs under new seeds are there already, more rounds are no more if its checks ask for none.
+    """
+    folder, has = record.path, study.budget
+    if trials and (trials < study.first_trials or study.first_trials < trials < has.trials):
+        by_rounds = f", and has {has.trials} by its rounds" if study.rounds else ""
+        raise InputError(
+            f"--trials {trials}: {folder} was started with {study.first_trials}{by_rounds}; more can be added"
+        )
+    if rounds and rounds < has.rounds:
+        raise InputError(f"--rounds {rounds}: {folder} was started with {has.rounds}; more can be added")
+    check_rounds(rounds, study.stage)
+    if rounds and has.minutes and record.manifest.pace is None:
+        raise InputError(f"--rounds {rounds}: {folder} has not planned its minutes yet; resume it without, first")
+    more_trials, more_rounds = (trials or 0) > has.trials, (rounds or 0) > has.rounds
+    if more_rounds and not more_trials and record.retraining:
+        from analysis.rounds import next_round  # SciPy
+
+        if next_round(record) is None:
+            say(f"--rounds {rounds}: the checks ask for nothing that more trials of this study could settle")
+            return study
+    return study.with_more(trials or 0, rounds or 0) if more_trials or more_rounds else study
 
 
 def check_task(study: Study, session: Session) -> None:

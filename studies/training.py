@@ -128,7 +128,7 @@ class Training:
         Once its candidates are trained under new seeds a search is over, whatever the checks of a later version say.
         """
         study, record = self._study, self.record
-        taken = 1 + sum(own.by_checks for own in study.rounds)
+        taken = record.manifest.rounds_taken
         if taken >= study.budget.rounds or record.retraining or record.finished.empty:
             return False
         from analysis.rounds import next_round  # SciPy

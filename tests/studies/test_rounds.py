@@ -63,14 +63,22 @@ def test_a_study_with_rounds_is_still_the_one_that_was_asked_for(root):
     assert study_of(described).as_asked() == typed.study(stage_named("lr"), Start(), "unbroken")
 
 
+def copied(root, name):
+    """A copy of the study, by another name; return its folder."""
+    folder = root / "results/lr" / name
+    shutil.copytree(root / "results/lr/unbroken", folder)
+    study = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps(study | {"name": name}))
+    return folder
+
+
 def cut(root, kept, rounds):
     """A copy of the study as a kill behind so many trials leaves it, so many rounds being asked for; return its folder."""
-    folder = root / f"results/lr/cut{kept}of{rounds}"
-    shutil.copytree(root / "results/lr/unbroken", folder)
+    folder = copied(root, f"cut{kept}of{rounds}")
     for left in ("repeats.jsonl", "report.json", "report.html", "best.json", "verifier.safetensors", "verifier.json"):
         (folder / left).unlink()
     shutil.rmtree(folder / "checkpoints")
-    study = json.loads((folder / "study.json").read_text()) | {"finished": None, "finalists": {}, "name": folder.name}
+    study = json.loads((folder / "study.json").read_text()) | {"finished": None, "finalists": {}}
     if kept <= 12:  # the round was not planned yet
         study = study | {"rounds": [], "budget": study["budget"] | {"trials": 12, "rounds": rounds}}
     (folder / "study.json").write_text(json.dumps(study))
@@ -108,11 +116,8 @@ def session(root):
 
 def test_a_third_round_keeps_the_trials_of_the_second(root, session):
     """Asked for with as many trials as at first, a finished study loses none that a round has added."""
-    folder = root / "results/lr/third"
-    shutil.copytree(root / "results/lr/unbroken", folder)
+    folder = copied(root, "third")
     before = figures(folder, "trials.csv")
-    study = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(study | {"name": "third"}))
     session.resume("lr", "third", trials=12, rounds=3)
     assert json.loads((folder / "study.json").read_text())["budget"]["trials"] >= 18
     pd.testing.assert_frame_equal(figures(folder, "trials.csv")[:18], before, check_exact=True)
@@ -120,8 +125,7 @@ def test_a_third_round_keeps_the_trials_of_the_second(root, session):
 
 def test_more_rounds_that_nothing_asks_for_remove_nothing(root, session, monkeypatch, capsys):
     """Where the checks of a finished study want no more trials, its runs under new seeds stay, and this is said."""
-    folder = root / "results/lr/settled"
-    shutil.copytree(root / "results/lr/unbroken", folder)
+    folder = copied(root, "settled")
     before = {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
     monkeypatch.setattr("analysis.rounds.next_round", lambda record: None)
     session.resume("lr", "settled", rounds=3)
@@ -133,11 +137,8 @@ def test_more_rounds_that_nothing_asks_for_remove_nothing(root, session, monkeyp
 
 def test_trials_asked_for_after_a_round_are_of_all_arms_and_of_the_whole_range(root, session):
     """They are not the round's, whose trials have a part of the range alone; study.json and the page say what they are."""
-    folder = root / "results/lr/more"
-    shutil.copytree(root / "results/lr/unbroken", folder)
+    folder = copied(root, "more")
     before = figures(folder, "trials.csv")
-    study = json.loads((folder / "study.json").read_text())
-    (folder / "study.json").write_text(json.dumps(study | {"name": "more"}))
     session.resume("lr", "more", trials=27)
     study, trials = json.loads((folder / "study.json").read_text()), figures(folder, "trials.csv")
     (own, more), drawn = study["rounds"], trials[18:]
