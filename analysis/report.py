@@ -138,7 +138,7 @@ def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...
         candidates=candidates(study),
         arms=arm_answers(study),
         overtuning=overtuning(study),
-        settling=settling(study) if not grounds.adopted else None,
+        settling=settling(study, findings) if not grounds.adopted else None,
         training_length=training_length(study, findings),
         findings=findings,
         measured=measured,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.candidates import contest, settled
 from analysis.commands import once_more, typed
 from analysis.decision import Decision, Rule, detectable, looks_up_to
 from analysis.procedure import START, plan, rounds
+from storage.finding import Finding
 from storage.folder import StudyRecord
 from storage.report_json import Settling
 
@@ -16,11 +18,14 @@ MOST = 100  # seeds, beyond which nobody would go on
 STEP = 1.1  # how many times as many are tried next
 
 
-def settling(study: StudyRecord) -> Settling | None:
+def settling(study: StudyRecord, findings: Sequence[Finding] = ()) -> Settling | None:
     """Return what would prove a gain of the size that was seen in 80 % of studies; None where there is none to prove.
 
-    It is a study of its own, under another seed: resumed, this one would count twice what it has seen.
+    It is a study of its own, under another seed: resumed, this one would count twice what it has seen. A gain among
+    configs that only guess, by the findings, is not worth one: however sure, it would not be adopted.
     """
+    if any(finding.id == "chance" and finding.severity == "fail" for finding in findings):
+        return None
     answer, manifest = settled(study), study.manifest
     if answer is None or answer.proven or not answer.decisions:
         return None

@@ -13,6 +13,7 @@ from analysis.decision import Earlier, Noise, Rule, Tally, decide, detectable, l
 from analysis.procedure import ERRORS
 from analysis.race import Outcome
 from analysis.settling import MOST, seeds_to_prove, settling
+from storage.finding import Finding
 from storage.study_json import Pace
 from studies.options import parser
 from tests.build import LOSS, saying
@@ -38,6 +39,13 @@ def test_a_gain_that_was_seen_is_settled_by_a_study_of_its_own():
     runs = [24, 8, 4, 3, 2, 2 * found.repeats, found.repeats]
     assert found.minutes == pytest.approx(2.0 * sum(math.ceil(count / 2) for count in runs) / 60)
     assert 20 < found.repeats <= MOST
+
+
+def test_a_gain_among_configs_that_guess_is_not_worth_settling():
+    """What is no better than guessing is never adopted, so no seeds are asked for; what could not be judged is."""
+    made = unproven()
+    assert settling(made, [Finding("chance", "fail", "")]) is None
+    assert settling(made, [Finding("chance", "note", "")]) == settling(made)
 
 
 def test_there_is_nothing_to_settle_where_nothing_was_gained_or_all_is_proven():
