@@ -7,15 +7,22 @@ one ends the process at once: every file is whole at any time, and what Ray leav
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ONE = 0.1  # seconds within which several are one: `timeout` and terminals send theirs to process and group
+ANEW = 0.01  # seconds until a lost KeyboardInterrupt is raised once more
 
 
 class _Process:
@@ -23,6 +30,7 @@ class _Process:
 
     heeding = False
     patience = 0
+    lost = False  # Python had to ignore the KeyboardInterrupt
     told: signal.Signals | None = None
     when = 0.0
     terminal: tuple[int, ...] = ()  # which of standard input, output and error are one
@@ -49,13 +57,16 @@ def heeded() -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
     heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    _process.heeding, _process.told = True, None
+    hook = sys.unraisablehook
+    _process.heeding, _process.told, _process.lost = True, None, False
     _process.terminal = tuple(file for file in (0, 1, 2) if os.isatty(file))
     for number in heard:
         signal.signal(number, _heed)
+    sys.unraisablehook = functools.partial(_raise_anew, otherwise=hook)
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number in heard:
             signal.signal(number, before[number])
         _process.heeding = False
@@ -95,11 +106,20 @@ def _heed(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGHUP:  # the terminal is gone, and writing to it would be a fault
         for file in _process.terminal:
             os.dup2(os.open(os.devnull, os.O_RDWR), file)
-    if _process.told is None:
-        _process.told, _process.when = signal.Signals(number), time.monotonic()
+    if _process.told is None or _process.lost:
+        _process.told, _process.when, _process.lost = signal.Signals(number), time.monotonic(), False
         if not _process.patience:
             raise KeyboardInterrupt
     elif time.monotonic() - _process.when > ONE:
         if 2 in _process.terminal:
             os.write(2, b"\n")
         os._exit(status())
+
+
+def _raise_anew(ignored: UnraisableHookArgs, otherwise: Callable[[UnraisableHookArgs], object]) -> None:
+    """Send the signal once more where its exception was lost: neither finalisers nor weak references can raise."""
+    if _process.told is None or ignored.exc_type is not KeyboardInterrupt:
+        otherwise(ignored)
+        return
+    _process.lost = True
+    threading.Timer(ANEW, os.kill, (os.getpid(), _process.told)).start()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import weakref
 
 import pytest
 import yaml
@@ -153,3 +154,47 @@ def test_signals_of_one_moment_are_one_and_ignored_ones_stay_ignored():
     finally:
         signal.signal(signal.SIGHUP, before[signal.SIGHUP])
     assert {number: signal.getsignal(number) for number in stop.SIGNALS} == before
+
+
+class Finalised:
+    """Its finaliser is told to stop."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+
+class Watched:
+    """The callback of a weak reference to it is told to stop."""
+
+    def __init__(self):
+        self.reference = weakref.ref(self, lambda _: signal.raise_signal(signal.SIGTERM))
+        HELD.append(self.reference)
+
+
+HELD = []
+
+
+@pytest.mark.parametrize("thing", [Finalised, Watched])
+def test_a_signal_that_comes_where_python_can_raise_nothing_is_not_lost(thing, capsys):
+    """In a finaliser or a weak reference's callback Python prints an exception and goes on: KeyboardInterrupt comes right after, once and without a traceback."""
+    hook, interrupts = sys.unraisablehook, 0
+    with stop.heeded():
+        try:
+            thing()  # gone at once
+            time.sleep(0.5)
+        except KeyboardInterrupt:
+            interrupts += 1
+            time.sleep(0.1)
+    assert (interrupts, stop.told()) == (1, signal.SIGTERM)
+    assert sys.unraisablehook is hook
+    assert capsys.readouterr().err == ""
+
+
+def test_a_patient_part_that_begins_when_a_signal_was_lost_is_told(capsys):
+    """Where the interrupt was lost right before a part that looks for itself, the part sees it and is not interrupted."""
+    with stop.heeded():
+        Finalised()
+        with stop.patient():
+            assert stop.told() is signal.SIGTERM
+            time.sleep(0.1)
+    assert capsys.readouterr().err == ""
