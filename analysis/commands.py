@@ -10,9 +10,10 @@ from typing import Any
 
 from search_spaces.stages import STAGES, stage_after, stage_named
 from search_spaces.study import BASELINE, GIVEN, IN_PYTHON, OwnFile, Sampler, Scheduler
+from storage.best_json import BEST, GIVEN_START
 from storage.data_source import IN_MEMORY
 from storage.finding import Clip, Finding, MoreTrials, Narrow, WarmUp, Widen
-from storage.folder import BEST, GIVEN_START, StudyRecord
+from storage.folder import StudyRecord
 from trainables.config import TrialConfig, has_own_encoder
 
 ROUNDS = 2  # that a command proposes beyond those that a study had

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from analysis.arms import arm_answers
 from analysis.candidates import by_role, leading, settled
@@ -18,7 +17,8 @@ from analysis.settling import settling
 from analysis.shown import Shown
 from analysis.verdict import adoption, candidates, overtuning, verdict
 from search_spaces.stage import COMPARED, SELECTED
-from storage.folder import BEST, FIGURES, PAGE, StudyRecord, read_study
+from storage.best_json import BEST, Best, write_best
+from storage.folder import FIGURES, PAGE, StudyRecord, read_study
 from storage.report_json import (
     REPORT,
     Compared,
@@ -49,7 +49,7 @@ def reported(study: StudyRecord) -> StudyRecord:
     report = judge(study, study.measured or measured_before(study))
     folder, shown = study.path, Shown(study, report)
     if report.selected:
-        write_json(folder / BEST, best_of(report.selected))
+        write_best(folder / BEST, Best.of(report.selected))
         draw_figures(shown, folder / FIGURES)
     write_json(folder / REPORT, report.to_dict())
     write_text(folder / PAGE, page_of(shown))
@@ -103,19 +103,6 @@ def selected_trial(study: StudyRecord) -> tuple[int, Config]:
     if settled(study) is None or (trial == START and trial in study.search):
         return trial, study.search[trial].trial.config
     return trial, study.manifest.finalists.get(SELECTED) or study.search[trial].trial.config
-
-
-def best_of(selected: Selected) -> dict[str, Any]:
-    """Return the content of best.json."""
-    val = selected.val
-    return {
-        "config": selected.config.to_dict(),
-        "trial": selected.trial,
-        "arm": selected.arm,
-        "val": val and {"loss": val.loss, "accuracy": val.accuracy, "jaccard": val.jaccard},
-        "adopted": selected.adopted,
-        "why": selected.why,
-    }
 
 
 def _judged(study: StudyRecord, measured: Measured, findings: tuple[Finding, ...]) -> Report:

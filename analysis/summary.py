@@ -11,7 +11,8 @@ from analysis.page import embedded, render_page
 from analysis.paper_figures import PUBLISHED
 from analysis.shown import Shown
 from search_spaces.stages import STAGES
-from storage.folder import BEST, StudyRecord, is_of_other_task, read_study
+from storage.best_json import BEST
+from storage.folder import StudyRecord, is_of_other_task, read_study
 from storage.report_json import REPORT, Published, Report, Selected, TestRow
 from storage.study_json import SCHEMA, Manifest
 from storage.whole_files import write_json, write_text

@@ -34,7 +34,7 @@ from scipy import stats
 from benchmarks.selection_table import curve
 from benchmarks.study import StudyRun, positive, timed
 from benchmarks.tuners import ON_ALL_CORES, OTHERS, Task, chips, loaded
-from storage.folder import read_config
+from storage.best_json import BEST, read_best
 from studies.evaluate import test_pairs
 from trainables.compiled_encoder import share_threads
 from trainables.config import TrialConfig, of_verifier
@@ -71,7 +71,7 @@ def recommended(tuner: str, task: Task) -> tuple[TrialConfig, int]:
         if status:
             raise InputError(f"{' '.join(command[1:])}: exit status {status}")
         run = StudyRun(Path(printed.splitlines()[-1]).parent, 0.0, 0.0)
-        return of_verifier(read_config(run.folder / "best.json")), len(run.search) + len(run.repeats)
+        return of_verifier(read_best(run.folder / BEST).config), len(run.search) + len(run.repeats)
 
 
 def quality(config: TrialConfig, seeds: int) -> tuple[float, float]:

@@ -12,8 +12,9 @@ from typing import ClassVar
 from search_spaces.stage import Stage
 from search_spaces.stages import STAGES, stage_named
 from search_spaces.study import GIVEN, OwnFile, Sampler, Scheduler, Start
+from storage.best_json import BEST
 from storage.data_source import BY_FOLDER, IN_MEMORY, SYNTHETIC, Source
-from storage.folder import BEST, StudyRecord, newest_study, read_manifest
+from storage.folder import StudyRecord, newest_study, read_manifest
 from studies import stop
 from studies.own_files import ENCODER, PYTHON, STAGE, check_own_files, given_stage, own_encoder, own_stage
 from studies.request import Request

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from storage.best_json import BEST, Best, read_best
 from storage.event_record import Files, read_histories
 from storage.finding import Finding
 from storage.report_json import Measured, Report, read_report
@@ -21,7 +22,6 @@ from trainables.errors import InputError, SearchError
 from trainables.result import History
 
 MANIFEST, PAGE, FIGURES = "study.json", "report.html", "figures"
-BEST, GIVEN_START = "best.json", "start.json"
 
 
 @dataclass(frozen=True)
@@ -194,17 +194,6 @@ def reading(folder: Path) -> Iterator[None]:
         raise InputError(f"{folder}: a file in it makes no sense ({said}); it was damaged or edited") from error
 
 
-def read_config(best: Path) -> Config:
-    """Return the config of a best.json; raise InputError naming the file where it holds none that could be trained."""
-    content = read_json(best)
-    if "config" not in content:
-        raise InputError(f"{best}: has no 'config'; give the best.json of a study folder")
-    try:
-        return Config.from_dict(content["config"])
-    except InputError as error:
-        raise InputError(f"{best}: {error}") from error
-
-
 def newest_study(results: Path, stage: str) -> Path:
     """Return the study of a stage that was started last; raise InputError if there is none."""
     studies = [path.parent for path in (results / stage).glob("*/study.json")]
@@ -213,14 +202,17 @@ def newest_study(results: Path, stage: str) -> Path:
     return max(studies, key=lambda folder: (read_manifest(folder).started, folder.name))
 
 
-def adopted_config(results: Path, stage: str, smoke: bool = False) -> Path | None:
+def newest_adopted(results: Path, stage: str, smoke: bool = False) -> tuple[Path, Best] | None:
     """Return the best.json of the newest adopted study of `stage` in a results folder; None if there is none.
 
     What a run of --smoke adopted answers nothing, except to another one.
     """
-    adopted = []
-    for path in sorted((results / stage).glob("*/best.json")):
+    answered = []
+    for path in sorted((results / stage).glob(f"*/{BEST}")):
         study = read_manifest(path.parent)
-        if study.finished and (smoke or not study.is_smoke) and read_json(path).get("adopted") is True:
-            adopted.append((study.finished, path))
-    return max(adopted)[1] if adopted else None
+        if study.finished and (smoke or not study.is_smoke):
+            answered.append((study.finished, path))
+    for _, path in sorted(answered, reverse=True):
+        if (best := read_best(path)).adopted:
+            return path, best
+    return None

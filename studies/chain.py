@@ -12,9 +12,10 @@ from analysis.summary import write_summary
 from search_spaces.stage import Doubling, Kept, Stage
 from search_spaces.stages import chain_with, stage_after, stage_named
 from search_spaces.study import Start, Study, name_by_time
+from storage.best_json import BEST
 from storage.chain_json import ChainRecord, Step, read_chains, write_chain
 from storage.data_source import Source
-from storage.folder import BEST, StudyRecord, read_manifest, read_study
+from storage.folder import StudyRecord, read_manifest, read_study
 from storage.lock import held
 from storage.whole_files import now
 from studies.describe import described_grouping, study_of

@@ -168,11 +168,11 @@ class Request:
         A file of weights that it names lies beside it, unless its path is whole. Code that it names is not run: a
         config may come from anywhere, so its own encoder is one that is typed too.
         """
-        from storage.folder import read_config
+        from storage.best_json import read_best
 
         if self.start is None:
             return None
-        config = of_verifier(read_config(self.start))
+        config = of_verifier(read_best(self.start).config)
         if config.init.weights:
             weights = (self.start.parent / config.init.weights).resolve()
             if not weights.is_file():
@@ -197,30 +197,30 @@ class Request:
 
     def starting_config(self, stage: Stage) -> Start:
         """Return the config of --start, else the newest adopted one of the nearest stage before, else the baseline."""
-        from storage.folder import adopted_config, read_config, read_manifest  # pandas: not before it is needed
+        from storage.folder import newest_adopted, read_manifest  # pandas: not before it is needed
 
         if stage.config is not TrialConfig:
             return self._start_of_a_task(stage)
         if typed := self.typed_start():
             return typed
         for before in stages_before(stage):
-            best = adopted_config(self.results, before.name, smoke=self.smoke)
-            if best:
-                manifest, config = read_manifest(best.parent), read_config(best)
+            if adopted := newest_adopted(self.results, before.name, smoke=self.smoke):
+                path, config = adopted[0], adopted[1].config
+                manifest = read_manifest(path.parent)
                 encoder = manifest.own_files.get(ENCODER) if has_own_encoder(config) else None
                 same = manifest.data.asked.path == self.source.path
-                return self.with_encoder(Start(config, str(best), same, encoder))
+                return self.with_encoder(Start(config, str(path), same, encoder))
         return self.with_encoder(Start())
 
     def _start_of_a_task(self, stage: Stage) -> Start:
         """Return the config of --start for a stage of a task of one's own, else the task's defaults."""
-        from storage.folder import read_config
+        from storage.best_json import read_best
 
         if self.encoder:
             raise InputError(f"--encoder {self.encoder.file.typed}: is for the verifier, not for {stage.name}'s task")
         if self.start is None:
             return Start(stage.config())
-        config = read_config(self.start)
+        config = read_best(self.start).config
         if type(config) is not stage.config:
             found, wanted = type(config).__name__, stage.config.__name__
             raise InputError(f"{self.start}: holds a {found}, and {stage.name} starts from a {wanted}")

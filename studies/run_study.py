@@ -14,12 +14,12 @@ from typing import Literal
 from analysis.commands import sync_command
 from search_spaces.stage import Stage
 from search_spaces.study import GIVEN, Study
+from storage.best_json import GIVEN_START, write_start
 from storage.data_source import Source
-from storage.folder import GIVEN_START, StudyRecord, read_study, reading, with_manifest
+from storage.folder import StudyRecord, read_study, reading, with_manifest
 from storage.lock import held
 from storage.study_json import Manifest
 from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS
-from storage.whole_files import write_json
 from studies import stop
 from studies.describe import described_grouping, manifest, notes_on_start, resumed, study_of
 from studies.own_files import ENCODER, note_on_encoder, notes_on_arms
@@ -75,7 +75,7 @@ def run_study(study: Study, start_from: str, session: Session) -> Conducted:
         with beginning(folder):
             if start_from == GIVEN:
                 asked = study.start.override({"epochs": study.budget.epochs})  # which its decay was stretched to
-                write_json(folder / GIVEN_START, {"config": asked.to_dict()})
+                write_start(folder / GIVEN_START, asked)
             record = with_manifest(StudyRecord.of(folder, described, {}, {}), described)
         say(
             f"{study.stage.name}: {study.stage.question} "

@@ -11,7 +11,7 @@ import siamese_search
 from analysis.commands import once_more
 from search_spaces.study import stretched
 from siamese_search import Arrays, InputError, Session, TrialConfig, read_study
-from storage.folder import read_config
+from storage.best_json import read_best
 from storage.study_json import Manifest
 
 RNG = np.random.default_rng(0)
@@ -129,7 +129,7 @@ def test_ctrl_c_returns_what_there_is(session, results):
     assert isinstance(cut.manifest, Manifest)
     assert cut.manifest.finished is None
     assert "session.resume('loss', name='cut')" in cut.report.next
-    kept = read_config(cut.path / "start.json")  # what the next call can name
+    kept = read_best(cut.path / "start.json").config  # what the next call can name
     assert kept == stretched(mine, 60).override({"epochs": 60}) == stretched(kept, 60)
     assert once_more(cut, adopted=False).start == str(cut.path / "start.json")
 

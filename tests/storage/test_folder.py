@@ -9,9 +9,10 @@ import pytest
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
 from search_spaces.study import Study
+from storage.best_json import Best, write_best
 from storage.data_source import Source
 from storage.event_record import Files, Record
-from storage.folder import adopted_config, read_study, write_manifest
+from storage.folder import newest_adopted, read_study, write_manifest
 from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS, TrialLog
 from storage.whole_files import read_json, write_json, write_text
 from studies.describe import manifest, notes_on_start, resumed
@@ -184,11 +185,12 @@ def test_a_damaged_folder_is_one_clear_line(tmp_path, damage, said):
 
 def test_the_newest_adopted_config_is_found(tmp_path):
     """Of several studies of a stage the one that finished last and was adopted gives the config; else there is none."""
-    assert adopted_config(tmp_path, "baseline") is None
+    assert newest_adopted(tmp_path, "baseline") is None
     for name, finished, adopted in (("z", "2026-01-01", True), ("a", "2026-02-01", True), ("b", "2026-03-01", False)):
         folder = write_study(tmp_path / "baseline" / name, finished=finished)
-        write_json(folder / "best.json", {"adopted": adopted})
-    assert adopted_config(tmp_path, "baseline") == tmp_path / "baseline" / "a" / "best.json"
+        write_best(folder / "best.json", Best(TrialConfig(), adopted=adopted))
+    found = tmp_path / "baseline/a/best.json", Best(TrialConfig(), adopted=True)
+    assert newest_adopted(tmp_path, "baseline") == found
 
 
 @pytest.mark.parametrize(
