@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 from trainables.data import ChipSet, PreparedData, TrialData
 from trainables.images.synthetic import simulate
@@ -63,3 +67,21 @@ def device_data(trial_data: TrialData) -> DeviceData:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with images, and beside it the only home and temporary folder that the command knows."""
+    root = Path(tempfile.mkdtemp(prefix="p", dir="/tmp"))  # Ray's sockets need a short path
+    rng = np.random.default_rng(0)
+    for name in ("boat", "ship"):
+        (root / "chips" / name).mkdir(parents=True)
+        for index in range(30):
+            Image.fromarray(rng.integers(0, 256, (75, 75, 3), np.uint8)).save(root / "chips" / name / f"{index}.png")
+    for name in ("home", "tmp"):
+        (root / name).mkdir()
+    monkeypatch.setenv("HOME", str(root / "home"))
+    monkeypatch.setenv("TMPDIR", str(root / "tmp"))
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    yield root
+    shutil.rmtree(root)

@@ -23,7 +23,7 @@ from studies.run_study import is_reported
 from tests import chromium
 from tests.chromium import CHROMIUM
 from tests.command import ROOT, images, search, start
-from tests.test_run_search import Page
+from tests.page import Page
 from trainables.compare import main as compare
 from trainables.config import TrialConfig
 from trainables.errors import InputError

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,29 +14,12 @@ from PIL import Image
 
 from studies.cluster import ray_cluster
 from tests.command import ROOT, start
+from tests.leftovers import left
 from trainables.errors import InputError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 COMMAND = ("--stage", "lr", "--data", "chips", "--smoke", "--study", "s")
-
-
-@pytest.fixture
-def place(monkeypatch):
-    """A folder with images, and beside it the only home and temporary folder that the command knows."""
-    root = Path(tempfile.mkdtemp(prefix="p", dir="/tmp"))  # Ray's sockets need a short path
-    rng = np.random.default_rng(0)
-    for name in ("boat", "ship"):
-        (root / "chips" / name).mkdir(parents=True)
-        for index in range(30):
-            Image.fromarray(rng.integers(0, 256, (75, 75, 3), np.uint8)).save(root / "chips" / name / f"{index}.png")
-    for name in ("home", "tmp"):
-        (root / name).mkdir()
-    monkeypatch.setenv("HOME", str(root / "home"))
-    monkeypatch.setenv("TMPDIR", str(root / "tmp"))
-    monkeypatch.delenv("RAY_TMPDIR", raising=False)
-    yield root
-    shutil.rmtree(root)
 
 
 def marks(root):
@@ -54,21 +35,6 @@ def with_images(root, marks):
             with contextlib.suppress(OSError):  # gone again, or no file
                 found += [str(path)] if any(mark in path.read_bytes() for mark in marks) else []
     return found
-
-
-def left(root):
-    """What is in home and temporary folder, and the processes that know the latter; not the caches of other libraries."""
-    others = re.compile(r"\.cache|\.config|torchinductor_.*|tmp.*wandb-(media|artifacts)")
-    found = (path for name in ("home", "tmp") for path in (root / name).iterdir())
-    files = [str(path) for path in found if not others.fullmatch(path.name)]
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            opened = [str(file.readlink()) for file in (path / "fd").iterdir()]
-            command = (path / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        files += [command] if any(str(root / "tmp") in name for name in (*opened, command)) else []
-    return files
 
 
 def test_a_study_keeps_no_image_and_leaves_nothing_outside_its_results(place):

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -26,6 +25,7 @@ from studies.options import parser, request
 from studies.suggest import journal_states
 from tests.build import DATA, MANIFEST
 from tests.command import ROOT, images, search, start
+from tests.page import NUMBER, Page, figures_of
 from trainables import compare
 from trainables.config import TrialConfig
 from trainables.images.files import user_path
@@ -366,36 +366,6 @@ def test_a_start_of_a_smoke_run_or_of_other_images_decides_no_length(tmp_path, m
 
 
 # --- a whole study ---------------------------------------------------------------------------------------------------
-
-
-class Page(HTMLParser):
-    """Collects what a page refers to, its text, and its tags."""
-
-    def __init__(self):
-        super().__init__()
-        self.links, self.text, self.tags = [], "", []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.links += [value for name, value in attributes if name in ("src", "href")]
-
-    def handle_data(self, data):
-        self.text += data
-
-
-NUMBER = re.compile(r"(?<![\w.])[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
-
-
-def figures_of(content):
-    """Every number of a JSON value as a page or terminal may show it, and those that stand in its sentences."""
-    if isinstance(content, dict | list):
-        inside = content.values() if isinstance(content, dict) else content
-        return set().union({str(len(content))}, *(figures_of(value) for value in inside))
-    if isinstance(content, str):
-        return set(NUMBER.findall(content))
-    if isinstance(content, bool) or content is None:
-        return set()
-    return {f"{content:.4g}", str(content), f"{100 * content:.2f}", f"{100 * content:+.2f}", f"{content:.4f}"}
 
 
 @pytest.fixture(scope="module")

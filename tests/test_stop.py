@@ -16,7 +16,7 @@ import yaml
 
 from studies import stop
 from tests.command import ROOT, start
-from tests.test_leftovers import left, place  # noqa: F401
+from tests.leftovers import left
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -37,7 +37,7 @@ def assert_nothing_left(root):
     assert not remaining
 
 
-def test_a_closed_terminal_while_retraining_is_ctrl_c(place):  # noqa: F811
+def test_a_closed_terminal_while_retraining_is_ctrl_c(place):
     """A terminal that is closed ends the run with 129 and a page, though nobody can be told any more; nothing of Ray's is left."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
@@ -53,7 +53,7 @@ def test_a_closed_terminal_while_retraining_is_ctrl_c(place):  # noqa: F811
     assert_nothing_left(place)
 
 
-def test_a_second_sigterm_ends_at_once(place):  # noqa: F811
+def test_a_second_sigterm_ends_at_once(place):
     """Two of SIGTERM half a second apart end a search within three seconds, without a word of Ray's; ten seconds later nothing of it is left."""
     process = start(place, "--stage", "lr", "--data", "chips", "--trials", "50", "--epochs", "4", "--study", "s")
     wait_for(process, place / "results/lr/s/epochs.csv", 3)
@@ -67,7 +67,7 @@ def test_a_second_sigterm_ends_at_once(place):  # noqa: F811
     assert_nothing_left(place)
 
 
-def test_sigterm_while_images_are_read(place):  # noqa: F811
+def test_sigterm_while_images_are_read(place):
     """Before anything is begun it is one line, exit 143, and no results folder."""
     os.mkfifo(place / "slow.npz")
     process = start(place, "--stage", "lr", "--data", "slow.npz")
@@ -79,7 +79,7 @@ def test_sigterm_while_images_are_read(place):  # noqa: F811
     assert not (place / "results").exists()
 
 
-def test_sigterm_stops_a_chain(place):  # noqa: F811
+def test_sigterm_stops_a_chain(place):
     """A chain that is told to stop in a stage says that the same command resumes it, and begins no other stage."""
     process = start(place, "--stage", "all", "--data", "chips", "--smoke", "--study", "c")
     wait_for(process, place / "results/baseline/c/epochs.csv", 2)
@@ -97,7 +97,7 @@ def block(heading):
     return textwrap.dedent(re.match(r"\n((?:    .*\n|\n)+)", section)[1])
 
 
-def test_the_slurm_script_of_the_docs_is_requeued_and_goes_on(place, monkeypatch):  # noqa: F811
+def test_the_slurm_script_of_the_docs_is_requeued_and_goes_on(place, monkeypatch):
     """USR1, as SLURM sends it before the time is up, stops the search and requeues the job; run again, it goes on to the end."""
     bin = place / "bin"
     bin.mkdir()

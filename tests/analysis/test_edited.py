@@ -16,7 +16,7 @@ from storage.folder import read_study, reading, write_manifest
 from storage.whole_files import read_json, write_json
 from studies.describe import study_of
 from studies.wandb_runs import main as wandb_main
-from tests.storage.test_folder import described
+from tests.storage.build_manifest import described
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.result import EpochMetrics, Trial, TrialResult

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 import analysis.figures
 import analysis.sections
@@ -25,12 +24,7 @@ from analysis.shown import Shown
 from search_spaces.domain import LogUniform, from_dict
 from storage.report_json import ArmAnswer, Cost, Report
 from tests.build import LOSS, PATHS, study
-
-
-def is_drawn(path):
-    """A picture that is not one colour."""
-    pixels = np.asarray(Image.open(path).convert("RGB"))
-    return min(pixels.shape[:2]) > 200 and pixels.std() > 5
+from tests.page import is_drawn
 
 
 def test_loss_curves_are_those_of_the_best_and_the_start():

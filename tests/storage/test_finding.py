@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from storage.finding import Clip, Finding, WarmUp, Widen
-from tests.analysis.checks.test_precedence import findings
+from tests.analysis.checks.any_findings import findings
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 

@@ -1,27 +1,20 @@
 """Guards that a study folder is read back as it was written, and what is said of one that was damaged or made otherwise."""
 
-import functools
 import json
 from dataclasses import replace
 
 import pytest
 
-from search_spaces.stage import Budget
-from search_spaces.stages import stage_named
-from search_spaces.study import Study
 from storage.best_json import Best, write_best
-from storage.data_source import Source
 from storage.event_record import Files, Record
 from storage.folder import newest_adopted, read_study, write_manifest
 from storage.tables import EPOCH_COLUMNS, TRIAL_COLUMNS, TrialLog
 from storage.whole_files import read_json, write_json, write_text
-from studies.describe import manifest, notes_on_start, resumed
-from studies.resources import Cluster, Node
+from studies.describe import notes_on_start, resumed
+from tests.storage.build_manifest import described
 from trainables.config import TrialConfig
-from trainables.encoder_path import EncoderPath, encoder_path
+from trainables.encoder_path import EncoderPath
 from trainables.errors import InputError
-from trainables.images.synthetic import simulate
-from trainables.preparation import prepare
 from trainables.result import EpochMetrics, Trial, TrialResult
 
 EPOCH = EpochMetrics(1, 0.1 + 0.2, 1 / 3, 0.5, 0.25, 0.75, 1e-3, 1.5)
@@ -32,16 +25,6 @@ TORCH = EncoderPath(False, "no compiler")
 def trial(number, arm="cosine"):
     config = TrialConfig().override({"seed": 7 + number})
     return Trial(number, arm, {"optimiser.lr": 0.1 / 3, "schedule.kind": arm}, config)
-
-
-@functools.cache
-def described():
-    """What a real study.json says."""
-    data = prepare(simulate(40), "grouped")
-    study = Study(stage_named("lr"), "s", TrialConfig(), Budget(3, 2, 1))
-    return manifest(
-        study, data, data.for_trials(), Source(), "the baseline's config", Cluster((Node(1),)), encoder_path()
-    )
 
 
 def write_study(folder, **manifest):

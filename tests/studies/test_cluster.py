@@ -28,7 +28,7 @@ from studies.resources import Resources, fit_resources
 from studies.suggest import Suggester
 from studies.tuner import TrialRun, run_trials
 from tests.command import ROOT
-from tests.studies.test_tuner import Bowl
+from tests.studies.bowl import Bowl
 from trainables.config import TrialConfig
 from trainables.errors import InputError
 from trainables.siamese import Siamese

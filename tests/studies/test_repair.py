@@ -4,7 +4,7 @@ from storage.event_record import Files, Record
 from studies.checkpoint_store import trial_file
 from studies.repair import drop_damaged_states, remove_retraining, reopen_given_up, repair_retraining
 from studies.training import given_up_trials
-from tests.storage.test_event_record import LOSS, epoch, write
+from tests.storage.build_record import LOSS, epoch, write
 from trainables.checkpoint import Best, to_bytes
 from trainables.siamese import Siamese
 from trainables.task import Task

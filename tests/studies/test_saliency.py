@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from studies.saliency import SHOWN, draw_examples, examples, relevance
-from tests.analysis.test_figures import is_drawn
+from tests.page import is_drawn
 from trainables.config import Loss, TrialConfig
 from trainables.ensemble import pack
 from trainables.losses import LOSSES, make_loss

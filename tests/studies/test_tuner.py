@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from ray import tune
 
 from search_spaces.stage import Budget
 from search_spaces.stages import stage_named
@@ -19,41 +18,13 @@ from studies.resources import Resources, fit_resources
 from studies.retry import RETRIES
 from studies.suggest import Suggester, journal_states
 from studies.tuner import TrialRun, run_trials
+from tests.studies.bowl import EPOCHS, Bowl
 from trainables.config import TrialConfig
 from trainables.errors import Halted
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-EPOCHS = 3
 STUDY = Study(stage_named("lr"), "s", TrialConfig(), Budget(9, EPOCHS))
-
-
-class Bowl(tune.Trainable):
-    """A bowl in the learning rate whose third trial diverges and whose fourth breaks."""
-
-    def setup(self, config, data, store, threads, device, save_every):
-        self.offset = data["offset"]
-        self.reset_config(config)
-
-    def reset_config(self, new_config):
-        self.number, self.lr, self.epoch = new_config["number"], new_config["config"]["optimiser"]["lr"], 0
-        return True
-
-    def step(self):
-        self.epoch += 1
-        if self.number == 2 and self.epoch == 2:
-            return {"infeasible": "loss not finite in epoch 2", "done": True}
-        if self.number == 3:
-            raise RuntimeError("disk on fire")
-        loss = (self.lr - 0.01) ** 2 + self.offset - self.epoch / 100
-        measured = dict.fromkeys(("train_loss", "val_accuracy", "val_jaccard", "val_cosine", "lr"), 0.5)
-        return measured | {
-            "epoch": self.epoch,
-            "val_loss": loss,
-            "seconds": float(os.getpid()),
-            "val_cosine": float(os.nice(0)),
-            "done": self.epoch == EPOCHS,
-        }
 
 
 class Notes:

@@ -18,7 +18,7 @@ from storage.event_record import Files, Record
 from storage.folder import write_manifest
 from studies.suggest import Suggester
 from studies.wandb_process import shown_on_wandb
-from tests.storage.test_folder import described
+from tests.storage.build_manifest import described
 from tests.wandb_files import KEY, parsed, read_back, write_runs
 from tests.wandb_server import Server
 from trainables.config import TrialConfig

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.trainables.images.test_pixels import png, tiff
+from tests.trainables.images.written_by_hand import png, tiff
 from trainables.errors import InputError
 from trainables.images.pixels import decode_image
 from trainables.images.readers import read_chips
