@@ -31,19 +31,21 @@ from trainables.result import Metric
 
 __all__ = ["CHECKS", "LATE", "TOP", "Evidence", "Finding", "Remedy", "diagnose", "longer", "training_length"]
 
+# In the order in which they are shown, and in which an advice holds where two contradict each other: first what makes
+# every figure doubtful, then what makes runs die, then what training lacks, then what the search lacks.
 CHECKS: tuple[Callable[[Evidence], list[Finding]], ...] = (
     chance,
-    feasibility,
-    unstable_edge,
-    boundary,
-    density,
     training_loss,
+    unstable_edge,
+    feasibility,
+    retraining,
+    early_best_epochs,
     overfitting,
     _training_length,
-    early_best_epochs,
+    boundary,
     late_variance,
+    density,
     separation,
-    retraining,
     data,
 )
 

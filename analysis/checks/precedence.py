@@ -18,21 +18,7 @@ from storage.finding import (
     Widen,
 )
 
-# First what makes every other figure doubtful, then what makes runs die, then what training lacks, then the search.
-ORDER = (
-    "chance",
-    "training loss",
-    "unstable edge",
-    "feasibility",
-    "retraining",
-    "early best epochs",
-    "overfitting",
-    "training length",
-    "boundary",
-    "late variance",
-    "density",
-)
-_FOR_STABILITY = (WarmUp, Clip)
+SAVINGS = ("note", "ok")  # severities whose remedy saves something, and mends nothing
 _RATE = "optimiser.lr"
 
 
@@ -62,13 +48,13 @@ def _against(one: Remedy, other: Remedy) -> bool:
 
 
 def settled(findings: Sequence[Finding]) -> list[Finding]:
-    """Return the findings, worst first, without remedies that contradict one that comes before theirs in `ORDER`.
+    """Return the findings, worst first, without remedies that contradict an earlier finding's; faults before savings.
 
     Such a finding keeps its severity and evidence; its advice becomes which finding comes first.
     """
     kept: list[Finding] = []
     result: dict[int, Finding] = {}
-    for place in sorted(range(len(findings)), key=lambda place: _rank(findings[place])):
+    for place in sorted(range(len(findings)), key=lambda place: findings[place].severity in SAVINGS):
         found = findings[place]
         remedy = found.remedy
         before = next((k for k in kept if remedy and k.remedy and contradict(k.remedy, remedy)), None)
@@ -79,9 +65,3 @@ def settled(findings: Sequence[Finding]) -> list[Finding]:
         result[place] = found
     in_order = [result[place] for place in range(len(findings))]
     return sorted(in_order, key=lambda finding: SEVERITIES.index(finding.severity))
-
-
-def _rank(finding: Finding) -> int:
-    """A fault before a saving, and by `ORDER` among faults."""
-    place = ORDER.index(finding.id) if finding.id in ORDER else len(ORDER)
-    return place + (len(ORDER) + 1) * (finding.severity in ("note", "ok"))

@@ -140,7 +140,7 @@ def test_a_local_search_leaves_no_token(pair):
 
 @pytest.mark.parametrize("kind", ["closed", "silent", "web"])
 def test_a_port_without_ray_is_told_from_a_wrong_token(kind):
-    """A closed port, one that says nothing and a web server are each one line, within seconds, that says no Ray answers there."""
+    """A closed port, one that says nothing and a web server are each one line that says no Ray answers there."""
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     said = "no Ray cluster answers there, but something else does"
@@ -152,10 +152,8 @@ def test_a_port_without_ray_is_told_from_a_wrong_token(kind):
     elif kind == "closed":
         listening.close()
         said = r"no Ray cluster answers there \(.*refused\); is it running, and is the port open"
-    began = time.monotonic()
     with pytest.raises(InputError, match=f"--address 127.0.0.1:{port}: {said}"), ray_cluster(f"127.0.0.1:{port}"):
         pass
-    assert time.monotonic() - began < 15
     if kind == "web":
         server.shutdown()
         server.server_close()

@@ -4,9 +4,7 @@ from hypothesis import given
 
 from analysis.checks.evidence import LN2
 from analysis.checks.precedence import contradict, settled
-from storage.finding import (
-    Narrow,
-)
+from storage.finding import Narrow
 from tests.analysis.checks.any_findings import findings, remedies
 from tests.analysis.checks.build import found
 from tests.build import study
