@@ -16,8 +16,8 @@ import numpy as np
 
 from analysis.checks import findings_of
 from analysis.checks.evidence import evidence_of
-from analysis.checks.ranges import ends, ranging, value_at
-from search_spaces.domain import Domain
+from analysis.checks.ranges import ends, value_at
+from search_spaces.domain import Choice, Domain, between
 from search_spaces.study import Change, Round
 from storage.finding import Clip, Finding, MoreTrials, Narrow, WarmUp, Widen
 from storage.folder import StudyRecord
@@ -92,6 +92,8 @@ def _step(study: StudyRecord, finding: Finding) -> Step | None:
 def _widened(study: StudyRecord, path: str, low: float, high: float) -> Step | None:
     """Search beyond one end, up to the limit that the parameter states there; nowhere if it states none."""
     searched, in_force = study.manifest.domains[path], _in_force(study, path)
+    if isinstance(searched, Choice) or isinstance(in_force, Choice):
+        return None
     limits = next(parameter.limits for parameter in study.manifest.parameters if parameter.path == path)
     (old_low, old_high), upwards = ends(searched), high > ends(searched)[1]
     hard = [end for end in limits if (end > old_high if upwards else end < old_low)]
@@ -102,11 +104,11 @@ def _widened(study: StudyRecord, path: str, low: float, high: float) -> Step | N
     if max(place - 1, -place) < LEAST:
         return None
     if upwards:
-        new = ranging(searched, ends(in_force)[0], end)
-        drawn = ranging(searched, _short(value_at(searched, 1 - INSIDE)), end)
+        new = between(searched, ends(in_force)[0], end)
+        drawn = between(searched, _short(value_at(searched, 1 - INSIDE)), end)
     else:
-        new = ranging(searched, end, ends(in_force)[1])
-        drawn = ranging(searched, end, _short(value_at(searched, INSIDE)))
+        new = between(searched, end, ends(in_force)[1])
+        drawn = between(searched, end, _short(value_at(searched, INSIDE)))
     what = f"{path} widened to {new}, these trials from {drawn}"
     return Step(what, _arms_with(study, path), ranges={path: new}, drawn={path: drawn})
 
@@ -114,11 +116,13 @@ def _widened(study: StudyRecord, path: str, low: float, high: float) -> Step | N
 def _narrowed(study: StudyRecord, path: str, low: float, high: float) -> Step | None:
     """Search between two values alone."""
     in_force = _in_force(study, path)
+    if isinstance(in_force, Choice):
+        return None
     low, high = max(low, ends(in_force)[0]), min(high, ends(in_force)[1])
     left = in_force.position(high) - in_force.position(low)
     if not LEAST <= left <= 1 - LEAST:
         return None
-    new = ranging(in_force, _short(low), _short(high))
+    new = between(in_force, _short(low), _short(high))
     return Step(f"{path} narrowed to {new}", _arms_with(study, path), ranges={path: new})
 
 

@@ -16,7 +16,7 @@ from analysis.checks.late_variance import LATE, NOISY
 from analysis.checks.training_length import LAST, STILL
 from analysis.checks.trend import late, trend
 from analysis.checks.unstable_edge import RATE
-from search_spaces.domain import Domain, LogUniform, Uniform
+from search_spaces.domain import LogUniform, Range, Uniform
 from storage.finding import Finding, MoreTrials, Widen
 from trainables.result import Metric
 
@@ -74,7 +74,7 @@ class Table:
         new = rng.choice(np.setdiff1d(np.arange(self.seeds), seeds[best]), NEW_SEEDS, replace=False)
         config = np.full(NEW_SEEDS, picked[best])
         runs, run_epochs = self._runs(config, new, np.arange(NEW_SEEDS), ["selected"] * NEW_SEEDS)
-        ranges: dict[str, Domain] = {path: domain for path, domain in RANGES.items() if path in self.varied}
+        ranges: dict[str, Range] = {path: domain for path, domain in RANGES.items() if path in self.varied}
         return Evidence(
             LOSS,
             with_the_dead(rows, epochs, PAIRS, lambda run: LN2),

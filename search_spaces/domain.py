@@ -1,44 +1,24 @@
-"""The values a parameter may take, as data that samplers, checks and plots read alike."""
+"""The values a parameter may take, as data that samplers, checks and plots read alike.
+
+Every domain says whether it `contains` a value, which values are at its `ends` (where these are legal, so is what lies
+between them), the `position` of a value on the sampling scale, 0 at the low end and 1 at the high end, and its `size`.
+As text it is what a reader wants to see of it.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from trainables.errors import ConfigError
-
-
-class Domain(Protocol):
-    """A set of values with an order in which it is sampled; as text it is what a reader wants to see of it."""
-
-    def contains(self, value: object) -> bool:
-        """Return whether `value` could have been sampled."""
-        ...
-
-    @property
-    def ends(self) -> tuple[Any, ...]:
-        """Return the values at its ends, or all of a few: where these are legal, so is what lies between them."""
-        ...
-
-    def position(self, value: Any) -> float:
-        """Return where `value` lies on the sampling scale: 0 at the low end, 1 at the high end."""
-        ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return kind and bounds as plain values for study.json."""
-        ...
-
-    @property
-    def size(self) -> float:
-        """Return how many values there are."""
-        ...
 
 
 @dataclass(frozen=True)
 class Uniform:
     """Real numbers from `low` to `high`, evenly."""
 
+    kind: ClassVar[str] = "uniform"
     low: float
     high: float
 
@@ -58,10 +38,6 @@ class Uniform:
         """Return the distance from `low` in units of the width."""
         return (value - self.low) / (self.high - self.low)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return kind and bounds."""
-        return {"kind": "uniform", "low": self.low, "high": self.high}
-
     @property
     def size(self) -> float:
         """Return how many values there are."""
@@ -75,6 +51,7 @@ class Uniform:
 class LogUniform:
     """Positive numbers from `low` to `high`, evenly in their logarithm."""
 
+    kind: ClassVar[str] = "log-uniform"
     low: float
     high: float
 
@@ -96,10 +73,6 @@ class LogUniform:
         """Return the distance from `low` in units of the logarithmic width; far below 0 for value 0."""
         return math.log(max(value, 1e-300) / self.low) / math.log(self.high / self.low)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return kind and bounds."""
-        return {"kind": "log-uniform", "low": self.low, "high": self.high}
-
     @property
     def size(self) -> float:
         """Return how many values there are."""
@@ -113,6 +86,7 @@ class LogUniform:
 class IntRange:
     """Whole numbers from `low` to `high`, evenly, both included."""
 
+    kind: ClassVar[str] = "integer"
     low: int
     high: int
 
@@ -130,13 +104,9 @@ class IntRange:
         """Return both ends."""
         return self.low, self.high
 
-    def position(self, value: int) -> float:
+    def position(self, value: float) -> float:
         """Return the distance from `low` in units of the width."""
         return (value - self.low) / (self.high - self.low)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return kind and bounds."""
-        return {"kind": "integer", "low": self.low, "high": self.high}
 
     @property
     def size(self) -> float:
@@ -151,6 +121,7 @@ class IntRange:
 class Choice:
     """One of a few values: names, switches or numbers."""
 
+    kind: ClassVar[str] = "choice"
     options: tuple[str | bool | int | float, ...]
 
     def __post_init__(self) -> None:
@@ -166,13 +137,9 @@ class Choice:
         """Return all options."""
         return self.options
 
-    def position(self, value: str | bool | int | float) -> float:
+    def position(self, value: object) -> float:
         """Return the option's place in the list; NaN for a value that is none of them, as a start may have."""
         return self.options.index(value) / (len(self.options) - 1) if value in self.options else math.nan
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return kind and options."""
-        return {"kind": "choice", "options": list(self.options)}
 
     @property
     def size(self) -> float:
@@ -183,31 +150,22 @@ class Choice:
         return ", ".join(str(option) for option in self.options)
 
 
+Range = Uniform | LogUniform | IntRange
+Domain = Range | Choice
+
+
 def spanning(one: Domain, other: Domain) -> Domain:
     """Return the smallest range that contains two ranges of one kind; raise ConfigError for anything else."""
-    if isinstance(one, Choice) or type(one) is not type(other):
+    if isinstance(one, Choice) or isinstance(other, Choice) or type(one) is not type(other):
         raise ConfigError(f"{one!r} and {other!r} do not make one range")
-    first, second = one.to_dict(), other.to_dict()
-    return from_dict(
-        first | {"low": min(first["low"], second["low"]), "high": max(first["high"], second["high"])},
-    )
+    return between(one, min(one.low, other.low), max(one.high, other.high))
 
 
-def from_dict(values: dict[str, Any]) -> Domain:
-    """Return the domain that `to_dict` wrote; raise ConfigError for anything else."""
-    try:
-        match values["kind"]:
-            case "uniform":
-                return Uniform(values["low"], values["high"])
-            case "log-uniform":
-                return LogUniform(values["low"], values["high"])
-            case "integer":
-                return IntRange(values["low"], values["high"])
-            case "choice":
-                return Choice(tuple(values["options"]))
-    except (KeyError, TypeError) as error:
-        raise ConfigError(f"{values!r} does not describe a domain") from error
-    raise ConfigError(f"{values!r} does not describe a domain")
+def between(domain: Range, low: float, high: float) -> Range:
+    """Return the range of the same kind from `low` to `high`; raise ConfigError where they are no ends of one."""
+    if isinstance(domain, IntRange):
+        return IntRange(round(low), round(high))
+    return replace(domain, low=low, high=high)
 
 
 def _is_number(value: object) -> bool:

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any, Literal, cast, get_args
 
-from search_spaces.domain import Choice, Domain, from_dict
+from search_spaces.domain import Choice, Domain
 from trainables.base_config import Config, check_some
 from trainables.config import TrialConfig
 from trainables.errors import ConfigError
+from trainables.json_values import to_plain
 from trainables.result import Metric
 
 Role = Literal["scientific", "nuisance", "fixed"]
@@ -60,22 +61,12 @@ class Parameter:
             {
                 "path": self.path,
                 "role": self.role,
-                "domain": self.domain.to_dict() if self.domain else None,
+                "domain": to_plain(self.domain),
                 "because": self.because,
             }
             | ({"only_if": dict(self.only_if)} if self.only_if else {})
             | ({"limits": list(self.limits)} if self.limits else {})
         )
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Parameter:
-        """Return the parameter that `to_dict` wrote; raise ConfigError for anything else."""
-        try:
-            domain = from_dict(values["domain"]) if values["domain"] is not None else None
-            only_if, limits = dict(values.get("only_if", {})), tuple(values.get("limits", ()))
-            return cls(values["path"], values["role"], domain, values["because"], only_if, limits)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(f"{values!r:.80} does not describe a parameter") from error
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from search_spaces.domain import Domain, from_dict
+from search_spaces.domain import Domain
 from search_spaces.stage import Arm, Budget, Parameter, Stage
 from trainables.base_config import Config
 from trainables.config import SIDE, TrialConfig
-from trainables.json_values import from_plain, to_plain
 from trainables.result import Trial
 
 Sampler = Literal["qmc", "tpe", "random"]
@@ -109,30 +108,6 @@ class Round:
     def told(self) -> str:
         """Return what is changed and why, in a line."""
         return "; ".join(f"{change.what} ({change.check}: {change.why})" for change in self.changes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for study.json."""
-        return {name: to_plain(value) for name, value in vars(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Round:
-        """Return the round that `to_dict` wrote; raise InputError or ConfigError for anything else."""
-        plain = from_plain(_PlainRound, values, "rounds")
-        ranges, drawn = (
-            {path: from_dict(dict(one)) for path, one in own.items()} for own in (plain.ranges, plain.drawn)
-        )
-        return cls(plain.first, plain.trials, plain.arms, plain.changes, ranges, drawn, plain.values)
-
-
-@dataclass(frozen=True)
-class _PlainRound:
-    first: int
-    trials: int
-    arms: tuple[str, ...]
-    changes: tuple[Change, ...]
-    ranges: Mapping[str, Mapping[str, Any]]
-    drawn: Mapping[str, Mapping[str, Any]]
-    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

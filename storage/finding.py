@@ -1,15 +1,9 @@
-"""A check's outcome, and what a next round of the search could do about it, as data.
-
-`Finding.to_dict` and `Finding.from_dict` are the one place that writes and reads the `findings` of report.json.
-"""
+"""A check's outcome, and what a next round of the search could do about it, as data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
-
-from trainables.errors import InputError
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 Severity = Literal["ok", "note", "warn", "fail"]
 SEVERITIES: tuple[Severity, ...] = ("fail", "warn", "note", "ok")  # worst first
@@ -19,6 +13,7 @@ SEVERITIES: tuple[Severity, ...] = ("fail", "warn", "note", "ok")  # worst first
 class Widen:
     """Search `path` from `low` to `high`, which is more than before."""
 
+    kind: ClassVar[str] = "widen"
     path: str
     low: float
     high: float
@@ -33,6 +28,7 @@ class Widen:
 class Narrow:
     """Search `path` from `low` to `high`, which is less than before."""
 
+    kind: ClassVar[str] = "narrow"
     path: str
     low: float
     high: float
@@ -47,6 +43,7 @@ class Narrow:
 class MoreTrials:
     """Search with `factor` times as many trials; in `arm` alone, or in all of them."""
 
+    kind: ClassVar[str] = "more trials"
     factor: float
     arm: str | None = None
 
@@ -60,6 +57,7 @@ class MoreTrials:
 class Longer:
     """Train for `factor` times as many epochs, with the schedule stretched to them."""
 
+    kind: ClassVar[str] = "longer"
     factor: float
 
     @property
@@ -72,6 +70,7 @@ class Longer:
 class Shorter:
     """Train for `factor` (below 1) times as many epochs."""
 
+    kind: ClassVar[str] = "shorter"
     factor: float
 
     @property
@@ -84,6 +83,7 @@ class Shorter:
 class WarmUp:
     """Let the rate rise from 0 over the first `share` of all steps (playbook: learning rate warm-up)."""
 
+    kind: ClassVar[str] = "warm-up"
     share: float = 0.05
 
     @property
@@ -97,6 +97,7 @@ class WarmUp:
 class Clip:
     """Clip gradients at this `quantile` of their logged norms (playbook: gradient clipping)."""
 
+    kind: ClassVar[str] = "clip"
     quantile: float = 0.9
 
     @property
@@ -110,6 +111,8 @@ class Clip:
 class Anneal:
     """Let the rate fall towards the end of training (a cosine or exponential schedule)."""
 
+    kind: ClassVar[str] = "anneal"
+
     @property
     def words(self) -> str:
         """Return the remedy as an instruction."""
@@ -120,6 +123,8 @@ class Anneal:
 class Regularise:
     """Add augmentation, weight decay or dropout, then tune the rate again."""
 
+    kind: ClassVar[str] = "regularise"
+
     @property
     def words(self) -> str:
         """Return the remedy as an instruction."""
@@ -127,18 +132,6 @@ class Regularise:
 
 
 Remedy = Widen | Narrow | MoreTrials | Longer | Shorter | WarmUp | Clip | Anneal | Regularise
-_KINDS: Mapping[str, type[Any]] = {
-    "widen": Widen,
-    "narrow": Narrow,
-    "more trials": MoreTrials,
-    "longer": Longer,
-    "shorter": Shorter,
-    "warm-up": WarmUp,
-    "clip": Clip,
-    "anneal": Anneal,
-    "regularise": Regularise,
-}
-_NAMES = {made: kind for kind, made in _KINDS.items()}
 
 
 @dataclass(frozen=True)
@@ -155,44 +148,7 @@ class Finding:
     advice: str = ""
     remedy: Remedy | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the finding as report.json holds it; the remedy with its kind, or null."""
-        remedy = None if self.remedy is None else {"kind": _NAMES[type(self.remedy)], **vars(self.remedy)}
-        return {**vars(self), "remedy": remedy}
-
-    @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> Finding:
-        """Return what `to_dict` wrote; raise InputError for anything else.
-
-        Findings of older versions have no remedy.
-        """
-        words = {name: values.get(name, "") for name in ("id", "severity", "evidence", "advice")}
-        wrong = [name for name, value in words.items() if not isinstance(value, str)]
-        if wrong or words["severity"] not in get_args(Severity):
-            raise InputError(f"finding {values.get('id')!r}: {(wrong or ['severity'])[0]} makes no sense")
-        return Finding(**words, remedy=_remedy(words["id"], values.get("remedy")))
-
 
 def not_judged(check: str, why: str) -> Finding:
     """Return the finding of a check that could not be made."""
     return Finding(check, "note", f"not judged: {why}")
-
-
-def _remedy(check: str, values: object) -> Remedy | None:
-    if values is None:
-        return None
-    kind = _KINDS.get(str(values.get("kind"))) if isinstance(values, Mapping) else None
-    if kind is None or not isinstance(values, Mapping):
-        raise InputError(f"finding {check!r}: remedy is {values!r:.60}, expected null or one of {', '.join(_KINDS)}")
-    wanted = {entry.name: entry.type for entry in fields(kind)}
-    given = {name: value for name, value in values.items() if name != "kind"}
-    if set(given) != set(wanted) or not all(_fits(given[name], str(kind)) for name, kind in wanted.items()):
-        raise InputError(f"finding {check!r}: remedy is {dict(values)!r:.80}, expected {', '.join(wanted)}")
-    made: Remedy = kind(**given)
-    return made
-
-
-def _fits(value: object, kind: str) -> bool:
-    if kind == "float":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, str) or (value is None and kind == "str | None")

@@ -2,6 +2,9 @@
 
 `to_plain` writes any frozen dataclass; `from_plain` makes one again and checks every value against the field's type, so
 a file that was damaged or edited is refused by the name of the value that is wrong.
+
+Where a value may be of several classes, each has a class variable `kind: ClassVar[str]`, which is written beside its
+fields and says which one is read.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ def to_plain(value: Any) -> Any:
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {entry.name: to_plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+        kind = _kind(type(value))
+        own = {entry.name: to_plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+        return ({"kind": kind} if kind else {}) | own
     if isinstance(value, Mapping):
         return {str(name): to_plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
@@ -69,6 +74,11 @@ def _one_of_several(kinds: Sequence[Any], value: object, where: str) -> Any:
     if value is None and type(None) in kinds:
         return None
     rest = [kind for kind in kinds if kind is not type(None)]
+    if len(named := {_kind(kind): kind for kind in rest}) > 1 and None not in named:
+        said = value.get("kind") if isinstance(value, Mapping) else None
+        if said not in named:
+            raise _wrong(where, value, f"a kind: {', '.join(map(str, named))}")
+        return _made(named[said], value, where)
     for kind in rest[:-1]:
         try:
             return _made(kind, value, where)
@@ -97,6 +107,14 @@ def _dataclass(kind: Any, content: Mapping[str, Any], where: str) -> Any:
         elif entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
             raise InputError(f"{name} is missing")
     return kind(**values)
+
+
+def _kind(made: Any) -> str | None:
+    """The word that tells values of this class from those of others, if it has one; a field called so is none."""
+    if not dataclasses.is_dataclass(made) or any(entry.name == "kind" for entry in dataclasses.fields(made)):
+        return None
+    word = getattr(made, "kind", None)
+    return word if isinstance(word, str) else None
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from scipy import stats
 
 from analysis.checks.evidence import Evidence
 from analysis.checks.ranges import ends, value_at
-from search_spaces.domain import Domain
+from search_spaces.domain import Range
 from storage.finding import Finding, Widen, not_judged
 
 ID = "boundary"
@@ -81,7 +81,7 @@ def falling_side(places: NDArray[np.float64], losses: NDArray[np.float64], tests
     return side if curve <= 0 or -slope / (2 * curve) >= 1 - EDGE else None
 
 
-def _beyond(domain: Domain, side: int, limits: Sequence[float]) -> float:
+def _beyond(domain: Range, side: int, limits: Sequence[float]) -> float:
     """Return where to search to beyond an end: to the parameter's limit there, if that is not much further."""
     for limit in limits:
         place = domain.position(limit)

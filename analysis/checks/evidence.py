@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from analysis.candidates import by_role, chance_value, leading, outcome_of
 from analysis.selection import ranked
-from search_spaces.domain import Choice, Domain
+from search_spaces.domain import Choice, Range
 from storage.finding import Clip, WarmUp
 from storage.folder import StudyRecord
 from storage.study_json import Manifest
@@ -73,7 +73,7 @@ class Evidence:
     epochs: pd.DataFrame
     runs: pd.DataFrame
     run_epochs: pd.DataFrame
-    ranges: Mapping[str, Domain]
+    ranges: Mapping[str, Range]
     arms: Mapping[str, Mapping[str, Any]]
     pairs: Pairs | None
     limits: Mapping[str, Sequence[float]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from analysis.checks.evidence import Evidence
 from analysis.checks.ranges import ends, value_at
-from search_spaces.domain import Domain
+from search_spaces.domain import Range
 from storage.finding import Finding, Narrow, Severity, not_judged
 
 ID = "feasibility"
@@ -45,7 +45,7 @@ def feasibility(evidence: Evidence) -> list[Finding]:
     return [Finding(ID, severity, said, remedy.words, remedy)]
 
 
-def separating(trials: pd.DataFrame, ranges: Mapping[str, Domain]) -> tuple[str, float, bool] | None:
+def separating(trials: pd.DataFrame, ranges: Mapping[str, Range]) -> tuple[str, float, bool] | None:
     """Return the parameter that sets infeasible trials apart, the value at which, and whether they lie above it.
 
     The two-sided Mann-Whitney test of each parameter at 5 %, shared out over the parameters; the surest one is named.

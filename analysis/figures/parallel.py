@@ -55,7 +55,7 @@ def draw_parallel(points: pd.DataFrame, domains: Mapping[str, Domain], ylabel: s
         marks = (
             {domain.position(option): str(option) for option in domain.options}
             if isinstance(domain, Choice)
-            else {0.0: f"{domain.to_dict()['low']:.3g}", 1.0: f"{domain.to_dict()['high']:.3g}"}
+            else {0.0: f"{domain.low:.3g}", 1.0: f"{domain.high:.3g}"}
         )
         for height, text in marks.items():
             below = not isinstance(domain, Choice) and height == 0

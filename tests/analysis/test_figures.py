@@ -21,7 +21,7 @@ from analysis.figures.pairs import draw_pairs
 from analysis.figures.parallel import draw_parallel, parallel_points
 from analysis.sections import SECTIONS
 from analysis.shown import Shown
-from search_spaces.domain import LogUniform, from_dict
+from search_spaces.domain import LogUniform
 from storage.report_json import ArmAnswer, Cost, Report
 from tests.build import LOSS, PATHS, study
 from tests.page import is_drawn
@@ -66,7 +66,7 @@ def test_a_single_trial_can_be_drawn(tmp_path):
     """One finished trial of one epoch is enough for both figures."""
     record = study(count=1, curve=lambda number: np.array([0.5]), epochs=1)
     draw_losses(loss_curves(record, LOSS), tmp_path / "l.png")
-    domains = {"optimiser.lr": from_dict({"kind": "log-uniform", "low": 1e-4, "high": 1})}
+    domains = {"optimiser.lr": LogUniform(1e-4, 1)}
     draw_axes(axis_points(record, LOSS, ["optimiser.lr"]), domains, "val_loss", 0, tmp_path / "a.png")
     assert is_drawn(tmp_path / "l.png")
     assert is_drawn(tmp_path / "a.png")

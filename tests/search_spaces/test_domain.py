@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces.domain import Choice, IntRange, LogUniform, Uniform, from_dict
-from trainables.errors import ConfigError
+from search_spaces.domain import Choice, Domain, IntRange, LogUniform, Uniform, between, spanning
+from trainables.errors import ConfigError, InputError
+from trainables.json_values import from_plain, to_plain
 
 bounds = st.tuples(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3)).filter(lambda b: b[0] * 1.01 < b[1])
 
@@ -24,7 +25,7 @@ def test_position_is_the_share_of_the_sampling_scale(ends, share, kind):
     assert domain.contains(high)
     assert not domain.contains(high * 1.001)
     assert not domain.contains("text")
-    assert from_dict(domain.to_dict()) == domain
+    assert from_plain(Domain, to_plain(domain)) == domain
 
 
 def test_a_choice_is_its_options():
@@ -33,7 +34,7 @@ def test_a_choice_is_its_options():
     assert [choice.position(option) for option in choice.options] == [0, 0.5, 1]
     assert not choice.contains("d")
     assert math.isnan(choice.position("d"))
-    assert from_dict(choice.to_dict()) == choice
+    assert from_plain(Domain, to_plain(choice)) == choice
 
 
 def test_a_range_of_whole_numbers_contains_no_others():
@@ -42,7 +43,7 @@ def test_a_range_of_whole_numbers_contains_no_others():
     assert [number for number in range(8) if members.contains(number)] == [2, 3, 4, 5]
     assert not members.contains(2.5)
     assert (members.position(2), members.position(5)) == (0, 1)
-    assert from_dict(members.to_dict()) == members
+    assert from_plain(Domain, to_plain(members)) == members
 
 
 def test_a_switch_is_a_choice():
@@ -50,7 +51,7 @@ def test_a_switch_is_a_choice():
     switch = Choice((False, True))
     assert switch.contains(True)
     assert switch.position(True) == 1
-    assert from_dict(json.loads(json.dumps(switch.to_dict()))) == switch
+    assert from_plain(Domain, json.loads(json.dumps(to_plain(switch)))) == switch
 
 
 @pytest.mark.parametrize(
@@ -64,11 +65,35 @@ def test_a_switch_is_a_choice():
         lambda: IntRange(3, 3),
         lambda: Choice(("a",)),
         lambda: Choice(("a", "a")),
-        lambda: from_dict({"kind": "normal"}),
-        lambda: from_dict({"low": 1}),
+        lambda: from_plain(Domain, {"kind": "log-uniform", "low": 0, "high": 1}),
+        lambda: spanning(Choice(("a", "b")), Choice(("a", "c"))),
+        lambda: spanning(Uniform(0, 1), LogUniform(1, 2)),
     ],
 )
 def test_impossible_domains_are_refused(make):
-    """Empty, endless or unknown domains raise ConfigError when they are made."""
+    """Empty and endless domains, and spans of two kinds, raise ConfigError when they are made, from a file too."""
     with pytest.raises(ConfigError):
         make()
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kind": "normal"}, "domain is .*normal.*, expected a kind: uniform, log-uniform, integer, choice"),
+        ({"low": 1}, "domain is .*low.*, expected a kind: uniform, log-uniform, integer, choice"),
+        ({"kind": "uniform", "low": 1}, "domain.high is missing"),
+        ({"kind": "integer", "low": 1, "high": "5"}, "domain.high is '5', expected int"),
+        (7, "domain is 7, expected a kind"),
+    ],
+)
+def test_what_describes_no_domain_is_named(values, said):
+    """A damaged description raises an InputError with the value and what would be right."""
+    with pytest.raises(InputError, match=said):
+        from_plain(Domain, values, "domain")
+
+
+def test_a_range_of_the_same_kind():
+    """`between` and `spanning` keep the kind of range; ends of whole numbers are rounded."""
+    assert between(LogUniform(1e-3, 1), 1e-4, 0.1) == LogUniform(1e-4, 0.1)
+    assert between(IntRange(1, 5), 1.2, 7.6) == IntRange(1, 8)
+    assert spanning(IntRange(2, 5), IntRange(1, 3)) == IntRange(1, 5)

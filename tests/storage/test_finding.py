@@ -10,12 +10,13 @@ from storage.finding import Clip, Finding, WarmUp, Widen
 from tests.analysis.checks.any_findings import findings
 from trainables.config import TrialConfig
 from trainables.errors import InputError
+from trainables.json_values import from_plain, to_plain
 
 
 @given(findings)
 def test_a_finding_comes_back_from_its_json(page):
     """Through JSON and back every finding is equal, its remedy of the same kind."""
-    assert [Finding.from_dict(json.loads(json.dumps(finding.to_dict()))) for finding in page] == page
+    assert [from_plain(Finding, json.loads(json.dumps(to_plain(finding)))) for finding in page] == page
 
 
 @pytest.mark.parametrize("remedy", [WarmUp(), Clip()])
@@ -28,7 +29,7 @@ def test_a_remedy_names_what_can_be_set(remedy):
 def test_a_remedy_is_a_plain_dict_with_its_kind():
     """The contract of report.json."""
     finding = Finding("boundary", "warn", "e", "a", Widen("optimiser.lr", 2e-4, 0.08))
-    assert finding.to_dict() == {
+    assert to_plain(finding) == {
         "id": "boundary",
         "severity": "warn",
         "evidence": "e",
@@ -40,7 +41,7 @@ def test_a_remedy_is_a_plain_dict_with_its_kind():
 def test_a_finding_of_an_older_version_has_no_remedy():
     """Reports were written before there were remedies."""
     old = {"id": "density", "severity": "warn", "evidence": "few", "advice": "more"}
-    assert Finding.from_dict(old) == Finding("density", "warn", "few", "more")
+    assert from_plain(Finding, old) == Finding("density", "warn", "few", "more")
 
 
 @pytest.mark.parametrize(
@@ -50,12 +51,12 @@ def test_a_finding_of_an_older_version_has_no_remedy():
         ({"evidence": 3}, "evidence"),
         ({"remedy": "more"}, "remedy"),
         ({"remedy": {"kind": "pray"}}, "remedy"),
-        ({"remedy": {"kind": "longer"}}, "factor"),
-        ({"remedy": {"kind": "longer", "factor": "2"}}, "factor"),
+        ({"remedy": {"kind": "longer"}}, "remedy.factor is missing"),
+        ({"remedy": {"kind": "longer", "factor": "2"}}, "remedy.factor is '2', expected float"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(changed, said):
-    """One line that names the finding and what is wrong with it."""
+    """One line that names the value and what is wrong with it."""
     values = {"id": "density", "severity": "warn", "evidence": "few", "advice": "more", "remedy": None}
-    with pytest.raises(InputError, match=rf"density.*{said}"):
-        Finding.from_dict({**values, **changed})
+    with pytest.raises(InputError, match=rf"findings\[2\]\.{said}"):
+        from_plain(Finding, {**values, **changed}, "findings[2]")

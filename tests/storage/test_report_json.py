@@ -132,7 +132,7 @@ def test_a_report_of_an_older_version_is_read(tmp_path):
         ({"verdict": 3}, "report.json: verdict is 3, expected str"),
         ({"test": {"accuracy": "high"}}, "report.json: test.accuracy is 'high', expected float"),
         ({"gain": {}}, "report.json: gain.value is missing"),
-        ({"findings": [{"id": 3}]}, "report.json: finding 3"),
+        ({"findings": [{"id": 3}]}, r"report.json: findings\[0\].id is 3, expected str"),
         (
             {"training_length": {"trained": 2, "best_epochs": [], "answer": "who knows", "epochs": 2}},
             "training_length.answer",
