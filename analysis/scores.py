@@ -16,9 +16,8 @@ from analysis.thresholds import Floats, area_under_roc, best_f1, best_roc, equal
 from storage.report_json import Gain, TestScore
 from trainables.base_config import Config
 from trainables.data import Part
-from trainables.metrics import confusion
+from trainables.metrics import THRESHOLD, confusion
 
-THRESHOLD = 0.5
 Judged = Literal["answer", "cosine"]  # a run's answer p, or 1 less the cosine between the embeddings of a pair
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from analysis.identification import Answers, HeldOut, Questions, answered, draw_questions, identification
-from analysis.scores import CRITERIA, THRESHOLD, Finalist, Judged, Task, accuracy_gain, scored
+from analysis.scores import CRITERIA, Finalist, Judged, Task, accuracy_gain, scored
 from analysis.thresholds import Floats
 from storage.report_json import Gain, Identification, TaskScore, TestRow, TestScore
 from storage.whole_files import append_line, now
@@ -21,7 +21,7 @@ from trainables.config import TrialConfig, of_verifier
 from trainables.data import Part, PreparedData, TrialData
 from trainables.ensemble import mean_score, unpack
 from trainables.losses import make_loss
-from trainables.metrics import cosine_distance
+from trainables.metrics import THRESHOLD, cosine_distance
 from trainables.pairs import Pairs
 from trainables.stored_chips import StoredChips, Tensors, load
 from trainables.task import Task as OwnTask

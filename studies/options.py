@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.stages import OPTIONAL, STAGES
 from search_spaces.study import SAMPLERS, SCHEDULERS
@@ -15,7 +15,7 @@ from studies.own_files import OwnStage, own_encoder
 from studies.request import SMOKE, Request
 from studies.resources import Resources
 from studies.wandb_process import WANDB_MODES
-from trainables.errors import InputError
+from trainables.command_line import Parser
 from trainables.images.files import user_path
 
 if TYPE_CHECKING:
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 ALL = "all"
 STAGE_NAMES = (*(stage.name for stage in STAGES), ALL)
 Group = argparse._ArgumentGroup
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the whole usage."""
-        raise InputError(f"{message}; see --help")
 
 
 def _what_is_asked(group: Group) -> None:

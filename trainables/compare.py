@@ -16,28 +16,14 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
+from trainables.command_line import Parser, add_own_code
 from trainables.errors import InputError, printable
 from trainables.images.files import is_there, listing, user_path
 from trainables.images.readers import IMAGE_ENDINGS
 from trainables.verifier import Verifier
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the whole usage."""
-        raise InputError(f"{message}; see --help")
-
-
-def add_own_code(parser: argparse.ArgumentParser) -> None:
-    """Add the option that trusts a verifier's own code, to a command that loads one."""
-    what = "run the code of a verifier whose encoder is its user's own (--encoder)"
-    parser.add_argument("--own-code", action="store_true", help=what)
 
 
 def parser() -> Parser:

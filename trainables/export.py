@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.augment import GREY_WEIGHTS
-from trainables.compare import Parser, add_own_code
+from trainables.command_line import Parser, add_own_code
 from trainables.data import Images
 from trainables.ensemble import mean_score
 from trainables.errors import InputError, printable

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+THRESHOLD = 0.5  # at which every study measures its verifier, on validation and on test pairs
+
 
 @dataclass(frozen=True)
 class Confusion:
@@ -33,7 +35,7 @@ class Confusion:
         return self.tp / union if union else 0.0
 
 
-def confusion(probability: Tensor, target: Tensor, threshold: float = 0.5) -> Confusion:
+def confusion(probability: Tensor, target: Tensor, threshold: float = THRESHOLD) -> Confusion:
     """Count claims: `probability` (P,) of "different", `target` (P,) with 0 = similar, 1 = different."""
     called, similar = probability < threshold, target < 0.5
     tp = int((called & similar).sum())

@@ -36,12 +36,12 @@ from trainables.images.pixels import STRETCHED
 from trainables.images.render import is_rendered, render
 from trainables.images.scale import OF_FILES, Scale
 from trainables.losses import PairLoss, make_loss
+from trainables.metrics import THRESHOLD
 from trainables.model import SiameseNetwork
 from trainables.stored_chips import StoredChips
 from trainables.training import encode
 
 WEIGHTS, DESCRIPTION = "verifier.safetensors", "verifier.json"
-THRESHOLD = 0.5  # at which every study measures its verifier on the test pairs
 EIGHT_BIT, RENDERED, RAW = "8-bit", "rendered", "raw"  # what the numbers of a training chip were
 
 
