@@ -147,7 +147,7 @@ class Study:
         return max((config.data.read_at for config in configs if isinstance(config, TrialConfig)), default=SIDE)
 
     def arms(self) -> tuple[Arm, ...]:
-        """Return the stage's arms, the incumbent's first: trial 0 is the incumbent."""
+        """Return the stage's arms, the start's first: trial 0 is the start."""
         own = self.stage.arm_for(self.start)
         return (own, *(arm for arm in self.stage.arms() if arm.name != own.name))
 
@@ -214,14 +214,14 @@ class Study:
         """Return the parameters that `arm` fixes or searches, in the stage's order."""
         return [p for p in self.stage.varied if p in arm.nuisance or p.path in arm.values]
 
-    def incumbent(self) -> Trial:
+    def start_trial(self) -> Trial:
         """Return trial 0: the starting config itself, at the study's number of epochs."""
         arm = self.arm_of(0)
         return self.trial(0, {p.path: self.start.value(p.path) for p in arm.nuisance})
 
     def finalists(self, selected: Config) -> dict[str, Config]:
         """Return the configs to retrain by role: the selected one, and its rivals where they are other configs."""
-        base = {"start": self.incumbent().config, "report": self.reference, "selected": selected}
+        base = {"start": self.start_trial().config, "report": self.reference, "selected": selected}
         finalists = {"selected": selected}
         for rival in self.stage.rivals:
             matched = {path: selected.value(path) for path in rival.matching}

@@ -171,7 +171,7 @@ def _step(study: Study, start: Start, record: StudyRecord, round_: int, seconds:
     assert report and report.selected and report.training_length
     selected = report.selected
     adopted = selected.adopted and study.stage.judged != "test"
-    config = selected.config if adopted else study.incumbent().config
+    config = selected.config if adopted else study.start_trial().config
     return Step(
         stage=study.stage.name,
         round=round_,

@@ -181,8 +181,8 @@ def _is_described(stage: Stage, manifest: Manifest) -> bool:
 
     Reasons are for a reader, and may be told better by now.
     """
-    incumbent = stage.arm_for(manifest.start).name
-    names = {incumbent, *(arm.name for arm in stage.arms())}
+    own = stage.arm_for(manifest.start).name
+    names = {own, *(arm.name for arm in stage.arms())}
     asked, told = ([replace(own, because="-") for own in each] for each in (stage.parameters, manifest.parameters))
     return asked == told and names == set(manifest.arms)
 

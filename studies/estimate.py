@@ -51,7 +51,7 @@ def _room(study: Study, pace: Pace) -> str:
         first = study.budget.trials
         budget = fitted(study, first, BEGINNING + pace.seconds([first]), pace).budget
         return f"{study.stage.name} {budget.trials} trials and at most {budget.repeats} seeds"
-    took = {role: [pace.run] * FEWEST for role in study.finalists(study.incumbent().config)}
+    took = {role: [pace.run] * FEWEST for role in study.finalists(study.start_trial().config)}
     begun = BEGINNING + pace.seconds([study.budget.trials, FEWEST * len(took)])
     return f"{study.stage.name} {filled(study, FEWEST, begun, pace.at_once, took).budget.repeats} seeds"
 

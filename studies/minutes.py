@@ -106,7 +106,7 @@ def estimated(study: Study, pace: Pace) -> tuple[float, float]:
     Rounds after the first may not be needed, or have as many trials each as the first.
     """
     if not study.stage.varied:
-        again = sum(study.repeated(study.finalists(study.incumbent().config)).values())
+        again = sum(study.repeated(study.finalists(study.start_trial().config)).values())
         whole = BEGINNING + pace.seconds([study.budget.trials, again]) + END
         return whole, whole
     longest = _with(study, trials=study.budget.rounds * study.budget.trials)

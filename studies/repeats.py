@@ -31,7 +31,7 @@ class Repeats:
     def missing(self, record: Record) -> list[Trial]:
         """Return the runs that are needed now, those that were begun among them; none once all is settled."""
         if not self.study.stage.varied:
-            runs = self.study.repeats(self.study.finalists(self.study.incumbent().config))
+            runs = self.study.repeats(self.study.finalists(self.study.start_trial().config))
             return [run for run in runs if run.number in record.missing(len(runs))]
         found = contest(self.searched.with_runs(record.histories))
         asked = found.next(self.at_once)
@@ -52,7 +52,7 @@ class Repeats:
 
         They are the one to use, and the start beside it where that is another.
         """
-        finalists = self.study.finalists(self.study.incumbent().config)
+        finalists = self.study.finalists(self.study.start_trial().config)
         if not self.study.stage.varied:
             return finalists
         found = contest(self.searched.with_runs(runs))
@@ -70,7 +70,7 @@ class Repeats:
         """The config of a run: a trial's own, or the start, with the winner's values where the stage matches them."""
         if run.trial != START:
             return self._trained(run.trial)
-        start = self.study.incumbent().config
+        start = self.study.start_trial().config
         if not ranking:
             return start
         winner = self._trained(ranking[0])

@@ -264,7 +264,7 @@ def _budget(study: Study) -> str:
         return f"as many trials of {budget.epochs} epochs, and seeds to decide, {fit}"
     trained = f"{budget.trials} trials of {budget.epochs} epochs"
     if not study.stage.varied:
-        again = len(study.repeats(study.finalists(study.incumbent().config)))
+        again = len(study.repeats(study.finalists(study.start_trial().config)))
         return f"{trained}, and {again} runs under new seeds"
     from analysis.procedure import plan, rounds  # SciPy
 

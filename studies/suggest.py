@@ -69,15 +69,15 @@ class Suggester:
             self.ended(history.result, history.epochs)
 
     def ask(self, number: int) -> Trial:
-        """Return trial `number`: the incumbent for 0, else its arm's next suggestion."""
+        """Return trial `number`: the start for 0, else its arm's next suggestion."""
         arm = self._study.arm_of(number)
         space = {path: distribution(domain) for path, domain in self._study.space(number).items()}
         sampler = self._arms[arm.name].sampler
         if isinstance(sampler, FlatQMC):
             sampler.space = space
         if number == 0:
-            trial = self._study.incumbent()
-            # an incumbent outside the space (weight decay 0 on a log scale) is run, but has no place in the sampler
+            trial = self._study.start_trial()
+            # a start outside the space (weight decay 0 on a log scale) is run, but has no place in the sampler
             values = {p.path: trial.overrides[p.path] for p in arm.nuisance}
             if all(p.domain is not None and p.domain.contains(values[p.path]) for p in arm.nuisance):
                 self._arms[arm.name].enqueue_trial(values)

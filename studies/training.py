@@ -178,7 +178,7 @@ class Training:
         from studies.minutes import FEWEST  # SciPy
 
         study = self._study
-        finalists = len(study.finalists(study.incumbent().config))
+        finalists = len(study.finalists(study.start_trial().config))
         return replace(study, budget=replace(study.budget, repeats=max(FEWEST, math.ceil(self._at_once / finalists))))
 
     def _plan(self, record: Record) -> None:

@@ -71,9 +71,9 @@ class Metric:
         value = epoch.own[self.name] if self.name in epoch.own else getattr(epoch, self.name)
         return float(value)
 
-    def gain(self, candidate: float, incumbent: float) -> float:
-        """Return how much better `candidate` is than `incumbent`: positive is better, whatever the goal."""
-        return candidate - incumbent if self.goal == "max" else incumbent - candidate
+    def gain(self, candidate: float, other: float) -> float:
+        """Return how much better `candidate` is than `other`: positive is better, whatever the goal."""
+        return candidate - other if self.goal == "max" else other - candidate
 
     def best(self, epochs: Sequence[EpochMetrics]) -> EpochMetrics | None:
         """Return the best epoch, the earliest among equals; None if there is none (playbook: retrospective choice)."""

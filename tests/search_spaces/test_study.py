@@ -17,10 +17,10 @@ def study(start=None, trials=12, seed=0):
 
 
 @pytest.mark.parametrize("kind", ["constant", "exponential", "cosine"])
-def test_trial_zero_is_the_incumbent_in_its_own_arm(kind):
+def test_trial_zero_is_the_start_in_its_own_arm(kind):
     """Whatever schedule the starting config has, trial 0 is that config at the study's epochs, and its arm comes first."""
     start = TrialConfig().override({"schedule.kind": kind, "optimiser.lr": 0.007, "epochs": 99})
-    trial = study(start).incumbent()
+    trial = study(start).start_trial()
     assert trial.arm == kind
     assert trial.config == start.override({"epochs": 7, "seed": trial.config.seed})
     assert study(start).arm_of(0).name == kind
@@ -77,7 +77,7 @@ def test_a_start_that_fits_no_arm_gets_an_arm_of_its_own():
     start = TrialConfig().override({"augmentation.theta": 0.4, "network.dropout_out": 0.2})
     made = Study(stage_named("regularisation"), "s", start, Budget(12, 5))
     assert [arm.name for arm in made.arms()][:2] == ["start", "none"]
-    assert made.incumbent().config == start.override({"epochs": 5, "seed": made.incumbent().config.seed})
+    assert made.start_trial().config == start.override({"epochs": 5, "seed": made.start_trial().config.seed})
     assert {p.path for p in made.arms()[0].nuisance} == {"optimiser.lr", "optimiser.weight_decay"}
     suggested = made.trial(7, {"optimiser.lr": 0.002, "optimiser.weight_decay": 1e-4})
     assert suggested.arm == "start"
@@ -112,7 +112,7 @@ def test_the_final_stages_rivals_are_the_reports_configs_and_kochs_initialisatio
     """Baseline and final config are the report's own at their own lengths; Koch's is a single network of one seed."""
     adopted = TrialConfig().override({"optimiser.lr": 0.01, "epochs": 8, "ensemble.members": 3})
     made = Study(stage_named("final"), "s", adopted, Budget(1, 8, 3))
-    finalists = made.finalists(made.incumbent().config)
+    finalists = made.finalists(made.start_trial().config)
     assert finalists["baseline"].override({"seed": 0}) == TrialConfig()
     assert (finalists["koch"].init.kind, finalists["koch"].ensemble.members) == ("koch", 1)
     runs = [run.arm for run in made.repeats(finalists)]
@@ -123,9 +123,9 @@ def test_the_final_stages_rivals_are_the_reports_configs_and_kochs_initialisatio
     assert (own.init.kind, own.loss.kind, own.batch_size, own.ensemble.members) == ("he", "bce", 64, 1)
     assert "paper" not in made.finalists(own)
     plain = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 20, 3))
-    assert "baseline" not in plain.finalists(plain.incumbent().config)
+    assert "baseline" not in plain.finalists(plain.start_trial().config)
     shorter = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 10, 3))
-    assert shorter.finalists(shorter.incumbent().config)["baseline"].epochs == 20
+    assert shorter.finalists(shorter.start_trial().config)["baseline"].epochs == 20
 
 
 @pytest.mark.parametrize("epochs", [5, 10, 20, 40])
@@ -153,4 +153,4 @@ def test_the_reports_ensemble_is_an_arm_whatever_was_adopted(kind):
 def test_a_smoke_run_trains_no_config_longer():
     """The report's own lengths are for figures to hold against; going through every part needs none of them."""
     made = Study(stage_named("final"), "s", TrialConfig(), Budget(1, 2, 1), smoke=True)
-    assert {config.epochs for config in made.finalists(made.incumbent().config).values()} == {2}
+    assert {config.epochs for config in made.finalists(made.start_trial().config).values()} == {2}

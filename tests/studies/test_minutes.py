@@ -175,7 +175,7 @@ def test_a_chain_ends_within_a_fifth_of_its_minutes(minutes, run, at_once, luck)
         assert part > 0
         study = left[0].within(part)
         if not stage.varied:  # fills its part with seeds, unless what tells how long they take is more than that
-            runs = study.repeated(study.finalists(study.incumbent().config))
+            runs = study.repeated(study.finalists(study.start_trial().config))
             spent += max(60 * part, 8.0 + FEWEST * run * len(runs) / at_once + END)
             continue
         done = max(len(study.arms()), at_once)

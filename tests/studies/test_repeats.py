@@ -14,7 +14,7 @@ from tests.raced import run, searched
 def test_an_ensemble_meets_the_start_with_as_many_networks(tmp_path):
     """What is itself the start with more networks is no candidate, however good: the best of the others meets it."""
     asked, record = searched(tmp_path, "ensemble", [0.5 - 0.01 * number for number in range(6)])
-    start = asked.study.incumbent().config
+    start = asked.study.start_trial().config
 
     def is_the_start(config):
         return config.override({"ensemble.members": 1, "seed": 0}) == start.override({"ensemble.members": 1, "seed": 0})
@@ -36,7 +36,7 @@ def test_all_configs_of_a_round_share_their_seeds_and_the_start_is_the_study_s(t
     """The decision trains winner and start under the same seeds, the start's config as long as the trials."""
     asked, record = searched(tmp_path, stage, [0.5 - 0.01 * number for number in range(9)])
     seen = run(asked, record, lambda trial: 0.4)
-    start = asked.study.incumbent().config
+    start = asked.study.start_trial().config
     assert {config.override({"seed": 0}) for config in seen["baseline"]} == {start.override({"seed": 0})}
     fresh = {config.seed for config in seen["baseline"]}
     assert any(fresh <= {config.seed for config in configs} for arm, configs in seen.items() if arm != "baseline")

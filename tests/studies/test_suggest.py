@@ -41,7 +41,7 @@ def suggestions(study, journal, count, in_flight=1):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_suggestions_lie_in_their_arms_ranges(tmp_path, sampler):
-    """Every suggestion after the incumbent has its arm's parameters, each inside its range."""
+    """Every suggestion after the start has its arm's parameters, each inside its range."""
     study = dataclasses.replace(STUDY, sampler=sampler)
     for number, overrides in enumerate(suggestions(study, tmp_path / "j", 18)):
         arm = study.arm_of(number)
@@ -105,7 +105,7 @@ def test_quasi_random_points_are_evener_than_random_ones(tmp_path):
         assert spread["qmc", arm.name] < 0.5 * spread["random", arm.name]
 
 
-def test_an_incumbent_inside_the_space_is_told_to_the_sampler(tmp_path):
+def test_a_start_inside_the_space_is_told_to_the_sampler(tmp_path):
     """A start with weight decay in range enters Optuna with its values; the baseline's 0 does not, but is run."""
     inside = TrialConfig().override({"optimiser.weight_decay": 1e-4})
     for start, params in ((inside, {"optimiser.lr": 0.001, "optimiser.weight_decay": 1e-4}), (TrialConfig(), {})):

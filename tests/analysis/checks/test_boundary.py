@@ -42,7 +42,7 @@ def test_an_end_at_which_runs_die_is_no_end_to_go_beyond():
     assert severities(study(val_loss=losses, optimiser__lr=RATES))["boundary"] == "ok"
 
 
-def test_an_incumbent_outside_its_range_is_no_boundary():
+def test_a_start_outside_its_range_is_no_boundary():
     """The baseline's weight decay of 0 is not in the range at all, so it cannot lie at its end."""
     decay = [0.0 if n == 12 else ... for n in range(27)]
     losses = [0.01 if n == 12 else ... for n in range(27)]
