@@ -32,7 +32,7 @@ def test_two_chains_a_search_and_another_s_cluster_do_not_disturb_each_other(the
     address = (theirs.folder / "ray/ray_current_cluster").read_text().strip()
     monkeypatch.setenv("RAY_ADDRESS", address)
     before = set(theirs.processes())
-    chain = ("--stage", "all", "--data", "chips", "--smoke", "--study", "c")
+    chain = ("--stage", "all", "--data", "chips", "--smoke", "--max-concurrent", "1", "--study", "c")
     first = start(tmp_path, *chain)
     deadline = time.monotonic() + 120
     while not (tmp_path / "results/baseline/c/study.json").exists() and time.monotonic() < deadline:

@@ -29,7 +29,7 @@ from trainables.result import Metric
 DOCS = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
 FILES = {name: text for text, name in re.findall(r"```python\n(# (\w+\.py)\n.*?)```", DOCS, re.DOTALL)}
 COMMANDS = [line.strip() for line in re.findall(r"^    python run_search\.py .*$", DOCS, re.MULTILINE)]
-SMOKE = ("--stage", "batch.py", "--encoder", "mine.py:Net", "--smoke", "--data", "chips")
+SMOKE = ("--stage", "batch.py", "--encoder", "mine.py:Net", "--smoke", "--max-concurrent", "1", "--data", "chips")
 
 
 @pytest.fixture
