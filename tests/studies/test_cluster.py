@@ -237,11 +237,11 @@ def test_trials_lie_evenly_on_counted_gpus(nodes, tmp_path):
 
 def test_waiting_trials_run_on_nodes_that_come_later(nodes, trial_data, tmp_path):
     """On a cluster without a CPU, two trials asked for at once wait, as an autoscaler needs it, and run once a node joins."""
-    came = []
+    came, ray_command = [], Path(sys.executable).with_name("ray")
+    assert ray_command.exists()  # else the trials would wait for ever
 
     def join():
         time.sleep(3)
-        ray_command = Path(sys.executable).with_name("ray")
         command = [ray_command, "start", f"--address={nodes.address}", "--num-cpus=2", "--block"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         came.append(subprocess.Popen(command, start_new_session=True, **quiet))
