@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.stage import Stage
 from search_spaces.study import Study
 from storage.data_source import Source
-from studies.request import Request, check_unchanged, plan
+from studies.plan import plan
+from studies.request import Request, check_unchanged
 from trainables.config import has_own_encoder
 from trainables.errors import InputError
 

@@ -19,9 +19,9 @@ from storage.event_record import Files, Record
 from storage.folder import StudyRecord, with_manifest
 from storage.study_json import Manifest, Pace
 from studies.phase import Phase
+from studies.plan import note_on_budget
 from studies.progress import Progress
 from studies.repair import remove_retraining, repair_retraining, repair_search
-from studies.request import note_on_budget
 from studies.session import Session, say
 from studies.suggest import Suggester
 from studies.tuner import TrialRun, run_trials
